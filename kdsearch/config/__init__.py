@@ -1,0 +1,60 @@
+"""The study file as frozen models. Knows no torch, Optuna or MLflow."""
+
+from kdsearch.config.base import Scalar
+from kdsearch.config.data import (
+    DataConfig,
+    DigitsData,
+    FashionMnistData,
+    IdxData,
+    ImportData,
+    Mnist1dData,
+    MnistData,
+    NpzData,
+)
+from kdsearch.config.model import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
+from kdsearch.config.search import (
+    BudgetConfig,
+    ConfirmConfig,
+    Objective,
+    PrunerConfig,
+    SamplerConfig,
+    SearchParameter,
+)
+from kdsearch.config.study import (
+    SHORT_NAMES,
+    StudyConfig,
+    TeacherConfig,
+    TrackingConfig,
+    TrialConfig,
+)
+from kdsearch.config.training import DistillationConfig, TrainingConfig
+
+__all__ = [
+    "SHORT_NAMES",
+    "BudgetConfig",
+    "CnnModel",
+    "ConfirmConfig",
+    "Conv1dModel",
+    "DataConfig",
+    "DigitsData",
+    "DistillationConfig",
+    "FashionMnistData",
+    "IdxData",
+    "ImportData",
+    "ImportModel",
+    "MlpModel",
+    "Mnist1dData",
+    "MnistData",
+    "ModelConfig",
+    "NpzData",
+    "Objective",
+    "PrunerConfig",
+    "SamplerConfig",
+    "Scalar",
+    "SearchParameter",
+    "StudyConfig",
+    "TeacherConfig",
+    "TrackingConfig",
+    "TrainingConfig",
+    "TrialConfig",
+]

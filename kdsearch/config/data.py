@@ -1,0 +1,78 @@
+"""`data:` - where the samples come from and how they are split."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kdsearch.config.base import OpenFraction, Scalar, Section, Target
+
+
+class _Data(Section):
+    val_fraction: OpenFraction = 0.2
+    """Share of the training samples that becomes the validation set; stratified by class."""
+    test_fraction: OpenFraction = 0.2
+    """Share that becomes the test set where the source has no test set of its own."""
+    train_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Share of the training set that students see; validation and test stay whole."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the splits. Studies with the same data section share their teachers."""
+
+
+class DigitsData(_Data):
+    """scikit-learn's 8x8 digits: 1,797 samples, 10 classes."""
+
+    kind: Literal["digits"]
+
+
+class Mnist1dData(_Data):
+    """MNIST-1D (Greydanus 2020), generated: 40 values a sample, 10 classes."""
+
+    kind: Literal["mnist1d"]
+    train_samples: Annotated[int, Field(ge=100, le=1_000_000)] = 4000
+    """Samples before the validation set is taken out; a multiple of 10."""
+    test_samples: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
+    """Size of the test set; a multiple of 10."""
+
+
+class IdxData(_Data):
+    """Four MNIST-format files (train/t10k, images/labels; gzipped or not) in one folder."""
+
+    kind: Literal["idx"]
+    root: str
+    """The folder."""
+
+
+class MnistData(_Data):
+    """MNIST: `$KDSEARCH_DATA/mnist`, else fetched from OpenML once and cached."""
+
+    kind: Literal["mnist"]
+
+
+class FashionMnistData(_Data):
+    """Fashion-MNIST: `$KDSEARCH_DATA/fashion_mnist`, Debian's package, else OpenML."""
+
+    kind: Literal["fashion_mnist"]
+
+
+class NpzData(_Data):
+    """A NumPy archive with arrays `x`, `y` and optionally `x_test`, `y_test`."""
+
+    kind: Literal["npz"]
+    path: str
+    """The file."""
+
+
+class ImportData(_Data):
+    """Your own: `module:callable` returning `(x, y)` or `(x, y, x_test, y_test)` as arrays."""
+
+    kind: Literal["import"]
+    target: Target
+    """`module:callable`; the folder of the study file is importable."""
+    options: dict[str, Scalar] = {}
+    """Keyword arguments for the callable."""
+
+
+DataConfig = Annotated[
+    DigitsData | Mnist1dData | IdxData | MnistData | FashionMnistData | NpzData | ImportData,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,55 @@
+"""`student:` and `teacher.model:` - an architecture with a width knob."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kdsearch.config.base import Scalar, Section, Target
+
+Width = Annotated[int, Field(ge=1, le=65_536)]
+
+
+class _Model(Section):
+    width: Width = 64
+    """Units of a hidden layer, or channels of the first convolution."""
+
+
+class MlpModel(_Model):
+    """Fully connected, ReLU: input - width x depth - classes."""
+
+    kind: Literal["mlp"]
+    depth: Annotated[int, Field(ge=1, le=16)] = 2
+    """Number of hidden layers."""
+
+
+class Conv1dModel(_Model):
+    """Strided 1-D convolutions, batch normalisation, global average pooling."""
+
+    kind: Literal["conv1d"]
+    depth: Annotated[int, Field(ge=1, le=8)] = 3
+    """Number of convolutions."""
+
+
+class CnnModel(_Model):
+    """2-D convolutions with pooling; channels double at each stage."""
+
+    kind: Literal["cnn"]
+    depth: Annotated[int, Field(ge=1, le=5)] = 2
+    """Number of stages (convolution, batch normalisation, pooling)."""
+
+
+class ImportModel(_Model):
+    """Your own: `module:callable(input_shape, num_classes, width, **options) -> nn.Module`."""
+
+    kind: Literal["import"]
+    target: Target
+    """`module:callable`; the folder of the study file is importable."""
+    options: dict[str, Scalar] = {}
+    """Further keyword arguments for the callable."""
+    pretrained: bool = False
+    """Teachers only: the callable returns a trained model, which is used as it is, on raw inputs."""
+
+
+ModelConfig = Annotated[
+    MlpModel | Conv1dModel | CnnModel | ImportModel, Field(discriminator="kind")
+]

@@ -1,0 +1,139 @@
+"""`search:`, `sampler:`, `pruner:`, `budget:`, `objective:`, `confirm:` - what is asked and how."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from kdsearch.config.base import PositiveInt, Scalar, Section
+
+Role = Literal["scientific", "nuisance", "fixed"]
+VALUES_OF = {
+    "scientific": "`values: [...]`",
+    "nuisance": "`low` and `high`, or `values: [...]`",
+    "fixed": "`value: ...`",
+}
+
+
+class SearchParameter(Section):
+    """One parameter of the search space: a range, a list of values, or one fixed value."""
+
+    role: Role
+    """`scientific`: the axis the study asks about; `nuisance`: tuned away; `fixed`."""
+    low: int | float | None = None
+    """Lowest value of a range, included."""
+    high: int | float | None = None
+    """Highest value of a range, included."""
+    log: bool = False
+    """Sample the logarithm uniformly; needs low > 0."""
+    step: int | float | None = None
+    """Grid of a range: low, low + step, ..."""
+    values: Annotated[tuple[Scalar, ...] | None, Field(strict=False)] = None
+    """The values to try."""
+    value: Scalar | None = None
+    """The one value of a fixed parameter."""
+
+    @property
+    def is_range(self) -> bool:
+        """Whether the parameter is given by `low` and `high`."""
+        return self.low is not None
+
+    @model_validator(mode="after")
+    def _one_kind_of_values(self) -> "SearchParameter":
+        problem = self._problem()
+        if problem is not None:
+            raise ValueError(problem)
+        return self
+
+    def _problem(self) -> str | None:
+        given = {
+            "scientific": self.values is not None and not self._mentions_range() and self.value is None,
+            "nuisance": self.value is None
+            and (self.values is None) == self._mentions_range()
+            and self._mentions_range() == (self.low is not None and self.high is not None),
+            "fixed": self.value is not None and self.values is None and not self._mentions_range(),
+        }
+        if not given[self.role] or (self.values is None and self.role == "scientific"):
+            return f"a {self.role} parameter is given by {VALUES_OF[self.role]}, and nothing else"
+        if self.values is not None:
+            return self._values_problem(self.values)
+        if self.low is not None and self.high is not None:
+            return self._range_problem(self.low, self.high)
+        return None
+
+    def _mentions_range(self) -> bool:
+        return not (self.low is None and self.high is None and self.step is None and not self.log)
+
+    def _range_problem(self, low: float, high: float) -> str | None:
+        if low >= high:
+            return f"low {low} is not below high {high}; allowed is low < high"
+        if self.log and low <= 0:
+            return f"log needs low > 0, not {low}"
+        if self.step is not None and self.log:
+            return "step and log exclude each other"
+        if self.step is not None and not 0 < self.step <= high - low:
+            return f"step {self.step} is not in the range; allowed is 0 < step <= {high - low}"
+        return None
+
+    @staticmethod
+    def _values_problem(values: tuple[Scalar, ...]) -> str | None:
+        if not values:
+            return "values is empty; give at least one"
+        if len(set(map(repr, values))) < len(values):
+            return "values has duplicates; give each value once"
+        return None
+
+
+Metric = Literal[
+    "val_accuracy", "val_loss", "val_agreement", "num_params", "macs", "size_bytes"
+]
+
+
+class Objective(Section):
+    """What a trial is judged by."""
+
+    metric: Metric
+    """A validation metric or a capacity count; the test set is never an objective."""
+    direction: Literal["maximize", "minimize"]
+    """Which way is better."""
+
+
+class SamplerConfig(Section):
+    """Who proposes settings."""
+
+    kind: Literal["tpe", "random", "grid", "gp", "nsga2", "qmc"] = "tpe"
+    """An Optuna sampler; `grid` needs `values` or `step` everywhere."""
+    startup_trials: PositiveInt = 10
+    """tpe and gp: random trials of a stratum before the model takes over."""
+    population_size: Annotated[int, Field(ge=2)] = 16
+    """nsga2: trials in one generation of the genetic algorithm."""
+
+
+class PrunerConfig(Section):
+    """Who stops hopeless trials, at rungs: epochs min_epochs * reduction_factor^k."""
+
+    kind: Literal["none", "median", "halving", "hyperband"] = "halving"
+    """`halving`: successive halving; `hyperband`: halving with staggered first rungs."""
+    reduction_factor: Annotated[int, Field(ge=2, le=16)] = 3
+    """At a rung the best 1/reduction_factor go on (halving, hyperband)."""
+    min_epochs: PositiveInt = 1
+    """The first rung."""
+
+
+class BudgetConfig(Section):
+    """How much is spent."""
+
+    trials: Annotated[int, Field(ge=1, le=1_000_000)]
+    """Exact total of search trials, for each stratum and arm."""
+    generation: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Trials asked at once; results depend on it, and on nothing that happens at run time."""
+    max_failures: Annotated[int, Field(ge=0)] = 10
+    """Failed trials after which the study stops."""
+
+
+class ConfirmConfig(Section):
+    """What happens after the search: fresh seeds, and the test set."""
+
+    replicates: Annotated[int, Field(ge=0, le=1000)] = 5
+    """Fresh-seed trainings of each stratum's best settings; 0 leaves the test set sealed."""
+    baseline: bool = True
+    """Also tune and confirm the same student on hard labels only."""

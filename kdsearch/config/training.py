@@ -1,0 +1,47 @@
+"""`training:` and `teacher.training:` - how one model is trained."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kdsearch.config.base import NonNegativeFloat, PositiveFloat, PositiveInt, Section
+
+
+class TrainingConfig(Section):
+    """How one model is trained. Every field can be searched as `training.FIELD`."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
+    """Passes over the training set."""
+    batch_size: PositiveInt = 128
+    """Samples a step."""
+    learning_rate: PositiveFloat = 1e-3
+    """Peak step size of the optimizer."""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """`sgd` uses Nesterov momentum 0.9."""
+    weight_decay: NonNegativeFloat = 0.0
+    """L2 penalty (adam, sgd) or decoupled decay (adamw)."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Learning rate over the epochs; `cosine` falls from its peak to 0."""
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    """Epochs over which the learning rate rises linearly to its peak."""
+    patience: PositiveInt | None = None
+    """Stop after this many epochs without a better validation score; null trains to the end."""
+    lr_scaling: Literal["none", "mup"] = "none"
+    """`mup` scales learning rates and initial readout with width (Tensor Programs V)."""
+    mup_base_width: PositiveInt = 64
+    """The width at which `mup` changes nothing."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a CUDA device where there is one."""
+
+
+class DistillationConfig(Section):
+    """How a student is taught. Comes from the search space, not from a section of its own."""
+
+    temperature: PositiveFloat = 4.0
+    """Softens both distributions; the guide's starting point is 4."""
+    alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    """Weight of the hard loss: loss = alpha * CE + (1 - alpha) * T^2 * KL."""
+    ensemble_size: PositiveInt = 1
+    """Teach with members 1..k of the bank."""
+    ensemble_mode: Literal["logit_mean", "prob_mean"] = "logit_mean"
+    """Average the members' logits, or their softened probabilities."""

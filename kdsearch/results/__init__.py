@@ -1,0 +1,27 @@
+"""The records that trials write and analysis reads."""
+
+from kdsearch.results.record import (
+    Arm,
+    EnsembleRecord,
+    EpochMetrics,
+    Evaluation,
+    Stage,
+    State,
+    TeacherBankRecord,
+    TeacherRecord,
+    TrialRecord,
+)
+from kdsearch.results.results import Results
+
+__all__ = [
+    "Arm",
+    "EnsembleRecord",
+    "EpochMetrics",
+    "Evaluation",
+    "Results",
+    "Stage",
+    "State",
+    "TeacherBankRecord",
+    "TeacherRecord",
+    "TrialRecord",
+]

@@ -1,0 +1,136 @@
+"""The records that trials write and that analysis, export and MLflow read."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Scalar = bool | int | float | str
+Stage = Literal["search", "confirm"]
+Arm = Literal["distilled", "baseline"]
+State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class EpochMetrics(_Record):
+    """One epoch of one student. Losses are cross-entropies in nats; the rest are fractions."""
+
+    epoch: int
+    """1 for the first."""
+    train_loss: float
+    """Mean of the distillation loss over the epoch's batches."""
+    val_accuracy: float
+    val_loss: float
+    val_agreement: float
+    """Share of samples where student and full teacher ensemble name the same class."""
+    learning_rate: float
+    """Step size of the epoch's last step."""
+
+
+class Evaluation(_Record):
+    """A trained model on one split."""
+
+    accuracy: float
+    loss: float
+    """Cross-entropy (NLL) in nats."""
+    agreement: float
+    """Share of samples where model and full teacher ensemble name the same class."""
+    teacher_kl: float
+    """KL(ensemble || model) at temperature 1, in nats, mean over samples."""
+    ece: float
+    """Expected calibration error, 15 equal-width bins of confidence."""
+    brier: float
+    """Brier score: squared distance of probabilities to the one-hot label, mean over samples."""
+    num_samples: int
+
+
+class TrialRecord(_Record):
+    """One trained student."""
+
+    study: str
+    stage: Stage
+    arm: Arm
+    trial: int
+    """Number of the search trial; for confirm, of the search trial whose settings are confirmed."""
+    replicate: int
+    """0 in the search; 1, 2, ... for the fresh seeds of the confirm stage."""
+    state: State
+    settings: dict[str, Scalar]
+    """Value of every searched or fixed parameter that applies to the arm, by its name."""
+    stratum: dict[str, Scalar]
+    """The scientific parameters among the settings; empty if the study has none."""
+    temperature: float | None = None
+    """None in the baseline arm."""
+    alpha: float
+    width: int
+    ensemble_size: int | None = None
+    """None in the baseline arm."""
+    learning_rate: float
+    seed: int
+    """Training seed: initial weights and batch order derive from it."""
+    num_params: int | None = None
+    macs: int | None = None
+    """Multiply-accumulates of one sample's forward pass."""
+    size_bytes: int | None = None
+    epochs: int = 0
+    """Epochs trained (early stopping and pruning make it smaller)."""
+    best_epoch: int | None = None
+    """The epoch whose weights were kept."""
+    train_seconds: float | None = None
+    val: Evaluation | None = None
+    """Validation at the best epoch; for a pruned trial, what its last rung knew."""
+    test: Evaluation | None = None
+    """Confirm stage only."""
+    test_correct: str | None = None
+    """Confirm stage only: per-example correctness, numpy.packbits, base64."""
+    history: tuple[EpochMetrics, ...] = ()
+    failure: str | None = None
+    """Why a FAIL failed, in one sentence."""
+    mlflow_run_id: str | None = None
+    optuna_study: str | None = None
+    """The Optuna study that holds the trial."""
+    optuna_trial: int | None = None
+    """Its number there."""
+
+
+class TeacherRecord(_Record):
+    """One member of a teacher bank."""
+
+    member: int
+    """1 for the first."""
+    key: str
+    """Content address in the cache."""
+    model: str
+    """Architecture in words, such as `conv1d width 64 depth 3`."""
+    num_params: int
+    macs: int
+    size_bytes: int
+    epochs: int
+    train_seconds: float
+    val: Evaluation
+    test: Evaluation | None = None
+    """Known after the confirm stage."""
+    mlflow_run_id: str | None = None
+
+
+class EnsembleRecord(_Record):
+    """Members 1..size of a bank, averaged."""
+
+    size: int
+    val: Evaluation
+    test: Evaluation | None = None
+    test_correct: str | None = None
+
+
+class TeacherBankRecord(_Record):
+    """The teachers of one bank and the ensembles they make."""
+
+    key: str
+    """Content address of the bank."""
+    settings: dict[str, Scalar] = {}
+    """The searched teacher fields that tell this bank from the study's others."""
+    members: tuple[TeacherRecord, ...]
+    ensembles: tuple[EnsembleRecord, ...]
+    """One for each size 1..members."""
