@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from kdsearch.config import consistency
 from kdsearch.config.base import Scalar, Section
@@ -84,8 +84,10 @@ class StudyConfig(Section):
     search: Annotated[dict[str, SearchParameter], Field(min_length=1)]
     """Parameter name (short or dotted) to its range, values or value."""
     objective: Annotated[
-        Objective | tuple[Objective, ...], Field(union_mode="left_to_right", strict=False)
-    ] = Objective(metric="val_accuracy", direction="maximize")
+        tuple[Objective, ...],
+        Field(strict=False, min_length=1),
+        BeforeValidator(lambda value: (value,) if isinstance(value, dict) else value),
+    ] = (Objective(metric="val_accuracy", direction="maximize"),)
     """One objective, or a list of two or more for a Pareto study."""
     sampler: SamplerConfig = SamplerConfig()
     pruner: PrunerConfig = PrunerConfig()
@@ -102,11 +104,6 @@ class StudyConfig(Section):
         if problems:
             raise ValueError("; ".join(f"{p.key}: {p.message}" for p in problems))
         return self
-
-    @property
-    def objectives(self) -> tuple[Objective, ...]:
-        """The objectives, one or more."""
-        return self.objective if isinstance(self.objective, tuple) else (self.objective,)
 
     @property
     def experiment(self) -> str:
