@@ -1,0 +1,135 @@
+"""A data set: loaded, checked, split, measured and fingerprinted."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdsearch.config import (
+    DataConfig,
+    DigitsData,
+    FashionMnistData,
+    IdxData,
+    ImportData,
+    Mnist1dData,
+    MnistData,
+    NpzData,
+)
+from kdsearch.data.cache import cache_folder
+from kdsearch.data.digits import load_digits
+from kdsearch.data.fashion_mnist import load_fashion_mnist
+from kdsearch.data.fingerprint import fingerprint_splits
+from kdsearch.data.idx import load_idx
+from kdsearch.data.imported import load_imported
+from kdsearch.data.mnist import load_mnist
+from kdsearch.data.mnist1d import load_mnist1d
+from kdsearch.data.normalization import measure_normalization
+from kdsearch.data.npz import load_npz
+from kdsearch.data.raw import RawData
+from kdsearch.data.split import SealedSplit, Split
+from kdsearch.data.stratify import choose_rows
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Train, validation and sealed test samples, and what is known about them."""
+
+    name: str
+    """The kind, or for the user's own data the path or target."""
+    num_classes: int
+    """Labels are 0..num_classes-1."""
+    input_shape: tuple[int, ...]
+    """Shape of one sample: [D], [C, L] or [C, H, W]."""
+    train: Split
+    val: Split
+    test: SealedSplit
+    mean: Tensor
+    """Mean of `train.x`, float32: [], or [C, 1, ...] for samples of more than one channel."""
+    std: Tensor
+    """Standard deviation of `train.x`, like `mean`; never 0."""
+    fingerprint: str
+    """SHA-256 of all three splits, as 64 hex digits: same fingerprint, same data and split."""
+
+
+def load_dataset(config: DataConfig, *, cache: Path | None = None) -> Dataset:
+    """Load, check and split the data set that `config` describes.
+
+    Splits follow from the labels, the fractions and `config.seed` alone. `train_fraction` thins
+    out the training samples only (and so moves `mean` and `std`); a smaller training set is part
+    of a larger one.
+
+    Args:
+        config: the `data:` section of a study file.
+        cache: the cache folder; `cache_folder()` by default.
+
+    Raises:
+        DataError: the source is missing, malformed or too small; one sentence says what to do.
+        StaleCacheError: a file in the cache is damaged.
+        UserInputError: the cache folder cannot be written.
+    """
+    raw = _load_raw(config, cache_folder() if cache is None else cache)
+    raw.check()
+    rows = choose_rows(
+        raw.y,
+        name=raw.name,
+        test_fraction=config.test_fraction if raw.x_test is None else None,
+        val_fraction=config.val_fraction,
+        train_fraction=config.train_fraction,
+        seed=config.seed,
+    )
+    train, val = _pick(raw.x, raw.y, rows.train), _pick(raw.x, raw.y, rows.val)
+    test = _pick(raw.x, raw.y, rows.test) if rows.test is not None else _own_test(raw)
+    mean, std = measure_normalization(train.x.numpy())
+    return Dataset(
+        name=raw.name,
+        num_classes=raw.num_classes,
+        input_shape=tuple(raw.x.shape[1:]),
+        train=train,
+        val=val,
+        test=SealedSplit(test),
+        mean=mean,
+        std=std,
+        fingerprint=fingerprint_splits([("train", train), ("val", val), ("test", test)]),
+    )
+
+
+def _load_raw(config: DataConfig, cache: Path) -> RawData:
+    match config:
+        case DigitsData():
+            return load_digits()
+        case Mnist1dData():
+            return load_mnist1d(
+                train_samples=config.train_samples,
+                test_samples=config.test_samples,
+                seed=config.seed,
+                cache=cache,
+            )
+        case IdxData():
+            return load_idx(Path(config.root).expanduser(), name=config.root)
+        case MnistData():
+            return load_mnist(cache=cache)
+        case FashionMnistData():
+            return load_fashion_mnist(cache=cache)
+        case NpzData():
+            return load_npz(Path(config.path).expanduser(), name=config.path)
+        case ImportData():
+            return load_imported(config.target, config.options)
+        case _:
+            assert_never(config)
+
+
+def _pick(x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> Split:
+    return Split(
+        x=torch.from_numpy(np.ascontiguousarray(x[rows], dtype=np.float32)),
+        y=torch.from_numpy(y[rows].astype(np.int64)),
+        ids=torch.from_numpy(rows),
+    )
+
+
+def _own_test(raw: RawData) -> Split:
+    assert raw.x_test is not None
+    assert raw.y_test is not None
+    return _pick(raw.x_test, raw.y_test, np.arange(len(raw.y_test)))

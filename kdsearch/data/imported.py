@@ -1,0 +1,139 @@
+"""The user's own code, named in a study file as `module:callable`."""
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from kdsearch.data.raw import RawData
+from kdsearch.errors import DataError, KdsearchError, UserInputError
+
+
+def import_target(
+    target: str, *, error_type: type[UserInputError] = UserInputError
+) -> Callable[..., object]:
+    """The callable that `target` names.
+
+    The folder that the process runs in is put first on `sys.path`, as `python -m` does, and stays
+    there: code that imports its neighbours later, inside a call, must find them too.
+
+    Args:
+        target: `module:callable`, where the module may be dotted.
+        error_type: what to raise.
+
+    Raises:
+        UserInputError: (or `error_type`) there is no such module or attribute, it is not
+            callable, or importing the module fails; the message names `target`.
+    """
+    module_name, colon, attribute = target.partition(":")
+    if not (module_name and colon and attribute):
+        raise error_type(f"Target '{target}' is not of the form module:callable.")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    importlib.invalidate_caches()  # the module may be younger than the last look at its folder
+    with _UserCode(f"Importing '{target}'", error_type):
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if not _is_part(error.name, of=module_name):
+                raise  # found, but something that it imports is not
+            raise error_type(
+                f"Target '{target}': there is no module '{error.name}', neither in {folder} "
+                "nor installed in this environment."
+            ) from error
+    if not hasattr(module, attribute):
+        raise error_type(
+            f"Target '{target}': module '{module_name}' ({module.__file__}) has no '{attribute}'."
+        )
+    found = getattr(module, attribute)
+    if not callable(found):
+        raise error_type(
+            f"Target '{target}' is a {type(found).__name__}; a function or class is allowed."
+        )
+    return found
+
+
+def call_target(
+    target: str,
+    options: Mapping[str, object],
+    *,
+    error_type: type[UserInputError] = UserInputError,
+) -> object:
+    """What the callable that `target` names returns for the keyword arguments `options`.
+
+    Raises:
+        UserInputError: (or `error_type`) as `import_target`, and whenever the callable raises.
+    """
+    function = import_target(target, error_type=error_type)
+    with _UserCode(f"Calling '{target}'", error_type):
+        return function(**options)
+
+
+def load_imported(target: str, options: Mapping[str, object]) -> RawData:
+    """The arrays that the user's callable returns: (x, y) or (x, y, x_test, y_test).
+
+    Anything that NumPy can read as an array is an array: CPU tensors and nested lists too.
+
+    Raises:
+        DataError: the target cannot be imported, fails, or returns something else.
+    """
+    returned = call_target(target, options, error_type=DataError)
+    if not isinstance(returned, tuple | list) or len(returned) not in (2, 4):
+        raise DataError(
+            f"'{target}' returned {_describe(returned)}; "
+            "(x, y) or (x, y, x_test, y_test) is allowed."
+        )
+    x, y, x_test, y_test = returned if len(returned) == 4 else (*returned, None, None)
+    return RawData(
+        name=target,
+        x=_array(x, "x", target),
+        y=_array(y, "y", target),
+        x_test=None if x_test is None else _array(x_test, "x_test", target),
+        y_test=None if y_test is None else _array(y_test, "y_test", target),
+    )
+
+
+class _UserCode:
+    """Turns whatever the user's code raises into one sentence, the cause kept.
+
+    kdsearch's own errors and Ctrl-C pass. `sys.exit` does not: a module may call it by mistake.
+    """
+
+    def __init__(self, doing: str, error_type: type[UserInputError]) -> None:
+        self._doing = doing
+        self._error_type = error_type
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception | SystemExit) and not isinstance(error, KdsearchError):
+            raise self._error_type(
+                f"{self._doing} failed with {type(error).__name__}: {error}"
+            ) from error
+
+
+def _is_part(name: str | None, *, of: str) -> bool:
+    return name is not None and (of == name or of.startswith(f"{name}."))
+
+
+def _array(value: object, name: str, target: str) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    # Ragged lists; objects without a length; tensors on a GPU or with a gradient.
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise DataError(f"'{target}': {name} is no array ({error}).") from error
+
+
+def _describe(value: object) -> str:
+    kind = type(value).__name__
+    return f"a {kind} of {len(value)}" if isinstance(value, tuple | list) else f"a {kind}"

@@ -1,0 +1,15 @@
+"""MNIST (LeCun, Cortes, Burges)."""
+
+from pathlib import Path
+
+from kdsearch.data.published import load_published
+from kdsearch.data.raw import RawData
+
+
+def load_mnist(*, cache: Path) -> RawData:
+    """60,000 training and 10,000 test samples [1, 28, 28] in 10 classes.
+
+    Raises:
+        DataError: the files are nowhere and cannot be fetched, or are malformed.
+    """
+    return load_published("mnist", openml_name="mnist_784", system_folders=(), cache=cache)
