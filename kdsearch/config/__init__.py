@@ -11,6 +11,7 @@ from kdsearch.config.data import (
     MnistData,
     NpzData,
 )
+from kdsearch.config.loading import load_study
 from kdsearch.config.model import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
 from kdsearch.config.search import (
     BudgetConfig,
@@ -20,14 +21,9 @@ from kdsearch.config.search import (
     SamplerConfig,
     SearchParameter,
 )
-from kdsearch.config.study import (
-    SHORT_NAMES,
-    StudyConfig,
-    TeacherConfig,
-    TrackingConfig,
-    TrialConfig,
-)
+from kdsearch.config.study import StudyConfig, TrackingConfig, applies_to_baseline
 from kdsearch.config.training import DistillationConfig, TrainingConfig
+from kdsearch.config.trial import SHORT_NAMES, TeacherConfig, TrialConfig
 
 __all__ = [
     "SHORT_NAMES",
@@ -57,4 +53,6 @@ __all__ = [
     "TrackingConfig",
     "TrainingConfig",
     "TrialConfig",
+    "applies_to_baseline",
+    "load_study",
 ]

@@ -20,5 +20,9 @@ class Section(BaseModel):
     """A frozen section of the study file that refuses unknown keys and sloppy types."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )

@@ -1,14 +1,41 @@
 """What no single section of a study file can know: whether the sections fit together."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
+from kdsearch.config.data import DataConfig, DigitsData, ImportData, NpzData
+from kdsearch.config.model import CnnModel, Conv1dModel, ImportModel, ModelConfig
+from kdsearch.config.problem import Problem, did_you_mean
+from kdsearch.config.search import (
+    BudgetConfig,
+    Objective,
+    PrunerConfig,
+    SamplerConfig,
+    SearchParameter,
+)
+from kdsearch.config.search_space import check_parameters
+from kdsearch.config.training import TrainingConfig
+from kdsearch.config.trial import SHORT_NAMES, TeacherConfig
 
-class Problem(NamedTuple):
-    """One mistake: the dotted key it is at, and one sentence with what is allowed."""
+__all__ = ["Problem", "find_problems"]
 
-    key: str
-    message: str
+Problems = Iterator[Problem]
+Search = Mapping[str, SearchParameter]
+
+MAX_STRATA = 1000
+_BEST = {
+    "val_accuracy": "maximize",
+    "val_loss": "minimize",
+    "val_agreement": "maximize",
+    "num_params": "minimize",
+    "macs": "minimize",
+    "size_bytes": "minimize",
+}
+_SHAPES = {"digits": (8, 8), "mnist": (28, 28), "fashion_mnist": (28, 28), "mnist1d": (40,)}
+"""Shapes of a sample where the kind of data settles them."""
+_DIMENSIONS = {kind: len(shape) for kind, shape in _SHAPES.items()} | {"idx": 2}
+_DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb")
 
 
 def find_problems(sections: Mapping[str, Any]) -> list[Problem]:
@@ -16,7 +43,276 @@ def find_problems(sections: Mapping[str, Any]) -> list[Problem]:
 
     Args:
         sections: Valid sections of a study file by their key; invalid ones are left out, and
-            the checks that need them with them.
+            the checks that need them with them. Where `search` is left out, `parameters` may
+            hold its valid part.
     """
-    del sections
-    return []
+    known = {"parameters": sections.get("search", {})} | dict(sections)
+    problems = check_parameters(known["parameters"], known)
+    for needs, check in _CHECKS:
+        if all(key in known for key in needs):
+            problems += check(*(known[key] for key in needs))
+    return problems
+
+
+def _ensemble_has_its_members(search: Search, teacher: TeacherConfig) -> Problems:
+    for name, end, value in _numbers(search, "distillation.ensemble_size"):
+        if value > teacher.members:
+            yield Problem(
+                f"search.{name}.{end}",
+                f"{value} teachers are asked for, but teacher.members is {teacher.members}; "
+                f"allowed is at most {teacher.members}, or raise teacher.members",
+            )
+
+
+def _alpha_leaves_something_to_teach(search: Search) -> Problems:
+    fixed = {SHORT_NAMES.get(n, n): p.value for n, p in search.items() if p.role == "fixed"}
+    if fixed.get("distillation.alpha") != 1:
+        return
+    for name, parameter in search.items():
+        target = SHORT_NAMES.get(name, name)
+        taught = target.startswith(("distillation.", "teacher."))
+        if taught and target != "distillation.alpha" and parameter.role != "fixed":
+            yield Problem(
+                f"search.{name}",
+                "has no effect while alpha is fixed to 1 (hard labels only); lower alpha, or "
+                "take this parameter out",
+            )
+
+
+def _strata_are_few(search: Search) -> Problems:
+    strata = 1
+    for parameter in search.values():
+        if parameter.role == "scientific":
+            strata *= len(parameter.values or ())
+    if strata > MAX_STRATA:
+        yield Problem(
+            "search",
+            f"the scientific parameters make {strata} strata, each with the whole budget; "
+            f"allowed are at most {MAX_STRATA}",
+        )
+
+
+def _sampler_suits_the_search(
+    search: Search, sampler: SamplerConfig, budget: BudgetConfig
+) -> Problems:
+    nuisance = {name: p for name, p in search.items() if p.role == "nuisance"}
+    if not nuisance:
+        yield from _nothing_to_sample(sampler, budget)
+    elif sampler.kind == "grid":
+        yield from _grid_problems(nuisance, budget)
+    elif sampler.kind == "qmc" and not any(p.is_range for p in nuisance.values()):
+        # Optuna's QMCSampler draws every categorical parameter at random.
+        yield Problem(
+            "sampler.kind",
+            "qmc spreads points over ranges, and no nuisance parameter has low and high; "
+            "use grid, random or tpe",
+        )
+
+
+def _nothing_to_sample(sampler: SamplerConfig, budget: BudgetConfig) -> Problems:
+    if budget.trials > 1:
+        yield Problem(
+            "budget.trials",
+            f"{budget.trials} trials of a stratum would all be the same, because no search "
+            "parameter has the role nuisance; allowed is 1",
+        )
+    if sampler.kind in ("nsga2", "gp", "qmc"):
+        yield Problem(
+            "sampler.kind",
+            f"{sampler.kind} needs at least one parameter with the role nuisance; allowed "
+            "without one are tpe, random and grid",
+        )
+
+
+def _grid_problems(nuisance: Search, budget: BudgetConfig) -> Problems:
+    size: int | None = 1
+    for name, parameter in nuisance.items():
+        points = parameter.num_points()
+        size = None if size is None or points is None else size * points
+        if points is None:
+            yield Problem(
+                f"search.{name}",
+                "the grid sampler needs `values: [...]` or a `step` for every nuisance parameter",
+            )
+    if size is not None and budget.trials > size:
+        yield Problem(
+            "budget.trials",
+            f"{budget.trials} trials, but the grid has {size} points; allowed is at most {size}",
+        )
+
+
+def _objectives_make_sense(objectives: tuple[Objective, ...]) -> Problems:
+    seen: set[str] = set()
+    for index, objective in enumerate(objectives):
+        key = f"objective.{index}" if len(objectives) > 1 else "objective"
+        metric = objective.metric
+        if metric in seen:
+            yield Problem(f"{key}.metric", f"{metric} is already an objective; give it once")
+        elif objective.direction != _BEST[metric]:
+            yield Problem(
+                f"{key}.direction",
+                f"nobody wants to {objective.direction} {metric}; allowed is {_BEST[metric]}",
+            )
+        seen.add(metric)
+
+
+def _rungs_fit(search: Search, training: TrainingConfig, pruner: PrunerConfig) -> Problems:
+    longest = max(_possible(search, "training.epochs", training.epochs))
+    first = pruner.min_epochs
+    if pruner.kind != "none" and first is not None and first >= longest:
+        yield Problem(
+            "pruner.min_epochs",
+            f"the first rung is at epoch {first}, but training has {longest} epochs; "
+            f"allowed is below {longest}, or `kind: none`",
+        )
+
+
+def _student_warms_up(search: Search, training: TrainingConfig) -> Problems:
+    yield from _warmup(search, "training", training)
+
+
+def _teacher_warms_up(search: Search, teacher: TeacherConfig) -> Problems:
+    yield from _warmup(search, "teacher.training", teacher.training)
+
+
+def _warmup(search: Search, key: str, training: TrainingConfig) -> Problems:
+    name = f"{key}.warmup_epochs"
+    warmup = max(_possible(search, name, training.warmup_epochs))
+    epochs = min(_possible(search, f"{key}.epochs", training.epochs))
+    if warmup > 0 and warmup >= epochs:
+        yield Problem(
+            f"search.{name}" if name in search else name,
+            f"{warmup} epochs of warm-up do not fit into {epochs} epochs; allowed is below "
+            f"{key}.epochs",
+        )
+
+
+def _student_is_untrained(student: ModelConfig) -> Problems:
+    if isinstance(student, ImportModel) and student.pretrained:
+        yield Problem("student.pretrained", "a student is always trained here; allowed is false")
+
+
+def _pretrained_teacher_is_one(teacher: TeacherConfig) -> Problems:
+    if _is_pretrained(teacher) and teacher.members > 1:
+        yield Problem(
+            "teacher.members",
+            f"a pretrained teacher is one model, so {teacher.members} members would be the same; "
+            "allowed is 1",
+        )
+
+
+def _pretrained_teacher_stays(search: Search, teacher: TeacherConfig) -> Problems:
+    for name in search:
+        if _is_pretrained(teacher) and name.startswith("teacher.training."):
+            yield Problem(
+                f"search.{name}",
+                "the teacher is pretrained and not trained again; take this parameter out, or "
+                "set teacher.model.pretrained to false",
+            )
+
+
+def _is_pretrained(teacher: TeacherConfig) -> bool:
+    return isinstance(teacher.model, ImportModel) and teacher.model.pretrained
+
+
+def _student_reads_the_data(search: Search, student: ModelConfig, data: DataConfig) -> Problems:
+    yield from _model_reads("student", student, data, search)
+
+
+def _teacher_reads_the_data(search: Search, teacher: TeacherConfig, data: DataConfig) -> Problems:
+    yield from _model_reads("teacher.model", teacher.model, data, search)
+
+
+def _model_reads(key: str, model: ModelConfig, data: DataConfig, search: Search) -> Problems:
+    if not isinstance(model, CnnModel | Conv1dModel) or data.kind not in _DIMENSIONS:
+        return
+    wanted, what = (2, "images") if isinstance(model, CnnModel) else (1, "signals (1-D samples)")
+    if _DIMENSIONS[data.kind] != wanted:
+        other = "conv1d" if wanted == 2 else "cnn"
+        yield Problem(
+            f"{key}.kind",
+            f"{model.kind} reads {what}, but {data.kind} has {_DIMENSIONS[data.kind]}-D samples; "
+            f"allowed are mlp, {other} and import",
+        )
+        return
+    deepest = max(_possible(search, f"{key}.depth", model.depth))
+    side = min(_SHAPES.get(data.kind, (2**deepest,)))
+    if side < 2**deepest:
+        name = f"{key}.depth"
+        yield Problem(
+            f"search.{name}" if name in search else name,
+            f"depth {deepest} halves a sample {deepest} times, but {data.kind} has {side} values "
+            f"a side; allowed is at most {side.bit_length() - 1}",
+        )
+
+
+def _fractions_leave_training_samples(data: DataConfig) -> Problems:
+    splits_test = isinstance(data, DigitsData | NpzData | ImportData)
+    if splits_test and data.val_fraction + data.test_fraction >= 1:
+        yield Problem(
+            "data.val_fraction",
+            f"val_fraction {data.val_fraction} and test_fraction {data.test_fraction} leave no "
+            "training samples; their sum must be below 1",
+        )
+
+
+def _storage_can_resume(storage: str) -> Problems:
+    dialect, _, rest = storage.partition("://")
+    dialect = dialect.partition("+")[0]
+    if dialect not in _DIALECTS:
+        nearest = did_you_mean(dialect, _DIALECTS)
+        yield Problem(
+            "storage",
+            f"'{dialect}' is not a database that Optuna stores studies in; {nearest}allowed are "
+            "sqlite, postgresql, mysql and mariadb",
+        )
+    elif dialect == "sqlite" and rest.lstrip("/") in ("", ":memory:"):
+        yield Problem(
+            "storage",
+            "a database in memory cannot be resumed; give a file, such as sqlite:///kdsearch.db",
+        )
+    elif dialect == "sqlite" and not rest.startswith("/"):
+        yield Problem("storage", "an SQLite URL has three slashes, such as sqlite:///kdsearch.db")
+    elif dialect == "sqlite" and re.search(r"[?#]", rest):
+        yield Problem(
+            "storage", "an SQLite file with ? or # in its URL; allowed is a plain file path"
+        )
+
+
+def _numbers(search: Search, target: str) -> list[tuple[str, str, float]]:
+    """Name, key and value of every number given for the field `target`."""
+    found: list[tuple[str, str, float]] = []
+    for name, parameter in search.items():
+        if SHORT_NAMES.get(name, name) == target:
+            found += [
+                (name, key, value)
+                for key, value in parameter.given()
+                if isinstance(value, int | float) and not isinstance(value, bool)
+            ]
+    return found
+
+
+def _possible(search: Search, target: str, default: int) -> list[Any]:
+    """The numbers that a field can take: those searched, or the one in its section."""
+    return [value for _, _, value in _numbers(search, target)] or [default]
+
+
+Check = tuple[tuple[str, ...], Callable[..., Iterable[Problem]]]
+_CHECKS: tuple[Check, ...] = (
+    (("parameters", "teacher"), _ensemble_has_its_members),
+    (("parameters",), _alpha_leaves_something_to_teach),
+    (("parameters",), _strata_are_few),
+    (("search", "sampler", "budget"), _sampler_suits_the_search),
+    (("objective",), _objectives_make_sense),
+    (("parameters", "training", "pruner"), _rungs_fit),
+    (("parameters", "training"), _student_warms_up),
+    (("parameters", "teacher"), _teacher_warms_up),
+    (("student",), _student_is_untrained),
+    (("teacher",), _pretrained_teacher_is_one),
+    (("parameters", "teacher"), _pretrained_teacher_stays),
+    (("parameters", "student", "data"), _student_reads_the_data),
+    (("parameters", "teacher", "data"), _teacher_reads_the_data),
+    (("data",), _fractions_leave_training_samples),
+    (("storage",), _storage_can_resume),
+)
+"""The sections that each check needs, and the check."""

@@ -28,9 +28,9 @@ class Mnist1dData(_Data):
     """MNIST-1D (Greydanus 2020), generated: 40 values a sample, 10 classes."""
 
     kind: Literal["mnist1d"]
-    train_samples: Annotated[int, Field(ge=100, le=1_000_000)] = 4000
+    train_samples: Annotated[int, Field(ge=100, le=1_000_000, multiple_of=10)] = 4000
     """Samples before the validation set is taken out; a multiple of 10."""
-    test_samples: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
+    test_samples: Annotated[int, Field(ge=100, le=1_000_000, multiple_of=10)] = 10_000
     """Size of the test set; a multiple of 10."""
 
 
@@ -68,7 +68,7 @@ class ImportData(_Data):
     kind: Literal["import"]
     target: Target
     """`module:callable`; the folder of the study file is importable."""
-    options: dict[str, Scalar] = {}
+    options: Annotated[dict[str, Scalar], Field(default_factory=dict)]
     """Keyword arguments for the callable."""
 
 

@@ -44,10 +44,10 @@ class ImportModel(_Model):
     kind: Literal["import"]
     target: Target
     """`module:callable`; the folder of the study file is importable."""
-    options: dict[str, Scalar] = {}
+    options: Annotated[dict[str, Scalar], Field(default_factory=dict)]
     """Further keyword arguments for the callable."""
     pretrained: bool = False
-    """Teachers only: the callable returns a trained model, which is used as it is, on raw inputs."""
+    """Teachers only: the callable returns a trained model, used as it is, on raw inputs."""
 
 
 ModelConfig = Annotated[

@@ -1,5 +1,6 @@
-"""`search:`, `sampler:`, `pruner:`, `budget:`, `objective:`, `confirm:` - what is asked and how."""
+"""`search:`, `objective:`, `sampler:`, `pruner:`, `budget:`, `confirm:` - what is asked, how."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -37,6 +38,37 @@ class SearchParameter(Section):
         """Whether the parameter is given by `low` and `high`."""
         return self.low is not None
 
+    def given(self) -> list[tuple[str, Scalar]]:
+        """Every value that the file names, with its key: `low`, `values.1`, `value`, ..."""
+        single = {"low": self.low, "high": self.high, "value": self.value}
+        listed = [(f"values.{i}", value) for i, value in enumerate(self.values or ())]
+        return [(key, value) for key, value in single.items() if value is not None] + listed
+
+    def num_points(self) -> int | None:
+        """How many values it can take; None for a range without a step."""
+        if self.low is None or self.high is None:
+            return 1 if self.values is None else len(self.values)
+        if self.step is None:
+            return None
+        # Decimal, because (1.0 - 0.7) // 0.1 is 2 in floats.
+        low, high, step = (Decimal(str(x)) for x in (self.low, self.high, self.step))
+        return int((high - low) // step) + 1
+
+    def points(self) -> tuple[Scalar, ...] | None:
+        """The values it can take, in order; None for a range without a step."""
+        if self.values is not None:
+            return self.values
+        if self.value is not None:
+            return (self.value,)
+        count = self.num_points()
+        if count is None or self.low is None or self.step is None:
+            return None
+        low, step = self.low, self.step
+        if isinstance(low, int) and isinstance(step, int):
+            return tuple(low + k * step for k in range(count))
+        start, grid = Decimal(str(low)), Decimal(str(step))
+        return tuple(float(start + k * grid) for k in range(count))
+
     @model_validator(mode="after")
     def _one_kind_of_values(self) -> "SearchParameter":
         problem = self._problem()
@@ -46,7 +78,9 @@ class SearchParameter(Section):
 
     def _problem(self) -> str | None:
         given = {
-            "scientific": self.values is not None and not self._mentions_range() and self.value is None,
+            "scientific": self.values is not None
+            and not self._mentions_range()
+            and self.value is None,
             "nuisance": self.value is None
             and (self.values is None) == self._mentions_range()
             and self._mentions_range() == (self.low is not None and self.high is not None),
@@ -78,14 +112,13 @@ class SearchParameter(Section):
     def _values_problem(values: tuple[Scalar, ...]) -> str | None:
         if not values:
             return "values is empty; give at least one"
-        if len(set(map(repr, values))) < len(values):
+        # 1 and 1.0 are the same point, 1 and true are not.
+        if len({(isinstance(value, bool), value) for value in values}) < len(values):
             return "values has duplicates; give each value once"
         return None
 
 
-Metric = Literal[
-    "val_accuracy", "val_loss", "val_agreement", "num_params", "macs", "size_bytes"
-]
+Metric = Literal["val_accuracy", "val_loss", "val_agreement", "num_params", "macs", "size_bytes"]
 
 
 class Objective(Section):
@@ -109,14 +142,14 @@ class SamplerConfig(Section):
 
 
 class PrunerConfig(Section):
-    """Who stops hopeless trials, at rungs: epochs min_epochs * reduction_factor^k."""
+    """Who stops hopeless trials, at rungs: after min_epochs * reduction_factor^k epochs."""
 
     kind: Literal["none", "median", "halving", "hyperband"] = "halving"
     """`halving`: successive halving; `hyperband`: halving with staggered first rungs."""
     reduction_factor: Annotated[int, Field(ge=2, le=16)] = 3
     """At a rung the best 1/reduction_factor go on (halving, hyperband)."""
-    min_epochs: PositiveInt = 1
-    """The first rung."""
+    min_epochs: PositiveInt | None = None
+    """The first rung; null takes epochs / reduction_factor^2."""
 
 
 class BudgetConfig(Section):

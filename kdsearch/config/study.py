@@ -1,7 +1,8 @@
 """The study file as one frozen model, and what one trial makes of it."""
 
+import itertools
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -17,31 +18,9 @@ from kdsearch.config.search import (
     SamplerConfig,
     SearchParameter,
 )
-from kdsearch.config.training import DistillationConfig, TrainingConfig
-
-SHORT_NAMES = {
-    "temperature": "distillation.temperature",
-    "alpha": "distillation.alpha",
-    "ensemble_size": "distillation.ensemble_size",
-    "learning_rate": "training.learning_rate",
-    "width": "student.width",
-}
-"""Search parameters that need no dotted name."""
-
-
-class TeacherConfig(Section):
-    """`teacher:` - the bank of teachers, trained once and shared by all trials and studies."""
-
-    model: ModelConfig
-    """Architecture of every member."""
-    members: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Size of the bank; members differ in their seed."""
-    training: TrainingConfig = TrainingConfig()
-    """How a member is trained, on hard labels."""
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of member 1; part of what identifies a cached teacher."""
-    ensemble_mode: Literal["logit_mean", "prob_mean"] = "logit_mean"
-    """Average the members' logits, or their softened probabilities."""
+from kdsearch.config.training import TrainingConfig
+from kdsearch.config.trial import SHORT_NAMES, TeacherConfig, TrialConfig, apply_settings
+from kdsearch.config.wording import derived_question
 
 
 class TrackingConfig(Section):
@@ -51,21 +30,6 @@ class TrackingConfig(Section):
     """MLflow experiment; the study's name if left out."""
     models: Literal["all", "confirmed", "none"] = "all"
     """Which completed students are logged as models."""
-
-
-class TrialConfig(Section):
-    """Everything that decides what one student learns, its seed excepted."""
-
-    data: DataConfig
-    """What the student is trained on."""
-    teacher: TeacherConfig
-    """Who teaches it."""
-    student: ModelConfig
-    """What it is."""
-    training: TrainingConfig
-    """How it is trained."""
-    distillation: DistillationConfig
-    """How it is taught; alpha 1 is the baseline arm, without a teacher."""
 
 
 class StudyConfig(Section):
@@ -124,45 +88,37 @@ class StudyConfig(Section):
         Raises:
             pydantic.ValidationError: A value is not allowed where it would go.
         """
+        fixed = {n: p.value for n, p in self.parameters("fixed").items() if p.value is not None}
         return apply_settings(
             data=self.data,
             teacher=self.teacher,
             student=self.student,
             training=self.training,
-            settings={n: p.value for n, p in self.parameters("fixed").items()} | dict(settings),
+            settings=fixed | dict(settings),
         )
 
+    def strata(self) -> tuple[dict[str, Scalar], ...]:
+        """Every combination of the scientific values, in file order; one empty one if none."""
+        axes = self.parameters("scientific")
+        values = [p.values or () for p in axes.values()]
+        return tuple(dict(zip(axes, point, strict=True)) for point in itertools.product(*values))
 
-def apply_settings(
-    *,
-    data: DataConfig,
-    teacher: TeacherConfig,
-    student: ModelConfig,
-    training: TrainingConfig,
-    settings: Mapping[str, Any],
-) -> TrialConfig:
-    """Put `settings` into the sections of a study.
+    def baseline_strata(self) -> tuple[dict[str, Scalar], ...]:
+        """The strata as a student without a teacher sees them, each once, in order."""
+        distinct: list[dict[str, Scalar]] = []
+        for stratum in self.strata():
+            seen = {name: value for name, value in stratum.items() if applies_to_baseline(name)}
+            if seen not in distinct:
+                distinct.append(seen)
+        return tuple(distinct)
 
-    Raises:
-        pydantic.ValidationError: A value is not allowed where it would go.
-        KeyError: A dotted name leads nowhere.
-    """
-    tree: dict[str, Any] = {
-        "data": data.model_dump(),
-        "teacher": teacher.model_dump(),
-        "student": student.model_dump(),
-        "training": training.model_dump(),
-        "distillation": {
-            "ensemble_size": teacher.members,
-            "ensemble_mode": teacher.ensemble_mode,
-        },
-    }
-    for name, value in settings.items():
-        *path, leaf = SHORT_NAMES.get(name, name).split(".")
-        node = tree
-        for key in path:
-            node = node[key]
-        node[leaf] = value
-    return TrialConfig.model_validate(tree)
+    @property
+    def question_text(self) -> str:
+        """What the study asks, in one sentence."""
+        return self.question or derived_question(self.student, self.search)
 
 
+def applies_to_baseline(name: str) -> bool:
+    """Whether a search parameter matters to a student that has no teacher."""
+    target = SHORT_NAMES.get(name, name)
+    return not target.startswith(("distillation.", "teacher."))

@@ -1,0 +1,164 @@
+"""Which fields can be searched, and whether each value fits the field it goes to."""
+
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from kdsearch.config.base import Section
+from kdsearch.config.model import ImportModel
+from kdsearch.config.problem import Problem, choices, describe, did_you_mean, show
+from kdsearch.config.search import SearchParameter
+from kdsearch.config.training import DistillationConfig
+from kdsearch.config.trial import SHORT_NAMES
+
+Owners = dict[str, Section]
+
+_NOT_SEARCHED = frozenset(
+    {"kind", "name", "target", "options", "pretrained", "device", "seed", "ensemble_mode"}
+)
+_ROOTS = ("student", "training", "teacher", "data", "distillation")
+
+
+def check_parameters(
+    parameters: Mapping[str, SearchParameter], sections: Mapping[str, Any]
+) -> list[Problem]:
+    """Problems of the single search parameters.
+
+    Args:
+        parameters: Valid search parameters by name.
+        sections: Valid sections by key; a parameter of a section that is not there is skipped.
+    """
+    owners = searchable_fields(sections)
+    problems: list[Problem] = []
+    taken: dict[str, str] = {}
+    for name, parameter in parameters.items():
+        target = SHORT_NAMES.get(name, name)
+        if target in taken:
+            message = f"is the same field as '{taken[target]}'; give it once"
+            problems.append(Problem(f"search.{name}", message))
+            continue
+        taken[target] = name
+        problems += _check_parameter(name, parameter, owners, sections)
+    return problems
+
+
+def searchable_fields(sections: Mapping[str, Any]) -> Owners:
+    """Every field that can be searched, by its dotted name: the section that it belongs to."""
+    owners: Owners = {}
+    for target in ("temperature", "alpha", "ensemble_size"):
+        owners[f"distillation.{target}"] = DistillationConfig()
+    teacher = sections.get("teacher")
+    holders = {key: sections[key] for key in ("student", "training") if key in sections}
+    if teacher is not None:
+        holders |= {"teacher.model": teacher.model, "teacher.training": teacher.training}
+    for key, section in holders.items():
+        fields = type(section).model_fields
+        owners.update((f"{key}.{f}", section) for f in fields if f not in _NOT_SEARCHED)
+    if "data" in sections:
+        owners["data.train_fraction"] = sections["data"]
+    return owners
+
+
+def _check_parameter(
+    name: str, parameter: SearchParameter, owners: Owners, sections: Mapping[str, Any]
+) -> Iterator[Problem]:
+    target = SHORT_NAMES.get(name, name)
+    key = f"search.{name}"
+    if parameter.role == "scientific" and parameter.values and len(parameter.values) < 2:
+        message = (
+            "a scientific parameter needs at least two values; or `role: fixed`, `value: ...`"
+        )
+        yield Problem(f"{key}.values", message)
+    if target.startswith("distillation.") and name == target:
+        yield _unknown_name(name, owners)
+    elif target in owners:
+        yield from _check_values(name, parameter, owners[target])
+    elif not _is_option(target, sections) and not _may_be_known(target, sections):
+        yield _unknown_name(name, owners)
+
+
+def _is_option(target: str, sections: Mapping[str, Any]) -> bool:
+    """Whether `target` is a keyword argument of the user's own model, which only it can check."""
+    head, dot, option = target.partition(".options.")
+    if not dot or not option.isidentifier():
+        return False
+    if head == "student":
+        return isinstance(sections.get("student"), ImportModel)
+    teacher = sections.get("teacher")
+    return (
+        head == "teacher.model" and teacher is not None and isinstance(teacher.model, ImportModel)
+    )
+
+
+def _may_be_known(target: str, sections: Mapping[str, Any]) -> bool:
+    """Whether `target` is in a section that is invalid, so that nothing is known of its fields."""
+    root, _, leaf = target.partition(".")
+    is_forbidden = leaf.rpartition(".")[2] in _NOT_SEARCHED or target == "teacher.members"
+    return bool(leaf) and root in _ROOTS and root not in sections and not is_forbidden
+
+
+def _unknown_name(name: str, owners: Owners) -> Problem:
+    leaf = name.rpartition(".")[2]
+    short = {target: short for short, target in SHORT_NAMES.items()}
+    names = [*SHORT_NAMES, *(target for target in owners if target not in short)]
+    if leaf == "seed":
+        message = (
+            "a seed is a replicate, never a search dimension; confirm.replicates sets how many "
+            "seeds are run"
+        )
+    elif name == "teacher.members":
+        message = "cannot be searched: the bank is trained once; search ensemble_size instead"
+    elif name in short:
+        message = f"is searched under its short name; write '{short[name]}'"
+    elif leaf in _NOT_SEARCHED:
+        message = f"'{name}' cannot be searched; set it in its section, one study for each"
+    else:
+        hint = did_you_mean(name, [*names, *owners])
+        same_leaf = [n for n in names if n.rpartition(".")[2] == leaf]
+        if same_leaf and not hint:
+            hint = f"did you mean '{same_leaf[0]}'? "
+        message = (
+            f"no field is called {show(name)}; {hint}allowed are {choices(SHORT_NAMES)}, and "
+            "dotted fields such as student.depth, training.weight_decay, teacher.model.width "
+            "and data.train_fraction"
+        )
+    return Problem(f"search.{name}", message)
+
+
+def _check_values(name: str, parameter: SearchParameter, owner: Section) -> Iterator[Problem]:
+    field = SHORT_NAMES.get(name, name).rpartition(".")[2]
+    words = _words(type(owner).model_fields[field].annotation)
+    if words and parameter.is_range:
+        message = f"is not a number, so it has no range; give values: [{', '.join(words)}]"
+        yield Problem(f"search.{name}", message)
+        return
+    complaints = 0
+    for key, value in parameter.given():
+        problem = _value_problem(owner, field, value)
+        if problem is not None:
+            complaints += 1
+            yield Problem(f"search.{name}.{key}", problem)
+    low, step = parameter.low, parameter.step
+    if not complaints and low is not None and step is not None:
+        problem = _value_problem(owner, field, low + step)
+        if problem is not None:
+            message = f"a step of {step} from {low} leads to {low + step}, which {problem}"
+            yield Problem(f"search.{name}.step", message)
+
+
+def _value_problem(owner: Section, field: str, value: Any) -> str | None:
+    """What the field's own validation says of `value`."""
+    try:
+        type(owner).model_validate(owner.model_dump() | {field: value})
+    except ValidationError as error:
+        return describe([*error.errors(include_url=False)], value)
+    return None
+
+
+def _words(annotation: Any) -> list[str]:
+    """The words that a field chooses from; empty if it is a number."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return [str(word) for word in typing.get_args(annotation)]
+    return []

@@ -1,0 +1,83 @@
+"""What one trial runs, and where its settings go."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from kdsearch.config.base import Scalar, Section
+from kdsearch.config.data import DataConfig
+from kdsearch.config.model import ModelConfig
+from kdsearch.config.training import DistillationConfig, TrainingConfig
+
+SHORT_NAMES = {
+    "temperature": "distillation.temperature",
+    "alpha": "distillation.alpha",
+    "ensemble_size": "distillation.ensemble_size",
+    "learning_rate": "training.learning_rate",
+    "width": "student.width",
+}
+"""Search parameters that need no dotted name."""
+
+
+class TeacherConfig(Section):
+    """`teacher:` - the bank of teachers, trained once and shared by all trials and studies."""
+
+    model: ModelConfig
+    """Architecture of every member."""
+    members: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Size of the bank; members differ in their seed."""
+    training: TrainingConfig = TrainingConfig()
+    """How a member is trained, on hard labels."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of member 1; part of what identifies a cached teacher."""
+    ensemble_mode: Literal["logit_mean", "prob_mean"] = "logit_mean"
+    """Average the members' logits, or their softened probabilities."""
+
+
+class TrialConfig(Section):
+    """Everything that decides what one student learns, its seed excepted."""
+
+    data: DataConfig
+    """What the student is trained on."""
+    teacher: TeacherConfig
+    """Who teaches it."""
+    student: ModelConfig
+    """What it is."""
+    training: TrainingConfig
+    """How it is trained."""
+    distillation: DistillationConfig
+    """How it is taught; alpha 1 is the baseline arm, without a teacher."""
+
+
+def apply_settings(
+    *,
+    data: DataConfig,
+    teacher: TeacherConfig,
+    student: ModelConfig,
+    training: TrainingConfig,
+    settings: Mapping[str, Scalar],
+) -> TrialConfig:
+    """Put `settings` into the sections of a study.
+
+    Raises:
+        pydantic.ValidationError: A value is not allowed where it would go.
+        KeyError: A dotted name leads nowhere.
+    """
+    tree: dict[str, Any] = {
+        "data": data.model_dump(),
+        "teacher": teacher.model_dump(),
+        "student": student.model_dump(),
+        "training": training.model_dump(),
+        "distillation": {
+            "ensemble_size": teacher.members,
+            "ensemble_mode": teacher.ensemble_mode,
+        },
+    }
+    for name, value in settings.items():
+        *path, leaf = SHORT_NAMES.get(name, name).split(".")
+        node = tree
+        for key in path:
+            node = node[key]
+        node[leaf] = value
+    return TrialConfig.model_validate(tree)

@@ -1,0 +1,45 @@
+"""The question of a study, put in words where its author left it out."""
+
+from collections.abc import Mapping
+
+from kdsearch.config.base import Scalar
+from kdsearch.config.model import ModelConfig
+from kdsearch.config.search import SearchParameter
+from kdsearch.config.trial import SHORT_NAMES
+
+_WIDTH = "student.width"
+
+
+def derived_question(student: ModelConfig, search: Mapping[str, SearchParameter]) -> str:
+    """`Which temperature and alpha suit mlp students of width 8, 16, ..., 256?`."""
+    tuned = [_words(name) for name, p in search.items() if p.role == "nuisance"]
+    axes = {SHORT_NAMES.get(n, n): p for n, p in search.items() if p.role == "scientific"}
+    students = f"{student.kind} students"
+    width = axes.pop(_WIDTH, None)
+    if width is not None:
+        students += f" of width {_series(width.values or ())}"
+    elif all(SHORT_NAMES.get(name, name) != _WIDTH for name in search):
+        students += f" of width {student.width}"
+    if axes:
+        points = (f"{_words(name)} {_series(p.values or ())}" for name, p in axes.items())
+        students += f" at {' and '.join(points)}"
+    if tuned:
+        return f"Which {_listed(tuned)} {'suits' if len(tuned) == 1 else 'suit'} {students}?"
+    return f"How well do {students} learn?"
+
+
+def _words(name: str) -> str:
+    *path, leaf = name.split(".")
+    whose = "teacher " if path[:1] == ["teacher"] else ""
+    return whose + leaf.replace("_", " ")
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _series(values: tuple[Scalar, ...]) -> str:
+    shown = [str(value) for value in values]
+    if len(shown) > 4:
+        shown = [*shown[:2], "...", shown[-1]]
+    return ", ".join(shown) if "..." in shown or len(shown) < 2 else _listed(shown)
