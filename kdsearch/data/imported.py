@@ -52,7 +52,7 @@ def import_target(
     found = getattr(module, attribute)
     if not callable(found):
         raise error_type(
-            f"Target '{target}' is a {type(found).__name__}; a function or class is allowed."
+            f"Target '{target}' is of type {type(found).__name__}; a function or class is allowed."
         )
     return found
 
@@ -136,4 +136,4 @@ def _array(value: object, name: str, target: str) -> np.ndarray:
 
 def _describe(value: object) -> str:
     kind = type(value).__name__
-    return f"a {kind} of {len(value)}" if isinstance(value, tuple | list) else f"a {kind}"
+    return f"a {kind} of {len(value)}" if isinstance(value, tuple | list) else f"type {kind}"
