@@ -1,0 +1,158 @@
+"""Trained models in MLflow's own format: no pickle, loadable without kdsearch, verified."""
+
+import copy
+import importlib
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow.pytorch
+import numpy as np
+import torch
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput
+from mlflow.models import Model, ModelSignature
+from mlflow.types import Schema, TensorSpec
+from safetensors.torch import save_model as save_safetensors
+
+from kdsearch.tracking.labels import MODEL
+from kdsearch.tracking.sink import LoggableModel
+
+with warnings.catch_warnings():
+    # MLflow 3.17 warns of its own type hints while it imports this, which it does when it saves.
+    warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType", UserWarning)
+    importlib.import_module("mlflow.pyfunc")
+
+WHY_NOT_LOADABLE = "kdsearch.model_unloadable"
+# What torch.export raises for a module that it cannot trace, and what the module itself may raise.
+_EXPORT_ERRORS = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError)
+_EXAMPLE_ROWS = 2  # torch.export takes a batch of 1 for a constant.
+
+
+class ExportError(Exception):
+    """torch.export cannot trace the module, or the trace computes something else."""
+
+
+@dataclass(frozen=True)
+class ModelLabel:
+    """How MLflow shows a model."""
+
+    name: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    step: int
+    """The epoch whose metrics are the model's."""
+
+
+def log_model(
+    client: MlflowClient, experiment_id: str, run_id: str, model: LoggableModel, label: ModelLabel
+) -> dict[str, str]:
+    """Log `model` as an output of a run.
+
+    Returns:
+        Tags for the run: the model's id as `kdsearch.model_id`; or, for a module that
+        torch.export cannot trace, why `mlflow.pytorch` cannot load it. Its weights are then the
+        run's artifact `model/model.safetensors`.
+    """
+    module = copy.deepcopy(model.module).cpu().eval()
+    with tempfile.TemporaryDirectory(prefix="kdsearch-model-") as folder:
+        exported = Path(folder, "model")
+        description = Model()
+        try:
+            save_folder(module, model.input_shape, exported, description)
+        except ExportError as error:
+            weights = Path(folder, "model.safetensors")
+            save_safetensors(module, str(weights))
+            client.log_artifact(run_id, str(weights), "model")
+            return {WHY_NOT_LOADABLE: str(error)[:500]}
+        return {MODEL: _upload(client, experiment_id, run_id, label, exported, description)}
+
+
+def _upload(
+    client: MlflowClient,
+    experiment_id: str,
+    run_id: str,
+    label: ModelLabel,
+    folder: Path,
+    description: Model,
+) -> str:
+    logged = client.create_logged_model(
+        experiment_id,
+        name=label.name,
+        source_run_id=run_id,
+        params=label.params,
+        tags=label.tags,
+        model_type="classifier",
+    )
+    description.model_id = description.model_uuid = logged.model_id
+    description.run_id = run_id
+    description.artifact_path = logged.artifact_location
+    description.save(str(folder / "MLmodel"))
+    client.log_model_artifacts(logged.model_id, str(folder))
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, label.step)])
+    client.finalize_logged_model(logged.model_id, "READY")
+    return logged.model_id
+
+
+def save_folder(
+    module: torch.nn.Module, input_shape: tuple[int, ...], folder: Path, description: Model
+) -> None:
+    """Write `module` (eval mode, on the CPU) as an MLflow model that `mlflow.pytorch` loads.
+
+    The format is `pt2` (torch.export): a graph and tensors, nothing that loading could execute.
+
+    Raises:
+        ExportError: The module cannot be traced, or its trace does not give its outputs.
+    """
+    example = np.zeros((_EXAMPLE_ROWS, *input_shape), dtype=np.float32)
+    try:
+        with torch.no_grad():
+            outputs = module(torch.from_numpy(example))
+        mlflow.pytorch.save_model(
+            module,
+            str(folder),
+            mlflow_model=description,
+            signature=_signature(input_shape, outputs),
+            input_example=example,
+            # Given, or MLflow takes 8 s in a subprocess to find them out.
+            pip_requirements=_requirements(),
+            serialization_format="pt2",
+        )
+        _verify(module, input_shape, folder / "data" / "model.pt2")
+    except _EXPORT_ERRORS as error:
+        lines = str(error).strip().splitlines()
+        raise ExportError(f"{type(error).__name__}: {lines[0] if lines else ''}") from error
+
+
+def _verify(module: torch.nn.Module, input_shape: tuple[int, ...], file: Path) -> None:
+    """Compare the file with the module: a trace silently freezes a branch or a batch size."""
+    loaded = torch.export.load(file).module()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for rows in (1, 5):
+            inputs = torch.randn(rows, *input_shape, generator=generator)
+            torch.testing.assert_close(
+                loaded(inputs), module(inputs), rtol=1e-4, atol=1e-5, equal_nan=True
+            )
+
+
+def _signature(input_shape: tuple[int, ...], outputs: torch.Tensor) -> ModelSignature:
+    float32 = np.dtype("float32")
+    return ModelSignature(
+        inputs=Schema([TensorSpec(float32, (-1, *input_shape))]),
+        outputs=Schema([TensorSpec(float32, (-1, *outputs.shape[1:]))]),
+    )
+
+
+def _requirements() -> list[str]:
+    # Without the local version: `2.13.0+cpu` is on no package index.
+    torch_version = str(torch.__version__).partition("+")[0]
+    return [f"mlflow=={mlflow.__version__}", f"torch=={torch_version}", f"numpy=={np.__version__}"]
+
+
+def delete_models(client: MlflowClient, experiment_id: str, run_id: str) -> None:
+    """Delete what earlier attempts logged for a run."""
+    found = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
+    for model in found:
+        client.delete_logged_model(model.model_id)
