@@ -236,8 +236,8 @@ def _model_reads(key: str, model: ModelConfig, data: DataConfig, search: Search)
         )
         return
     deepest = max(_possible(search, f"{key}.depth", model.depth))
-    side = min(_SHAPES.get(data.kind, (2**deepest,)))
-    if side < 2**deepest:
+    side = min(_SHAPES.get(data.kind, (2**16,)))
+    if deepest > side.bit_length() - 1:
         name = f"{key}.depth"
         yield Problem(
             f"search.{name}" if name in search else name,

@@ -40,11 +40,17 @@ def show(value: Any, text: str | None = None) -> str:
             return shorten(str(value) if text is None else text)
 
 
-def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """`did you mean 'x'? ` for the candidate nearest to `word`, or nothing."""
+def nearest(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that `word` may be a misspelling of."""
     by_lower = {candidate.lower(): candidate for candidate in candidates}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f"did you mean '{by_lower[close[0]]}'? " if close else ""
+    return by_lower[close[0]] if close else None
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """`did you mean 'x'? ` for the candidate nearest to `word`, or nothing."""
+    close = nearest(word, candidates)
+    return "" if close is None else f"did you mean '{close}'? "
 
 
 def choices(words: Iterable[str]) -> str:

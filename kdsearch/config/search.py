@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from kdsearch.config.base import PositiveInt, Scalar, Section
 
 Role = Literal["scientific", "nuisance", "fixed"]
+MAX_POINTS = 1_000_000
 VALUES_OF = {
     "scientific": "`values: [...]`",
     "nuisance": "`low` and `high`, or `values: [...]`",
@@ -106,6 +107,8 @@ class SearchParameter(Section):
             return "step and log exclude each other"
         if self.step is not None and not 0 < self.step <= high - low:
             return f"step {self.step} is not in the range; allowed is 0 < step <= {high - low}"
+        if self.step is not None and (high - low) / self.step > MAX_POINTS:
+            return f"step {self.step} makes more than {MAX_POINTS} points; take a larger one"
         return None
 
     @staticmethod

@@ -112,6 +112,8 @@ def _unknown_name(name: str, owners: Owners) -> Problem:
         message = "cannot be searched: the bank is trained once; search ensemble_size instead"
     elif name in short:
         message = f"is searched under its short name; write '{short[name]}'"
+    elif ".options." in name:
+        message = "options belong to a student or teacher.model of `kind: import`, by their name"
     elif leaf in _NOT_SEARCHED:
         message = f"'{name}' cannot be searched; set it in its section, one study for each"
     else:

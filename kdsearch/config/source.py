@@ -53,10 +53,6 @@ def _read_text(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise _UnreadableError(f"the file cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        if isinstance(error, UnicodeDecodeError):
-            raise
-        raise _UnreadableError("the path holds a null character") from error
 
 
 def override(root: Node, text: str, rank: int) -> list[Finding]:

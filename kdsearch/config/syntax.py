@@ -11,9 +11,13 @@ _SENTENCES = (
      "the same for all keys of a section"),
     ("sequence entries are not allowed", "a list entry `- ...` where none can be; start the list "
      "on a line of its own"),
-    ("found unexpected end of stream", "a quotation mark is not closed"),
     ("found undefined tag handle", "a tag (!name) is not allowed; a study file is data, not code"),
-    ("expected the node content", "a value is missing or misplaced here"),
+    ("expected the node content", "a value is missing or misplaced here; check that every [ and { "
+     "is closed"),
+    ("chomping or indentation indicator", "text that starts with | or > must be in quotes"),
+    ("expected indentation indicator", "text that starts with | or > must be in quotes"),
+    ("expected a comment or a line break", "text that starts with | or > must be in quotes"),
+    ("mapping keys are not allowed", "a '? ' where none can be; put the text in quotes"),
     ("found unknown escape", "an unknown escape in double-quoted text; use single quotes"),
     ("expected escape sequence", "a broken escape in double-quoted text; use single quotes"),
     ("expected alphabetic or numeric", "a name is missing after & or *; put text that starts with "
@@ -49,6 +53,8 @@ def _marked(error: yaml.MarkedYAMLError, text: str) -> Flaw:
         bracket = "[" if "]" in problem else "{"
         line = error.context_mark.line + 1
         return Flaw(line, f"a '{bracket}' is not closed, or a ',' is missing after it")
+    if error.context_mark is not None and "found unexpected end of stream" in problem:
+        return Flaw(error.context_mark.line + 1, "a quotation mark is not closed")
     if "that cannot start any token" in problem:
         start = problem.removeprefix("found character ").split(" ")[0]
         return Flaw(line, f"a value cannot start with {start}; put it in quotes")

@@ -193,7 +193,8 @@ class _Builder:
             case dict() | list():
                 return "?", "a key is a list or a mapping; a key is a name"
             case _:
-                return "?", f"the key {show(node.content, node.text)} is not a name"
+                written = show(node.content, node.text)
+                return "?", f"the key {written} is not text; put it in quotes if it is a name"
 
 
 def read_scalar(text: str) -> Scalar | None:

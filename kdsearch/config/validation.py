@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from kdsearch.config.problem import choices, describe, did_you_mean, not_among, show
+from kdsearch.config.problem import (
+    choices,
+    describe,
+    did_you_mean,
+    nearest,
+    not_among,
+    shorten,
+    show,
+)
 from kdsearch.config.sections import TAGGED, homes_of, kinds, lone_section, model_at
 from kdsearch.config.source import find
 from kdsearch.config.study import StudyConfig
@@ -30,19 +38,21 @@ def validate_sections(root: Node) -> Validated:
     sections: dict[str, Any] = {"parameters": {}}
     findings: list[Finding] = []
     data = root.plain()
+    unknown = [key for key in data if key not in StudyConfig.model_fields]
+    misspelled = {nearest(key, StudyConfig.model_fields) for key in unknown}
     for key, field in StudyConfig.model_fields.items():
         node = root.child(key)
         if node is None and not field.is_required():
             sections[key] = field.get_default(call_default_factory=True)
+        elif node is None and key in misspelled:
+            continue
         elif key == "search" and node is not None and isinstance(node.content, dict):
             _validate_search(root, data, sections, findings)
         else:
             lone = {key: data[key]} if node is not None else {}
             _validate_lone(key, lone, root, sections, findings)
     findings += [
-        Finding(find(root, (key,))[0].place, key, unknown_key((key,), data))
-        for key in data
-        if key not in StudyConfig.model_fields
+        Finding(find(root, (key,))[0].place, key, unknown_key((key,), data)) for key in unknown
     ]
     return Validated(sections, findings)
 
@@ -104,11 +114,27 @@ def translate(error: ValidationError, data: Mapping[str, Any], root: Node) -> li
     findings = []
     for path, errors in by_path.items():
         node, is_there = find(root, path)
-        if node.broken:
+        if node.broken or _follows(path, errors[0], by_path, node):
             continue
         message = _message(path, errors, data, node if is_there else None)
         findings.append(Finding(node.place, shown_key(path), message))
     return findings
+
+
+def _follows(path: Path, error: Any, by_path: Mapping[Path, list[Any]], node: Node) -> bool:
+    """Whether an error only repeats another one."""
+    if error["type"] == "too_short":
+        return bool(node.content)  # pydantic counts the valid entries only
+    if error["type"] == "missing":
+        misspelled = [p for p, errors in by_path.items() if errors[0]["type"] == "extra_forbidden"]
+        return any(
+            p[:-1] == path[:-1] and nearest(p[-1], path[-1:]) is not None for p in misspelled
+        )
+    ancestors = (path[:length] for length in range(1, len(path)))
+    return any(
+        ancestor in by_path and by_path[ancestor][0]["type"] != "too_short"
+        for ancestor in ancestors
+    )
 
 
 def written_path(loc: tuple[int | str, ...], data: Any, *, is_missing: bool) -> Path:
@@ -140,7 +166,7 @@ def shown_key(path: Path) -> str:
     """The dotted key of `path`; a value of a list of values is named by the list."""
     if len(path) > 1 and path[-2] == "values" and path[-1].isdecimal():
         path = path[:-1]
-    return ".".join(path)
+    return ".".join(map(shorten, path))
 
 
 def _message(path: Path, errors: list[Any], data: Any, node: Node | None) -> str:
@@ -152,7 +178,9 @@ def _message(path: Path, errors: list[Any], data: Any, node: Node | None) -> str
     if kind == "missing":
         return _missing(path)
     if kind == "union_tag_not_found":
-        return f"is missing; allowed are {choices(_kinds_at(path[:-1]))}"
+        typo = nearest("kind", (str(key) for key in errors[0]["input"]))
+        hint = "" if typo is None else f" (is '{shorten(typo)}' a typo?)"
+        return f"is missing{hint}; allowed are {choices(_kinds_at(path[:-1]))}"
     if kind == "union_tag_invalid":
         return not_among(value, _kinds_at(path[:-1]), text)
     return describe(errors, value, text)

@@ -13,13 +13,14 @@ _WIDTH = "student.width"
 def derived_question(student: ModelConfig, search: Mapping[str, SearchParameter]) -> str:
     """`Which temperature and alpha suit mlp students of width 8, 16, ..., 256?`."""
     tuned = [_words(name) for name, p in search.items() if p.role == "nuisance"]
+    fixed = {SHORT_NAMES.get(n, n): p.value for n, p in search.items() if p.role == "fixed"}
     axes = {SHORT_NAMES.get(n, n): p for n, p in search.items() if p.role == "scientific"}
     students = f"{student.kind} students"
     width = axes.pop(_WIDTH, None)
     if width is not None:
         students += f" of width {_series(width.values or ())}"
-    elif all(SHORT_NAMES.get(name, name) != _WIDTH for name in search):
-        students += f" of width {student.width}"
+    elif all(p.role == "fixed" or SHORT_NAMES.get(n, n) != _WIDTH for n, p in search.items()):
+        students += f" of width {fixed.get(_WIDTH, student.width)}"
     if axes:
         points = (f"{_words(name)} {_series(p.values or ())}" for name, p in axes.items())
         students += f" at {' and '.join(points)}"

@@ -1,0 +1,95 @@
+"""What a study makes of its search space: strata, arms, questions, trials."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from study_text import GOOD
+
+from kdsearch.config import SearchParameter, StudyConfig, applies_to_baseline, load_study
+
+Load = Callable[..., StudyConfig]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    path = tmp_path / "study.yaml"
+    path.write_text(GOOD)
+    return lambda *overrides: load_study(path, overrides)
+
+
+def test_strata_are_the_product_of_the_scientific_values_in_file_order(load: Load) -> None:
+    config = load(
+        "search.ensemble_size={role: scientific, values: [1, 4]}", "search.width.values=[8, 16]"
+    )
+    assert config.strata() == (
+        {"ensemble_size": 1, "width": 8},
+        {"ensemble_size": 1, "width": 16},
+        {"ensemble_size": 4, "width": 8},
+        {"ensemble_size": 4, "width": 16},
+    )
+    assert config.baseline_strata() == ({"width": 8}, {"width": 16})
+
+
+def test_without_a_scientific_parameter_there_is_one_stratum(load: Load) -> None:
+    config = load("search.width={role: fixed, value: 32}")
+    assert config.strata() == ({},)
+    assert config.baseline_strata() == ({},)
+    assert config.trial_config({"alpha": 0.5}).student.width == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "applies"),
+    [
+        ("temperature", False),
+        ("alpha", False),
+        ("ensemble_size", False),
+        ("teacher.model.width", False),
+        ("teacher.training.epochs", False),
+        ("learning_rate", True),
+        ("width", True),
+        ("student.depth", True),
+        ("training.weight_decay", True),
+        ("data.train_fraction", True),
+    ],
+)
+def test_the_baseline_has_no_teacher(name: str, applies: bool) -> None:
+    assert applies_to_baseline(name) is applies
+
+
+def test_questions(load: Load) -> None:
+    assert load().question_text == (
+        "Which temperature, alpha, learning rate and ensemble size suit mlp students of width "
+        "8, 16, ..., 256?"
+    )
+    assert load("question='How small?'").question_text == "How small?"
+    fixed = "{role: fixed, value: 4}"
+    config = load(
+        f"search.temperature={fixed}",
+        f"search.ensemble_size={fixed}",
+        "search.learning_rate={role: fixed, value: 1e-3}",
+        "search.width={role: fixed, value: 24}",
+        "search.data.train_fraction={role: scientific, values: [0.1, 1.0]}",
+    )
+    assert config.question_text == (
+        "Which alpha suits mlp students of width 24 at train fraction 0.1 and 1.0?"
+    )
+
+
+def test_the_points_of_a_parameter() -> None:
+    stepped = SearchParameter(role="nuisance", low=0.7, high=1.0, step=0.1)
+    assert stepped.points() == (0.7, 0.8, 0.9, 1.0)
+    assert SearchParameter(role="nuisance", low=1, high=6, step=2).points() == (1, 3, 5)
+    assert SearchParameter(role="fixed", value=3).points() == (3,)
+    values = SearchParameter(role="nuisance", values=("adam", "sgd"))
+    assert (values.points(), values.num_points()) == (("adam", "sgd"), 2)
+    free = SearchParameter(role="nuisance", low=0.0, high=1.0)
+    assert (free.points(), free.num_points()) == (None, None)
+
+
+def test_a_model_made_in_python_is_checked_like_a_file(load: Load) -> None:
+    tree = load().model_dump()
+    tree["teacher"]["members"] = 1
+    with pytest.raises(ValidationError, match=r"search\.ensemble_size\.values\.1: 2 teachers"):
+        StudyConfig.model_validate(tree)
