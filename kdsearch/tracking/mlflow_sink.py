@@ -1,6 +1,7 @@
 """The sink that writes to MLflow: a mirror of the study's storage, which can always be rebuilt."""
 
 import logging
+import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,18 +20,15 @@ from kdsearch.tracking.models import ModelLabel
 from kdsearch.tracking.origin import origin_tags
 from kdsearch.tracking.redaction import without_userinfo
 from kdsearch.tracking.runs import Draft, KnownRun, RunBook
-from kdsearch.tracking.sink import (
-    DatasetSummary,
-    LoggableModel,
-    StudyState,
-    TrackingUnavailableError,
-)
+from kdsearch.tracking.sink import DatasetSummary, LoggableModel, StudyState
 from kdsearch.tracking.study_run import Opening, StudyRun, dataset_input
 
 _LOCAL_UI = "http://127.0.0.1:5000"
 # A finished trial is FINISHED even if it was pruned: MLflow shows KILLED with FAILED's red cross.
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 
+# In case MLflow was imported before it could read our default.
+logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
 # These print each failure with a traceback before they raise it; the caller decides that here.
 for _name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
@@ -229,8 +227,8 @@ class MlflowSink:
                 if self._study is None:
                     self._study = _open(self.tracking_uri, self._opening)
                 yield self._study
-        except TrackingUnavailableError:
-            # What the server kept of the failed call is unknown: look again before writing more.
+        except BaseException:
+            # What MLflow kept of a failed or interrupted call is unknown: look before writing on.
             self._study = None
             raise
 
@@ -267,12 +265,15 @@ def _write(
             study.client, study.experiment.experiment_id, known.run_id, model, label
         )
         known = replace(known, model_id=model_tags.get(labels.MODEL), model_tried=True)
+    elif known.model_id is not None:
+        model_tags = {labels.MODEL: known.model_id}
     tags = draft.tags | model_tags | {labels.CONTENT: draft.content}
     study.client.log_batch(
         known.run_id,
         metrics=make_metrics(known),
         params=[Param(name, value) for name, value in draft.params.items()],
         tags=[RunTag(name, value) for name, value in tags.items()],
+        synchronous=True,
     )
     study.runs.finish(draft, known, status=status)
     return known.run_id

@@ -11,7 +11,7 @@ import mlflow.pytorch
 import numpy as np
 import torch
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Run
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 from safetensors.torch import save_model as save_safetensors
@@ -90,8 +90,9 @@ def _upload(
     description.artifact_path = logged.artifact_location
     description.save(str(folder / "MLmodel"))
     client.log_model_artifacts(logged.model_id, str(folder))
-    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, label.step)])
+    # In this order: after a kill, `adopt_model` can rely on READY meaning whole.
     client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, label.step)])
     return logged.model_id
 
 
@@ -151,8 +152,29 @@ def _requirements() -> list[str]:
     return [f"mlflow=={mlflow.__version__}", f"torch=={torch_version}", f"numpy=={np.__version__}"]
 
 
+def adopt_model(client: MlflowClient, run: Run) -> str | None:
+    """Finish what a killed attempt to log the model of `run` began.
+
+    Returns:
+        Id of the model that was uploaded whole; None if there is none. Others are deleted.
+    """
+    adopted: str | None = None
+    outputs = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
+    for model in _models_of(client, run.info.experiment_id, run.info.run_id):
+        if adopted is None and model.status == LoggedModelStatus.READY:
+            adopted = model.model_id
+            if adopted not in outputs:
+                client.log_outputs(run.info.run_id, [LoggedModelOutput(adopted, 0)])
+        else:
+            client.delete_logged_model(model.model_id)
+    return adopted
+
+
 def delete_models(client: MlflowClient, experiment_id: str, run_id: str) -> None:
-    """Delete what earlier attempts logged for a run."""
-    found = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
-    for model in found:
+    """Delete what was logged for a run; deleting the run leaves it behind."""
+    for model in _models_of(client, experiment_id, run_id):
         client.delete_logged_model(model.model_id)
+
+
+def _models_of(client: MlflowClient, experiment_id: str, run_id: str) -> list[LoggedModel]:
+    return list(client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"))

@@ -27,7 +27,7 @@ def register_champion(
         # URI that is global to the process, which need not be this client's.
         source = client.get_logged_model(model_id).artifact_location
         made = client.create_model_version(
-            name, source, run_id=run_id, tags=clean, model_id=model_id
+            name, source, run_id=run_id, tags=clean, await_creation_for=0, model_id=model_id
         )
         version = str(made.version)
     else:

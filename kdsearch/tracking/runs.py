@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from kdsearch.tracking import labels
-from kdsearch.tracking.models import WHY_NOT_LOADABLE, delete_models
+from kdsearch.tracking.models import WHY_NOT_LOADABLE, adopt_model, delete_models
 
 _PAGE = 1000
 
@@ -92,11 +92,10 @@ class RunBook:
     def begin(self, draft: Draft) -> KnownRun:
         """The run to write `draft` into: the unfinished one of its key, or a new one."""
         known = self._runs.get(draft.key)
-        if known is not None and known.identity == draft.identity and self._fits(known, draft):
-            if not known.model_tried:
-                delete_models(self._client, self._experiment_id, known.run_id)
-            return known
         if known is not None:
+            run = self._client.get_run(known.run_id)
+            if known.identity == draft.identity and _fits(run, draft):
+                return known if known.model_tried else self._with_model(known, run)
             self._discard(draft.key, known)
         run = self._client.create_run(
             self._experiment_id,
@@ -120,12 +119,17 @@ class RunBook:
         )
         self._runs[draft.key] = replace(known, content=draft.content)
 
-    def _fits(self, known: KnownRun, draft: Draft) -> bool:
-        # A param cannot change, and an older kdsearch may have written it in another way.
-        old = self._client.get_run(known.run_id).data.params
-        return all(old.get(name, value) == value for name, value in draft.params.items())
+    def _with_model(self, known: KnownRun, run: Run) -> KnownRun:
+        model_id = adopt_model(self._client, run)
+        return replace(known, model_id=model_id, model_tried=model_id is not None)
 
     def _discard(self, key: str, known: KnownRun) -> None:
         delete_models(self._client, self._experiment_id, known.run_id)
         self._client.delete_run(known.run_id)
         del self._runs[key]
+
+
+def _fits(run: Run, draft: Draft) -> bool:
+    # A param cannot change, and an older kdsearch may have written it in another way.
+    old = run.data.params
+    return all(old.get(name, value) == value for name, value in draft.params.items())

@@ -76,7 +76,7 @@ class StudyRun:
         )
         run_id = run.info.run_id
         params = [Param(name, value) for name, value in study_params(config).items()]
-        client.log_batch(run_id, params=params)
+        client.log_batch(run_id, params=params, synchronous=True)
         client.log_inputs(run_id, [dataset_input(opening.dataset)])
         return cls(client, run_id, is_new=True)
 
@@ -84,7 +84,8 @@ class StudyRun:
         """Add one point to the optimisation history, unless it is there."""
         value = round(value, 6)
         if self._best.get(step) != value:
-            self._client.log_batch(self.run_id, [Metric(BEST, value, _now_ms(), step)])
+            point = Metric(BEST, value, _now_ms(), step)
+            self._client.log_batch(self.run_id, [point], synchronous=True)
             self._best[step] = value
 
     def log_report(self, folder: Path, summary: Mapping[str, float], markdown: str) -> None:
@@ -97,7 +98,7 @@ class StudyRun:
             if known.get(metric.key) != metric.value
         ]
         tags = [RunTag(_NOTE, redact(markdown)[:_MAX_NOTE])]
-        self._client.log_batch(self.run_id, metrics=metrics, tags=tags)
+        self._client.log_batch(self.run_id, metrics=metrics, tags=tags, synchronous=True)
 
     def close(self, state: StudyState) -> None:
         """End the run."""

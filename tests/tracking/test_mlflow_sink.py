@@ -106,18 +106,17 @@ def test_half_written_run_is_completed(
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, "set_terminated", killed)
-        with pytest.raises(KeyboardInterrupt):
-            sink.log_trial(make_record(trial=1), model=mlp)
-        patch.setattr(MlflowClient, "log_batch", killed)
-        with pytest.raises(KeyboardInterrupt):
-            sink.log_trial(make_record(trial=2), model=mlp)
+    steps = ("create_logged_model", "finalize_logged_model", "log_outputs", "log_batch")
+    for trial, step in enumerate((*steps, "set_terminated")):
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, step, killed)
+            with pytest.raises(KeyboardInterrupt):
+                sink.log_trial(make_record(trial=trial), model=mlp)
     half = {run.info.run_id for run in runs_of(client, "trial")}
     assert {run.info.status for run in runs_of(client, "trial")} == {"RUNNING"}
 
     later = open_sink()
-    ids = {later.log_trial(make_record(trial=trial), model=mlp) for trial in (1, 2)}
+    ids = {later.log_trial(make_record(trial=trial), model=mlp) for trial in range(5)}
     assert ids == half
     for run in runs_of(client, "trial"):
         assert run.info.status == "FINISHED"
@@ -126,6 +125,7 @@ def test_half_written_run_is_completed(
             [run.info.experiment_id], f"source_run_id = '{run.info.run_id}'"
         )
         assert [m.model_id for m in models] == [run.data.tags["kdsearch.model_id"]]
+        assert [m.model_id for m in run.outputs.model_outputs] == [models[0].model_id]
 
 
 def test_retrained_trial_replaces_its_run(
@@ -168,10 +168,12 @@ def test_names_of_confirm_and_baseline(
     run = client.get_run(sink.log_trial(confirm, model=None))
     assert run.info.run_name == "c012.1 w16 T4.4 a0.73"
     assert run.data.metrics["test/accuracy"] == 0.875
-    baseline = make_record(arm="baseline", temperature=None, ensemble_size=None, alpha=1.0)
+    baseline = make_record(
+        arm="baseline", temperature=None, ensemble_size=None, alpha=1.0, settings={"width": 16}
+    )
     run = client.get_run(sink.log_trial(baseline, model=None))
     assert run.info.run_name == "b012 w16"
-    assert "temperature" not in run.data.params or run.data.params["temperature"] == "4.4"
+    assert "temperature" not in run.data.params
 
 
 def test_infinite_loss_is_left_out(
