@@ -1,0 +1,182 @@
+"""Does distillation help? The paired difference to the same student on hard labels only."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from kdsearch.analysis import style, wording
+from kdsearch.analysis.estimate import (
+    Estimate,
+    ExampleInterval,
+    bootstrap_examples,
+    estimate_mean,
+    unpack_correct,
+)
+from kdsearch.analysis.strata import Choice, StrataInfo, Stratum
+
+Verdict = Literal["helps", "hurts", "no difference", "unclear", "not measured"]
+NEGLIGIBLE = 0.005
+"""Half a point of accuracy: an interval inside it is called no difference."""
+
+
+class Gain(NamedTuple):
+    """Distilled minus baseline test accuracy at one stratum, as fractions."""
+
+    label: str
+    num_params: int | None
+    differences: tuple[float, ...]
+    """One for each replicate that both arms have."""
+    estimate: Estimate | None
+    examples: ExampleInterval | None
+    """What another test set would change; None without per-example correctness."""
+    verdict: Verdict
+
+
+class GainInfo(NamedTuple):
+    """Gains of the strata, in their order."""
+
+    gains: tuple[Gain, ...]
+    missing: str
+    """Why there is nothing to show; empty if there is."""
+
+
+def compute_gain(info: StrataInfo) -> GainInfo:
+    """Paired gain of every stratum that both arms have confirmed."""
+    pairs = {s.label: _pair(s) for s in info.strata}
+    scores = {label: s for label, (_, s) in pairs.items() if s is not None}
+    sizes = {s.size for s in scores.values()}
+    examples = bootstrap_examples(scores) if len(sizes) == 1 else {}
+    gains = tuple(
+        Gain(
+            label=s.label,
+            num_params=s.num_params,
+            differences=tuple(pairs[s.label][0]),
+            estimate=estimate_mean(pairs[s.label][0]),
+            examples=examples.get(s.label),
+            verdict=_verdict(estimate_mean(pairs[s.label][0])),
+        )
+        for s in info.strata
+    )
+    missing = "" if any(g.estimate for g in gains) else "No baseline replicates to compare with."
+    return GainInfo(gains, missing)
+
+
+def _pair(stratum: Stratum) -> tuple[list[float], NDArray[np.float64] | None]:
+    """Differences by replicate, and by test example where correctness was kept for all."""
+    if stratum.distilled is None or stratum.baseline is None:
+        return [], None
+    distilled, baseline = _by_replicate(stratum.distilled), _by_replicate(stratum.baseline)
+    shared = sorted(distilled.keys() & baseline.keys())
+    differences = [distilled[r][0] - baseline[r][0] for r in shared]
+    by_example = [
+        d[1].astype(float) - b[1]
+        for d, b in ((distilled[r], baseline[r]) for r in shared)
+        if d[1] is not None and b[1] is not None and d[1].size == b[1].size
+    ]
+    complete = bool(shared) and len(by_example) == len(shared)
+    return differences, np.mean(by_example, axis=0) if complete else None
+
+
+def _by_replicate(choice: Choice) -> dict[int, tuple[float, NDArray[np.uint8] | None]]:
+    return {
+        t.replicate: (
+            t.test.accuracy,
+            unpack_correct(t.test_correct, t.test.num_samples) if t.test_correct else None,
+        )
+        for t in choice.replicates
+        if t.test is not None
+    }
+
+
+def _verdict(estimate: Estimate | None) -> Verdict:
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "not measured"
+    if estimate.low > 0:
+        return "helps"
+    if estimate.high < 0:
+        return "hurts"
+    if estimate.low > -NEGLIGIBLE and estimate.high < NEGLIGIBLE:
+        return "no difference"
+    return "unclear"
+
+
+def gain_sentence(info: GainInfo) -> str:
+    """Where distillation helps, does nothing or hurts, in one sentence."""
+    if info.missing:
+        return "Whether distillation helps is not known: the baseline arm has not been confirmed."
+    where = {verdict: [g for g in info.gains if g.verdict == verdict] for verdict in _PHRASES}
+    if not any(where.values()):
+        return (
+            "Whether distillation helps cannot be said from one replicate: it has no standard "
+            "error; set confirm.replicates to 3 or more."
+        )
+    if not where["helps"] and not where["hurts"] and not where["unclear"]:
+        return "Distillation does not help: it makes no difference of half a point anywhere."
+    clauses = [_PHRASES[v] + _places(gains, info.gains) for v, gains in where.items() if gains]
+    lead = "Distillation " if where["helps"] else "Distillation is not shown to help: it "
+    return lead + wording.listing(clauses) + "."
+
+
+_PHRASES: dict[Verdict, str] = {
+    "helps": "helps ",
+    "no difference": "makes no difference ",
+    "unclear": "has no effect that these replicates can tell from zero ",
+    "hurts": "hurts ",
+}
+
+
+def _places(gains: list[Gain], everywhere: tuple[Gain, ...]) -> str:
+    """Where a verdict holds, with the gains: each stratum by name, or many of them as ranges."""
+    if len(gains) == 1 and not gains[0].label:
+        return f"({_amount(gains[0])})"
+    if len(gains) <= 2:
+        return "at " + wording.listing([f"{g.label} ({_amount(g)})" for g in gains])
+    means = sorted(g.estimate.mean for g in gains if g.estimate is not None)
+    span = f"({wording.points(means[0])} to {wording.points(means[-1])} points)"
+    heads = {g.label.rpartition(" ")[0] for g in everywhere}
+    if len(heads) > 1:
+        return f"in {len(gains)} of {len(everywhere)} strata {span}"
+    return f"at {heads.pop()} {_runs([g in gains for g in everywhere], everywhere)} {span}"
+
+
+def _runs(held: list[bool], everywhere: tuple[Gain, ...]) -> str:
+    """Values of the axis where the verdict holds, neighbours joined: `8 to 64 and 256`."""
+    values = [g.label.rpartition(" ")[2] for g in everywhere]
+    runs: list[list[str]] = []
+    for index, (value, holds) in enumerate(zip(values, held, strict=True)):
+        if holds and index and held[index - 1]:
+            runs[-1].append(value)
+        elif holds:
+            runs.append([value])
+    return wording.listing(
+        [f"{r[0]} to {r[-1]}" if len(r) > 2 else wording.listing(r) for r in runs]
+    )
+
+
+def _amount(gain: Gain) -> str:
+    return f"{wording.points(gain.estimate.mean if gain.estimate else None)} points"
+
+
+def draw_gain(info: GainInfo, ax: Axes) -> None:
+    """Gain in points for each stratum, with its 90 % interval and the replicates themselves."""
+    shown = [g for g in info.gains if g.estimate is not None]
+    ax.axhspan(-100 * NEGLIGIBLE, 100 * NEGLIGIBLE, color=style.GRID, alpha=0.6, lw=0)
+    ax.axhline(0, color=style.INK, lw=1)
+    for x, g in enumerate(shown):
+        assert g.estimate is not None
+        color = {"helps": style.DISTILLED, "hurts": style.WARN}.get(g.verdict, style.MUTED)
+        spread = np.linspace(-0.16, 0.16, len(g.differences)) if len(g.differences) > 1 else [0.0]
+        ax.scatter(
+            x + np.asarray(spread), 100 * np.array(g.differences), s=14, color=color, alpha=0.35,
+            linewidths=0, zorder=3,
+        )  # fmt: skip
+        mean, reach = 100 * g.estimate.mean, 0.0
+        if g.estimate.high is not None:
+            reach = 100 * g.estimate.high - mean
+        ax.errorbar(x, mean, yerr=reach or None, **style.error_bar(color), zorder=4)
+    style.category_ticks(ax, [g.label or "best settings" for g in shown])
+    ax.set_ylabel("Gain over hard labels (points)")
+    ax.margins(y=0.15)
+    ax.grid(axis="x", visible=False)

@@ -1,0 +1,113 @@
+"""The report folder: page, figures, table and numbers, put in place as a whole."""
+
+import io
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from kdsearch.analysis import style
+from kdsearch.analysis.document import json_document
+from kdsearch.analysis.figures import ReportFigure, build_figures
+from kdsearch.analysis.page import render_page
+from kdsearch.analysis.summary import Summary, compute_summary
+from kdsearch.analysis.table import results_table, write_table
+from kdsearch.results import Results
+
+
+class Report(NamedTuple):
+    """What was written, and what it says."""
+
+    html: Path
+    finding: tuple[str, ...]
+    """Two plain sentences."""
+    recommendation: str
+    metrics: dict[str, float]
+    """Headline numbers by name; accuracies are fractions, and what is unknown is left out."""
+
+
+def write_report(results: Results, folder: Path) -> Report:
+    """Write report.html, figures/, results.csv and results.json into `folder`.
+
+    Everything is made in a temporary folder beside `folder` first, so an error leaves the old
+    report as it was; then each file replaces its predecessor. Figures that no longer apply are
+    removed.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    summary = compute_summary(results)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as draft_name:
+        draft = Path(draft_name)
+        with style.figure_style():
+            figures = build_figures(summary)
+            svgs = _save_figures(figures, draft / "figures")
+        page = render_page(summary, figures, svgs)
+        (draft / "report.html").write_text(page, encoding="utf-8")
+        write_table(results_table(results), draft / "results.csv", "csv")
+        text = json.dumps(json_document(summary), indent=2, allow_nan=False, ensure_ascii=False)
+        (draft / "results.json").write_text(text + "\n", encoding="utf-8")
+        _put_in_place(draft, folder)
+    return Report(
+        html=folder / "report.html",
+        finding=summary.finding.finding,
+        recommendation=summary.finding.recommendation,
+        metrics=_metrics(summary),
+    )
+
+
+def _save_figures(figures: list[ReportFigure], folder: Path) -> dict[str, bytes]:
+    """Write PNG and SVG of every drawn figure; the SVG texts by name."""
+    folder.mkdir()
+    svgs = {}
+    for item in figures:
+        if item.figure is None:
+            continue
+        item.figure.savefig(folder / f"{item.name}.png", format="png", facecolor="white")
+        buffer = io.BytesIO()
+        # No date, so that the same results give the same file.
+        metadata = {"Date": None, "Creator": "kdsearch", "Title": item.title}
+        item.figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+        svgs[item.name] = buffer.getvalue()
+        (folder / f"{item.name}.svg").write_bytes(svgs[item.name])
+    return svgs
+
+
+def _put_in_place(draft: Path, folder: Path) -> None:
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    files = sorted(p.relative_to(draft) for p in draft.rglob("*") if p.is_file())
+    for path in files:
+        (draft / path).chmod(0o644)
+        (draft / path).replace(folder / path)
+    for old in (folder / "figures").iterdir():
+        if old.relative_to(folder) not in files and old.suffix in {".png", ".svg"}:
+            old.unlink()
+    shutil.rmtree(draft / "figures")
+
+
+def _metrics(summary: Summary) -> dict[str, float]:
+    found: dict[str, float | None] = {"test_openings": float(summary.budget.test_openings)}
+    chosen = summary.finding.recommended
+    if chosen is not None and chosen.distilled is not None:
+        test = chosen.distilled.test_accuracy
+        found["recommended_test_accuracy"] = test.mean if test else None
+        found["recommended_test_accuracy_se"] = test.se if test else None
+        found["recommended_num_params"] = chosen.num_params
+        gain = next((g for g in summary.gain.gains if g.label == chosen.label), None)
+        found["recommended_distillation_gain"] = (
+            gain.estimate.mean if gain and gain.estimate else None
+        )
+    means = [
+        s.distilled.test_accuracy.mean
+        for s in summary.strata.confirmed
+        if s.distilled and s.distilled.test_accuracy
+    ]
+    found["best_test_accuracy"] = max(means, default=None)
+    if len(summary.teachers.banks) == 1:
+        bank = summary.teachers.banks[0]
+        found["teacher_test_accuracy"] = bank.mean_member_test
+        full = bank.full_ensemble
+        found["ensemble_test_accuracy"] = full.test if full else None
+    return {name: float(value) for name, value in found.items() if value is not None}

@@ -1,0 +1,204 @@
+"""What was chosen and confirmed at each stratum, in each arm."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from kdsearch.analysis import wording
+from kdsearch.analysis.estimate import Estimate, estimate_mean
+from kdsearch.analysis.score import best_trial, objective_value
+from kdsearch.config import StudyConfig
+from kdsearch.results import Arm, Results, State, TrialRecord
+from kdsearch.results.record import Scalar
+
+
+class Choice(NamedTuple):
+    """The settings that the search chose in one stratum and arm, and what became of them."""
+
+    trial: TrialRecord
+    """Their search trial; where that is not at hand, their first confirmed replicate."""
+    search_value: float | None
+    """First objective, on validation: the best of many, so biased upward. Never a result."""
+    replicates: tuple[TrialRecord, ...]
+    """COMPLETE confirm records with a test evaluation, by replicate."""
+    test_accuracy: Estimate | None
+    """Over the replicates; None before the confirm stage."""
+    newer_choice: bool
+    """Whether the search has found better settings since these were confirmed."""
+
+
+class Stratum(NamedTuple):
+    """One point of the scientific axis; in a Pareto study, one point of its front."""
+
+    key: dict[str, Scalar]
+    label: str
+    distilled: Choice | None
+    """None while no trial of the stratum is complete."""
+    baseline: Choice | None
+    trial_states: dict[str, dict[State, int]]
+    """Arm to state to number of search trials."""
+
+    @property
+    def num_params(self) -> int | None:
+        """Parameters of the stratum's student, from whichever arm knows them."""
+        known = (c.trial.num_params for c in (self.distilled, self.baseline) if c is not None)
+        return next((n for n in known if n is not None), None)
+
+
+class StrataInfo(NamedTuple):
+    """The strata of a study in the order of its file."""
+
+    scientific: tuple[str, ...]
+    """Names of the scientific parameters."""
+    strata: tuple[Stratum, ...]
+
+    @property
+    def confirmed(self) -> tuple[Stratum, ...]:
+        """The strata whose distilled student has been tested."""
+        return tuple(s for s in self.strata if s.distilled and s.distilled.test_accuracy)
+
+
+def compute_strata(results: Results) -> StrataInfo:
+    """Chosen settings and confirmed accuracies of every stratum, also of those still empty."""
+    config = results.config
+    scientific = tuple(config.parameters("scientific"))
+    if len(config.objective) > 1:
+        return StrataInfo(scientific, tuple(_pareto_strata(results)))
+    keys = _stratum_keys(config, results.select(arm="distilled"))
+    return StrataInfo(scientific, tuple(_stratum(results, key) for key in keys))
+
+
+def _stratum_keys(config: StudyConfig, trials: Iterable[TrialRecord]) -> list[dict[str, Scalar]]:
+    """Every point of the scientific grid, then any further stratum that has records."""
+    axes = {name: p.values or () for name, p in config.parameters("scientific").items()}
+    keys = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    for trial in trials:
+        if trial.stratum not in keys:
+            keys.append(dict(trial.stratum))
+    return keys
+
+
+def _stratum(results: Results, key: Mapping[str, Scalar]) -> Stratum:
+    distilled = [t for t in results.select(arm="distilled") if t.stratum == key]
+    baseline = _matching_baseline(results, key)
+    return Stratum(
+        key=dict(key),
+        label=wording.stratum_label(key),
+        distilled=_choice(results, distilled),
+        baseline=_choice(results, baseline),
+        trial_states={
+            arm: dict(Counter(t.state for t in trials if t.stage == "search"))
+            for arm, trials in (("distilled", distilled), ("baseline", baseline))
+            if trials
+        },
+    )
+
+
+def _matching_baseline(results: Results, key: Mapping[str, Scalar]) -> list[TrialRecord]:
+    """Baseline records of the same student.
+
+    A scientific parameter that does not apply to the baseline arm (temperature, ensemble size)
+    is missing in its strata; the most specific stratum that agrees with `key` is taken.
+    """
+    agreeing = [t for t in results.select(arm="baseline") if t.stratum.items() <= key.items()]
+    depth = max((len(t.stratum) for t in agreeing), default=0)
+    return [t for t in agreeing if len(t.stratum) == depth]
+
+
+def _choice(results: Results, trials: list[TrialRecord]) -> Choice | None:
+    objective = results.config.objective[0]
+    search = {t.trial: t for t in trials if t.stage == "search"}
+    best = best_trial(search.values(), objective)
+    tested: dict[int, list[TrialRecord]] = {}
+    for t in trials:
+        if t.stage == "confirm" and t.state == "COMPLETE" and t.test is not None:
+            tested.setdefault(t.trial, []).append(t)
+    if best is not None and (best.trial in tested or not tested):
+        return _make_choice(best, tested.get(best.trial, []), results, newer=False)
+    if not tested:
+        return None
+    number = max(tested, key=lambda n: (len(tested[n]), n))
+    trial = search.get(number, tested[number][0])
+    return _make_choice(trial, tested[number], results, newer=best is not None)
+
+
+def _make_choice(
+    trial: TrialRecord, replicates: list[TrialRecord], results: Results, *, newer: bool
+) -> Choice:
+    replicates = sorted(replicates, key=lambda t: t.replicate)
+    is_search = trial.stage == "search"
+    return Choice(
+        trial=trial,
+        search_value=objective_value(trial, results.config.objective[0]) if is_search else None,
+        replicates=tuple(replicates),
+        test_accuracy=estimate_mean([t.test.accuracy for t in replicates if t.test]),
+        newer_choice=newer,
+    )
+
+
+def _pareto_strata(results: Results) -> Iterable[Stratum]:
+    """One entry for each point of the front, smallest student first; then any other confirmed."""
+    search = {t.trial: t for t in results.select(stage="search", arm="distilled")}
+    confirmed: dict[int, list[TrialRecord]] = {}
+    for t in results.select(stage="confirm", arm="distilled"):
+        confirmed.setdefault(t.trial, []).append(t)
+    numbers = dict.fromkeys([*results.pareto, *confirmed])
+    chosen = {
+        n: search.get(n) or confirmed[n][0] for n in numbers if n in search or n in confirmed
+    }
+    for number, trial in sorted(chosen.items(), key=lambda item: item[1].num_params or 0):
+        tested = [t for t in confirmed.get(number, []) if t.state == "COMPLETE" and t.test]
+        yield Stratum(
+            key=dict(trial.stratum),
+            label=f"trial {number}" + (f", width {trial.width}" if trial.width else ""),
+            distilled=_make_choice(trial, tested, results, newer=False),
+            baseline=_pareto_baseline(results, trial),
+            trial_states={},
+        )
+
+
+def _pareto_baseline(results: Results, distilled: TrialRecord) -> Choice | None:
+    """The confirmed baseline of the same student: the same trial number, else the same size."""
+    twins = [
+        t
+        for t in results.select(stage="confirm", arm="baseline", state="COMPLETE")
+        if t.test and t.stratum == distilled.stratum and t.num_params == distilled.num_params
+    ]
+    same = [t for t in twins if t.trial == distilled.trial]
+    number = twins[0].trial if twins else None
+    twins = same or [t for t in twins if t.trial == number]
+    return _make_choice(twins[0], twins, results, newer=False) if twins else None
+
+
+class BudgetInfo(NamedTuple):
+    """How the search budget was spent."""
+
+    states: dict[State, int]
+    """State to number of search trials, over both arms."""
+    per_stratum: tuple[tuple[str, str, int], ...]
+    """(stratum label, arm, trials finished)."""
+    equal: bool
+    """Whether every stratum and arm has had exactly `budget.trials`."""
+    test_openings: int
+    """Models that saw the test set in the confirm stage, each once."""
+    failures: tuple[str, ...]
+    """Why trials failed, each reason once, with its number."""
+
+
+def compute_budget(results: Results) -> BudgetInfo:
+    """Trials by state, the share of every stratum and arm, and how often the test set was read."""
+    search = results.select(stage="search")
+    spent: Counter[tuple[str, Arm]] = Counter()
+    for key in _stratum_keys(results.config, ()):
+        spent[wording.stratum_label(key), "distilled"] = 0
+    for t in search:
+        spent[wording.stratum_label(t.stratum), t.arm] += t.state != "RUNNING"
+    reasons = Counter(t.failure or "unknown reason" for t in results.trials if t.state == "FAIL")
+    return BudgetInfo(
+        states=dict(Counter(t.state for t in search)),
+        per_stratum=tuple((label, arm, n) for (label, arm), n in spent.items()),
+        equal=bool(spent) and set(spent.values()) == {results.config.budget.trials},
+        test_openings=sum(t.test is not None for t in results.trials),
+        failures=tuple(f"{reason} ({n})" if n > 1 else reason for reason, n in reasons.items()),
+    )

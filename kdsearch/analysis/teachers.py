@@ -1,0 +1,74 @@
+"""The teachers and the ensembles they make."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from kdsearch.results import Results, TeacherBankRecord
+from kdsearch.results.record import Evaluation, Scalar
+
+
+class EnsembleAccuracy(NamedTuple):
+    """Members 1..size of a bank, averaged. Accuracies are fractions."""
+
+    size: int
+    val: float
+    test: float | None
+
+
+class Bank(NamedTuple):
+    """One bank of teachers, by its accuracies."""
+
+    label: str
+    """The searched teacher settings; empty where the study has one bank."""
+    members: int
+    model: str
+    num_params: int
+    """Of one member."""
+    best_member_test: float | None
+    """Test accuracy of the member with the best validation accuracy."""
+    mean_member_test: float | None
+    ensembles: tuple[EnsembleAccuracy, ...]
+
+    @property
+    def full_ensemble(self) -> EnsembleAccuracy | None:
+        """The ensemble of all members, if it has been evaluated."""
+        return max(self.ensembles, key=lambda e: e.size, default=None)
+
+
+class TeachersInfo(NamedTuple):
+    """Every bank of the study."""
+
+    banks: tuple[Bank, ...]
+
+    def bank_for(self, settings: Mapping[str, Scalar], results: Results) -> Bank | None:
+        """The bank that a trial with `settings` learned from."""
+        for bank, record in zip(self.banks, results.banks, strict=True):
+            if record.settings.items() <= settings.items():
+                return bank
+        return self.banks[0] if len(self.banks) == 1 else None
+
+
+def compute_teachers(results: Results) -> TeachersInfo:
+    """Accuracies of members and ensembles, bank by bank."""
+    return TeachersInfo(tuple(_bank(record) for record in results.banks))
+
+
+def _bank(record: TeacherBankRecord) -> Bank:
+    best = max(record.members, key=lambda m: m.val.accuracy, default=None)
+    tested = [m.test.accuracy for m in record.members if m.test is not None]
+    return Bank(
+        label=", ".join(f"{name} {value}" for name, value in record.settings.items()),
+        members=len(record.members),
+        model=record.members[0].model if record.members else "",
+        num_params=record.members[0].num_params if record.members else 0,
+        best_member_test=_accuracy(best.test) if best else None,
+        mean_member_test=sum(tested) / len(tested) if tested else None,
+        ensembles=tuple(
+            EnsembleAccuracy(e.size, e.val.accuracy, _accuracy(e.test))
+            for e in sorted(record.ensembles, key=lambda e: e.size)
+        ),
+    )
+
+
+def _accuracy(evaluation: Evaluation | None) -> float | None:
+    return None if evaluation is None else evaluation.accuracy

@@ -1,0 +1,91 @@
+"""How the report writes numbers, names and lists."""
+
+from collections.abc import Mapping, Sequence
+
+from kdsearch.analysis.estimate import Estimate
+from kdsearch.results.record import Scalar
+
+DASH = "–"
+
+
+def percent(fraction: float | None, digits: int = 1) -> str:
+    """`0.8734` as `87.3 %`."""
+    return DASH if fraction is None else f"{100 * fraction:.{digits}f} %"
+
+
+def points(difference: float | None, digits: int = 1) -> str:
+    """A difference of fractions as signed percentage points: `+1.3`; never `-0.0`."""
+    if difference is None:
+        return DASH
+    value = round(100 * difference, digits) + 0.0
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def count(number: float | None) -> str:
+    """`5042` as `5.0 k`, `1200000` as `1.2 M`; below 1000 as it is."""
+    if number is None:
+        return DASH
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= 0.9995 * limit:
+            scaled = number / limit
+            return f"{scaled:.0f} {unit}" if scaled >= 99.95 else f"{scaled:.1f} {unit}"
+    return f"{number:.0f}"
+
+
+def scalar(value: Scalar | None) -> str:
+    """A setting's value: at most three significant digits for floats."""
+    if value is None:
+        return DASH
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def estimate(value: Estimate | None, digits: int = 2) -> str:
+    """`87.31 ± 0.12 %`, with the standard error; without it where n is 1."""
+    if value is None:
+        return DASH
+    if value.se is None:
+        return percent(value.mean, digits)
+    return f"{100 * value.mean:.{digits}f} ± {100 * value.se:.{digits}f} %"
+
+
+def interval(low: float | None, high: float | None, digits: int = 2) -> str:
+    """`[87.05, 87.57]`, in percent."""
+    if low is None or high is None:
+        return DASH
+    return f"[{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
+
+
+def points_interval(low: float | None, high: float | None, digits: int = 1) -> str:
+    """`[+0.2, +1.1]`, in percentage points."""
+    if low is None or high is None:
+        return DASH
+    return f"[{points(low, digits)}, {points(high, digits)}]"
+
+
+def leaf(name: str) -> str:
+    """The last part of a dotted name: `data.train_fraction` as `train_fraction`."""
+    return name.rsplit(".", 1)[-1]
+
+
+def stratum_label(stratum: Mapping[str, Scalar]) -> str:
+    """`width 64, ensemble_size 4`; empty for a study without scientific parameters.
+
+    Names keep their dots where two of them would end alike.
+    """
+    leaves = [leaf(name) for name in stratum]
+    return ", ".join(
+        f"{short if leaves.count(short) == 1 else name} {scalar(value)}"
+        for short, (name, value) in zip(leaves, stratum.items(), strict=True)
+    )
+
+
+def listing(items: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    if len(items) <= 1:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

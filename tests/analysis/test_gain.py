@@ -1,0 +1,71 @@
+import dataclasses
+
+import pytest
+from synthetic import evaluation, make_results
+
+from kdsearch.analysis.gain import compute_gain, gain_sentence
+from kdsearch.analysis.strata import compute_strata
+
+
+def with_accuracies(distilled, baseline):
+    """One stratum whose confirmed test accuracies are given."""
+    results = make_results(widths=(16,), trials=6, replicates=max(len(distilled), len(baseline)))
+    trials = []
+    for t in results.trials:
+        if t.stage == "search":
+            trials.append(t)
+            continue
+        values = distilled if t.arm == "distilled" else baseline
+        if t.replicate <= len(values):
+            test = evaluation(values[t.replicate - 1])
+            trials.append(t.model_copy(update={"test": test, "test_correct": None}))
+    return compute_gain(compute_strata(dataclasses.replace(results, trials=tuple(trials))))
+
+
+def test_pairing_by_replicate_by_hand():
+    info = with_accuracies([0.80, 0.82, 0.84], [0.79, 0.80, 0.81])
+    gain = info.gains[1]
+    assert gain.differences == pytest.approx((0.01, 0.02, 0.03))
+    assert gain.estimate is not None
+    assert gain.estimate.mean == pytest.approx(0.02)
+    assert gain.estimate.se == pytest.approx(0.01 / 3**0.5)
+    # t(2, 95 %) = 2.919986
+    assert gain.estimate.low == pytest.approx(0.02 - 2.919986 * 0.01 / 3**0.5, abs=1e-6)
+    assert gain.verdict == "helps"
+    assert gain.examples is None
+
+
+def test_only_replicates_of_both_arms_count():
+    info = with_accuracies([0.80, 0.82, 0.84, 0.99], [0.79, 0.80])
+    assert info.gains[1].differences == pytest.approx((0.01, 0.02))
+
+
+@pytest.mark.parametrize(
+    ("baseline", "verdict", "words"),
+    [
+        ([0.799, 0.801, 0.800], "no difference", "does not help"),
+        ([0.85, 0.86, 0.84], "hurts", "hurts at width 16"),
+        ([0.75, 0.87, 0.80], "unclear", "not shown to help"),
+        ([0.80], "not measured", "one replicate"),
+        ([], "not measured", "not known"),
+    ],
+)
+def test_verdicts_in_words(baseline, verdict, words):
+    info = with_accuracies([0.80, 0.80, 0.80], baseline)
+    assert info.gains[1].verdict == verdict
+    assert words in gain_sentence(info)
+
+
+def test_bootstrap_over_examples_contains_the_mean(results):
+    for gain in compute_gain(compute_strata(results)).gains:
+        assert gain.estimate is not None
+        assert gain.examples is not None
+        assert gain.examples.low < gain.estimate.mean < gain.examples.high
+
+
+def test_many_strata_are_joined(results):
+    sentence = gain_sentence(compute_gain(compute_strata(results)))
+    assert sentence == (
+        "Distillation helps at width 8 to 64 and 256 (+0.6 to +2.7 points) and has no effect "
+        "that these replicates can tell from zero at width 128 (+0.5 points)."
+    )

@@ -1,0 +1,252 @@
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from matplotlib.image import imread
+from synthetic import COMMAND, make_results, study_config, teacher_bank
+
+from kdsearch.analysis import write_report
+from kdsearch.analysis.summary import compute_summary
+from kdsearch.results import Results
+
+EVIL = '<script>alert(1)</script> $\\frac{x & "q"'
+FIGURES = {
+    "capacity", "gain", "temperature_alpha", "ensemble_size", "importance", "history",
+    "learning_curves",
+}  # fmt: skip
+
+
+class Audit(HTMLParser):
+    """Collects tags and whatever a browser would load."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.loads = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.loads += [v for k, v in attrs if k in {"src", "href", "srcset", "data", "action"}]
+
+
+@pytest.fixture(scope="module")
+def report(results, tmp_path_factory):
+    return write_report(results, tmp_path_factory.mktemp("reports") / "temp-alpha")
+
+
+def test_files(report):
+    folder = report.html.parent
+    assert {p.name for p in folder.iterdir()} == {
+        "report.html", "results.csv", "results.json", "figures",
+    }  # fmt: skip
+    assert [p.name for p in folder.parent.iterdir()] == ["temp-alpha"]  # no draft left
+    names = {f"{f}.{e}" for f in FIGURES for e in ("png", "svg")}
+    assert {p.name for p in (folder / "figures").iterdir()} == names
+
+
+def test_pictures_are_not_blank(report):
+    for path in (report.html.parent / "figures").glob("*.png"):
+        pixels = imread(path)[..., :3]
+        assert pixels.shape[1] > 1000
+        assert len({tuple(p) for p in pixels[::7, ::7].reshape(-1, 3).tolist()}) > 10
+
+
+def test_page_is_self_contained(report):
+    text = report.html.read_text()
+    audit = Audit()
+    audit.feed(text)
+    assert not {"script", "link", "iframe", "object"} & set(audit.tags)
+    assert len(audit.loads) == len(FIGURES)
+    assert all(load.startswith("data:image/svg+xml;base64,") for load in audit.loads)
+    assert not re.search(r"url\(|@import", text)
+
+
+def test_page_says_what_matters(report):
+    text = report.html.read_text()
+    for needle in (
+        *report.finding, report.recommendation, COMMAND, "weights the hard loss", "of n",
+        "Hard labels", "ensemble of 4", "90 % interval", "60 confirmed students",
+        "yes: 24 trials in each", "95 PRUNED",
+    ):  # fmt: skip
+        assert needle in text
+
+
+def test_numbers_of_the_document(report, results):
+    document = json.loads((report.html.parent / "results.json").read_text())
+    assert {
+        "question", "finding", "recommendation", "saturation", "strata", "teachers",
+    } <= document.keys()  # fmt: skip
+    assert len(document["strata"]) == 6
+    assert len(document["teachers"][0]["members"]) == 4
+    confirmed = [
+        t.test.accuracy
+        for t in results.select(stage="confirm", arm="distilled")
+        if t.width == 8 and t.test
+    ]
+    first = document["strata"][0]["distilled"]["test_accuracy"]
+    assert first["mean"] == pytest.approx(sum(confirmed) / 5)
+    assert first["n"] == 5
+    assert document["seeds"]["replicates"] == {str(r): [1000 + r] for r in range(1, 6)}
+    assert report.metrics["teacher_test_accuracy"] == pytest.approx(0.903)
+    assert report.metrics["ensemble_test_accuracy"] == pytest.approx(0.925 - 0.025 / 4)
+
+
+def test_the_same_results_give_the_same_page(report, results, tmp_path):
+    again = write_report(results, tmp_path / "again")
+    assert again.html.read_bytes() == report.html.read_bytes()
+
+
+def test_rewriting_removes_figures_that_no_longer_apply(results, tmp_path):
+    folder = tmp_path / "r"
+    folder.joinpath("figures").mkdir(parents=True)
+    for name in ("pareto.svg", "notes.txt"):
+        folder.joinpath("figures", name).write_text("old")
+    write_report(make_results(widths=(16,), trials=6, replicates=2), folder)
+    assert not folder.joinpath("figures", "pareto.svg").exists()
+    assert folder.joinpath("figures", "notes.txt").exists()
+
+
+def test_hostile_names_stay_text(results, tmp_path):
+    trials = tuple(
+        t.model_copy(update={"failure": EVIL}) if t.state == "FAIL" else t for t in results.trials
+    )
+    bank = teacher_bank()
+    bank = bank.model_copy(
+        update={"members": tuple(m.model_copy(update={"model": EVIL}) for m in bank.members)}
+    )
+    hostile = dataclasses.replace(
+        results,
+        config=study_config(question=EVIL),
+        trials=trials,
+        banks=(bank,),
+        importance={EVIL: 1.0},
+        command=EVIL,
+    )
+    report = write_report(hostile, tmp_path / "r")
+    text = report.html.read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    for svg in (tmp_path / "r" / "figures").glob("*.svg"):
+        assert "<script" not in svg.read_text()
+
+
+def without(results, keep):
+    return dataclasses.replace(results, trials=tuple(t for t in results.trials if keep(t)))
+
+
+SMALL = {"widths": (8, 16), "trials": 6, "replicates": 2}
+NUISANCE = {"learning_rate": {"role": "nuisance", "low": 1e-4, "high": 1e-1, "log": True}}
+WIDTH = {"width": {"role": "scientific", "values": [8, 16]}}
+ALPHA = {"alpha": {"role": "nuisance", "low": 0.0, "high": 1.0}}
+
+
+def partial_studies():
+    small = make_results(**SMALL)
+    search_only = without(small, lambda t: t.stage == "search")
+    failed = [
+        t.model_copy(update={"state": "FAIL", "val": None, "history": (), "failure": "memory"})
+        for t in search_only.trials
+    ]
+    yield "nothing", Results(study_config(), (), ()), "Nothing is confirmed"
+    yield "no confirm", search_only, "search values on validation"
+    yield (
+        "no teachers tested",
+        dataclasses.replace(search_only, banks=(teacher_bank(tested=False),)),
+        "not results",
+    )
+    yield (
+        "replicates 0",
+        dataclasses.replace(search_only, config=study_config(confirm={"replicates": 0})),
+        "test set stays sealed",
+    )
+    yield "all failed", dataclasses.replace(small, trials=tuple(failed)), "24 trials failed"
+    yield (
+        "empty stratum",
+        without(small, lambda t: t.width != 8),
+        "No complete trial yet at width 8",
+    )
+    yield "one replicate", make_results(**SMALL | {"replicates": 1}), "one replicate"
+    yield "no baseline", make_results(**SMALL, arms=("distilled",)), "baseline arm has not been"
+    yield "no teacher", dataclasses.replace(small, banks=()), "No teacher has been trained"
+    yield "one teacher", dataclasses.replace(small, banks=(teacher_bank(1),)), "of its teacher"
+    yield (
+        "no temperature",
+        dataclasses.replace(small, config=study_config(search=NUISANCE | WIDTH)),
+        "searches neither temperature nor alpha",
+    )
+    yield (
+        "only alpha",
+        dataclasses.replace(small, config=study_config(search=NUISANCE | WIDTH | ALPHA)),
+        "Temperature and alpha",
+    )
+    yield (
+        "loss",
+        dataclasses.replace(
+            small, config=study_config(objective={"metric": "val_loss", "direction": "minimize"})
+        ),
+        "val_loss",
+    )
+    plain = tuple(t.model_copy(update={"stratum": {}}) for t in small.trials if t.width == 16)
+    yield (
+        "no scientific",
+        dataclasses.replace(small, config=study_config(search=NUISANCE | ALPHA), trials=plain),
+        "The student with the best settings",
+    )
+    two = tuple(
+        t.model_copy(update={"stratum": {"ensemble_size": k, "width": t.width}})
+        for k in (1, 4)
+        for t in small.trials
+        if t.arm == "distilled"
+    ) + small.select(arm="baseline")
+    axes = {"ensemble_size": {"role": "scientific", "values": [1, 4]}} | WIDTH
+    yield (
+        "two scientific",
+        dataclasses.replace(small, config=study_config(search=NUISANCE | axes), trials=two),
+        "ensemble_size 4, width 16",
+    )
+
+
+@pytest.mark.parametrize(
+    ("partial", "words"),
+    [pytest.param(p, w, id=name) for name, p, w in partial_studies()],
+)
+def test_partial_studies_say_what_is_missing(partial, words, tmp_path):
+    report = write_report(partial, tmp_path / "r")
+    assert words in report.html.read_text()
+    assert len(report.finding) == 2
+    json.loads((tmp_path / "r" / "results.json").read_text())
+
+
+def test_pareto_study(tmp_path):
+    small = make_results(**SMALL | {"arms": ("distilled",)})
+    trials, number = [], {}
+    for index, t in enumerate(small.trials):
+        key = (t.width, t.trial)
+        number.setdefault(key, index)
+        trials.append(t.model_copy(update={"stratum": {}, "trial": number[key]}))
+    front = {
+        max(
+            (t for t in trials if t.width == w and t.stage == "search" and t.state == "COMPLETE"),
+            key=lambda t: t.val.accuracy,
+        ).trial
+        for w in (8, 16)
+    }
+    config = study_config(
+        search=NUISANCE | {"width": {"role": "nuisance", "values": [8, 16]}},
+        objective=[
+            {"metric": "val_accuracy", "direction": "maximize"},
+            {"metric": "num_params", "direction": "minimize"},
+        ],
+    )
+    pareto = dataclasses.replace(
+        small, config=config, trials=tuple(trials), pareto=tuple(sorted(front))
+    )
+    summary = compute_summary(pareto)
+    assert summary.pareto is not None
+    assert [p.trial for p in summary.pareto.points if p.on_front] == sorted(front)
+    assert summary.pareto.x_metric == "num_params"
+    assert [s.num_params for s in summary.strata.confirmed] == [490, 1098]
+    report = write_report(pareto, tmp_path / "r")
+    assert (tmp_path / "r" / "figures" / "pareto.png").stat().st_size > 10_000
+    assert "Pareto front" in report.html.read_text()

@@ -1,0 +1,77 @@
+import dataclasses
+
+import pytest
+from synthetic import evaluation, make_results, study_config
+
+from kdsearch.analysis.strata import compute_budget, compute_strata
+from kdsearch.results import Results
+
+
+def test_choice_is_the_best_complete_search_trial(results):
+    for stratum in compute_strata(results).strata:
+        trials = [
+            t
+            for t in results.select(stage="search", arm="distilled", state="COMPLETE")
+            if t.stratum == stratum.key
+        ]
+        best = max(trials, key=lambda t: t.val.accuracy)
+        assert stratum.distilled is not None
+        assert stratum.distilled.trial == best
+        assert stratum.distilled.search_value == best.val.accuracy
+
+
+def test_confirmed_mean_over_replicates(results):
+    first = compute_strata(results).strata[0].distilled
+    assert first is not None
+    values = [t.test.accuracy for t in first.replicates if t.test]
+    assert [t.replicate for t in first.replicates] == [1, 2, 3, 4, 5]
+    assert first.test_accuracy is not None
+    assert first.test_accuracy.mean == pytest.approx(sum(values) / 5)
+    assert first.test_accuracy.n == 5
+
+
+def test_strata_without_records_are_kept():
+    info = compute_strata(make_results(widths=(16,)))
+    assert [s.label for s in info.strata] == [f"width {w}" for w in (8, 16, 32, 64, 128, 256)]
+    assert [s.label for s in info.confirmed] == ["width 16"]
+    assert info.strata[0].distilled is None
+
+
+def test_better_settings_found_after_confirming_are_noticed(results):
+    better = next(
+        t for t in results.select(stage="search", arm="distilled", state="COMPLETE")
+    ).model_copy(update={"trial": 99, "val": evaluation(0.99)})
+    changed = dataclasses.replace(results, trials=(*results.trials, better))
+    first = compute_strata(changed).strata[0].distilled
+    assert first is not None
+    assert first.newer_choice
+    assert first.trial.trial != 99
+    assert first.test_accuracy is not None
+
+
+def test_baseline_without_the_scientific_parameter_serves_every_stratum(results):
+    search = {
+        "ensemble_size": {"role": "scientific", "values": [1, 2]},
+        "learning_rate": {"role": "nuisance", "low": 1e-4, "high": 1e-2},
+    }
+    one = [t for t in results.trials if t.width == 64]
+    trials = [
+        t.model_copy(update={"stratum": {"ensemble_size": k}})
+        for k in (1, 2)
+        for t in one
+        if t.arm == "distilled"
+    ] + [t.model_copy(update={"stratum": {}}) for t in one if t.arm == "baseline"]
+    info = compute_strata(Results(study_config(search=search), tuple(trials), ()))
+    assert [s.label for s in info.strata] == ["ensemble_size 1", "ensemble_size 2"]
+    assert all(s.baseline and len(s.baseline.replicates) == 5 for s in info.strata)
+
+
+def test_budget_counts_states_and_shares(results):
+    budget = compute_budget(results)
+    assert budget.states == {"COMPLETE": 192, "PRUNED": 95, "FAIL": 1}
+    assert budget.equal
+    assert budget.test_openings == 60
+    assert budget.failures == ("loss became NaN in epoch 2",)
+    short = dataclasses.replace(results, trials=results.trials[1:])
+    assert not compute_budget(short).equal
+    assert not compute_budget(Results(study_config(), (), ())).equal
