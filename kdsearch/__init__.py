@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kdsearch.config.loading import load_study
-    from kdsearch.study.ledger import load_results
+    from kdsearch.study.outcome import load_results
     from kdsearch.study.run import run_study
 
     __version__: str
 
 _HOMES = {
     "load_study": "kdsearch.config.loading",
-    "load_results": "kdsearch.study.ledger",
+    "load_results": "kdsearch.study.outcome",
     "run_study": "kdsearch.study.run",
 }
 

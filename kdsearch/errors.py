@@ -1,4 +1,4 @@
-"""Every error that kdsearch raises on purpose. Only the command line turns them into exit codes."""
+"""Every error that kdsearch raises on purpose; the command line makes exit codes of them."""
 
 
 class KdsearchError(Exception):

@@ -164,3 +164,17 @@ def _words(annotation: Any) -> list[str]:
     if typing.get_origin(annotation) is typing.Literal:
         return [str(word) for word in typing.get_args(annotation)]
     return []
+
+
+def is_integer_field(name: str, sections: Mapping[str, Any]) -> bool | None:
+    """Whether a search parameter's field takes whole numbers only; None if nothing is known."""
+    target = SHORT_NAMES.get(name, name)
+    owner = searchable_fields(sections).get(target)
+    if owner is None:
+        return None
+    annotation = type(owner).model_fields[target.rpartition(".")[2]].annotation
+    return int in {annotation, *map(_bare, typing.get_args(annotation))}
+
+
+def _bare(annotation: Any) -> Any:
+    return annotation.__origin__ if hasattr(annotation, "__metadata__") else annotation

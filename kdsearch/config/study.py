@@ -18,6 +18,7 @@ from kdsearch.config.search import (
     SamplerConfig,
     SearchParameter,
 )
+from kdsearch.config.search_space import is_integer_field
 from kdsearch.config.training import TrainingConfig
 from kdsearch.config.trial import SHORT_NAMES, TeacherConfig, TrialConfig, apply_settings
 from kdsearch.config.wording import derived_question
@@ -111,6 +112,17 @@ class StudyConfig(Section):
             if seen not in distinct:
                 distinct.append(seen)
         return tuple(distinct)
+
+    def is_integer(self, name: str) -> bool:
+        """Whether a search parameter takes whole numbers only.
+
+        What an imported model's own options take is read off the file: 8 is whole, 8.0 is not.
+        """
+        sections = {key: getattr(self, key) for key in type(self).model_fields}
+        known = is_integer_field(name, sections)
+        if known is not None:
+            return known
+        return all(isinstance(value, int) for _, value in self.search[name].given())
 
     @property
     def question_text(self) -> str:

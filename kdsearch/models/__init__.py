@@ -1,0 +1,19 @@
+"""Architectures with a width knob, and how big they are."""
+
+from kdsearch.models.build import build_model, describe_model
+from kdsearch.models.capacity import Capacity, count_capacity
+from kdsearch.models.classifier import Classifier, Normalization, predict_logits
+from kdsearch.models.scaling import mup_rate_factors, parameter_roles, scale_readout
+
+__all__ = [
+    "Capacity",
+    "Classifier",
+    "Normalization",
+    "build_model",
+    "count_capacity",
+    "describe_model",
+    "mup_rate_factors",
+    "parameter_roles",
+    "predict_logits",
+    "scale_readout",
+]

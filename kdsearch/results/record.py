@@ -46,30 +46,10 @@ class Evaluation(_Record):
     num_samples: int
 
 
-class TrialRecord(_Record):
-    """One trained student."""
+class Outcome(_Record):
+    """What came of training one student."""
 
-    study: str
-    stage: Stage
-    arm: Arm
-    trial: int
-    """Number of the search trial; for confirm, of the search trial whose settings are confirmed."""
-    replicate: int
-    """0 in the search; 1, 2, ... for the fresh seeds of the confirm stage."""
     state: State
-    settings: dict[str, Scalar]
-    """Value of every searched or fixed parameter that applies to the arm, by its name."""
-    stratum: dict[str, Scalar]
-    """The scientific parameters among the settings; empty if the study has none."""
-    temperature: float | None = None
-    """None in the baseline arm."""
-    alpha: float
-    width: int
-    ensemble_size: int | None = None
-    """None in the baseline arm."""
-    learning_rate: float
-    seed: int
-    """Training seed: initial weights and batch order derive from it."""
     num_params: int | None = None
     macs: int | None = None
     """Multiply-accumulates of one sample's forward pass."""
@@ -88,11 +68,41 @@ class TrialRecord(_Record):
     history: tuple[EpochMetrics, ...] = ()
     failure: str | None = None
     """Why a FAIL failed, in one sentence."""
+
+
+class TrialRecord(Outcome):
+    """One trained student: who it is, and what came of it."""
+
+    study: str
+    stage: Stage
+    arm: Arm
+    trial: int
+    """Number of the search trial; for confirm, of the one whose settings are confirmed."""
+    replicate: int
+    """0 in the search; 1, 2, ... for the fresh seeds of the confirm stage."""
+    settings: dict[str, Scalar]
+    """Value of every searched or fixed parameter that applies to the arm, by its name."""
+    stratum: dict[str, Scalar]
+    """The scientific parameters among the settings; empty if the study has none."""
+    temperature: float | None = None
+    """None in the baseline arm."""
+    alpha: float
+    width: int
+    ensemble_size: int | None = None
+    """None in the baseline arm."""
+    learning_rate: float
+    seed: int
+    """Training seed: initial weights and batch order derive from it."""
     mlflow_run_id: str | None = None
     optuna_study: str | None = None
     """The Optuna study that holds the trial."""
     optuna_trial: int | None = None
     """Its number there."""
+
+    @property
+    def key(self) -> str:
+        """Names the student in its study: stage/arm/trial/replicate."""
+        return f"{self.stage}/{self.arm}/{self.trial}/{self.replicate}"
 
 
 class TeacherRecord(_Record):

@@ -80,6 +80,7 @@ def view_state(config: StudyConfig) -> dict[str, Any]:
             "tags.`kdsearch.state`",
         ],
         "runsHiddenMode": "SHOW_ALL",
+        "isAccordionReordered": True,  # Or MLflow sorts the sections by name.
         "compareRunCharts": _charts(axes),
         "compareRunSections": [_section("search", "Search"), _section("curves", "Curves")],
     }

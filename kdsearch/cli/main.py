@@ -1,0 +1,65 @@
+"""The `kdsearch` command. Imports nothing heavy: `kdsearch --help` answers at once."""
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from kdsearch.cli import report, study, teacher
+from kdsearch.errors import KdsearchError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="kdsearch",
+    help="How small can a distilled student be before it stops keeping up with its teacher?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+app.add_typer(study.app, name="study")
+app.add_typer(teacher.app, name="teacher")
+app.command("report")(report.report)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"kdsearch {version('kdsearch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show the version."),
+    ] = False,
+    _debug: Annotated[
+        bool, typer.Option("--debug", help="Show a traceback when something fails.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+def main() -> None:
+    """Run the command line; the one place that turns errors into exit codes."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    is_debugging = len(arguments) < len(sys.argv) - 1
+    try:
+        code = app(arguments, standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KdsearchError as error:
+        if is_debugging:
+            raise
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)

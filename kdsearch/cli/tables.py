@@ -1,0 +1,141 @@
+"""Tables that commands print, and the export."""
+
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from kdsearch.analysis import results_table, write_table
+from kdsearch.analysis.strata import Choice, compute_strata
+from kdsearch.results import Results, TeacherBankRecord, TeacherRecord
+from kdsearch.study.plan import StudyPlan
+
+console = Console()
+
+
+def print_plan(plan: StudyPlan) -> None:
+    """What a run would do."""
+    rows = [
+        ("study", plan.name),
+        ("question", plan.question),
+        ("data", plan.data),
+        ("teachers", plan.teachers),
+        ("strata", str(plan.num_strata)),
+        ("search trials", plan.search_trials),
+        ("confirm runs", plan.confirm_runs),
+        ("sampler, pruner", plan.method),
+        ("storage", plan.storage),
+        ("estimated time", plan.estimated_time),
+    ]
+    _print_pairs(rows)
+
+
+def print_status(results: Results) -> None:
+    """How far a study has come."""
+    table = _table("arm", "stratum", "running", "complete", "pruned", "failed", "confirmed")
+    keys = dict.fromkeys((t.arm, _words(t.stratum)) for t in results.trials)
+    for arm, stratum in keys:
+        mine = [t for t in results.trials if (t.arm, _words(t.stratum)) == (arm, stratum)]
+        search = [t.state for t in mine if t.stage == "search"]
+        confirmed = sum(t.stage == "confirm" and t.state == "COMPLETE" for t in mine)
+        counts = [search.count(s) for s in ("RUNNING", "COMPLETE", "PRUNED", "FAIL")]
+        table.add_row(arm, stratum, *(str(count) for count in (*counts, confirmed)))
+    console.print(table)
+    for trial in results.select(state="FAIL"):
+        console.print(f"{trial.key} failed: {trial.failure}", markup=False, soft_wrap=True)
+
+
+def print_studies(studies: Sequence[Results]) -> None:
+    """The studies of a storage."""
+    table = _table("study", "search trials", "confirm runs", "running", "question")
+    for results in studies:
+        running = len(results.select(state="RUNNING"))
+        search = len(results.select(stage="search"))
+        confirm = len(results.select(stage="confirm"))
+        counts = (str(search), str(confirm), str(running))
+        table.add_row(results.config.name, *counts, results.config.question_text)
+    console.print(table)
+
+
+def print_best(results: Results) -> None:
+    """Best settings and confirmed accuracy of every stratum and arm."""
+    table = _table("stratum", "arm", "trial", "settings", "test accuracy (mean ± SE, n)")
+    for stratum in compute_strata(results).strata:
+        for arm, choice in (("distilled", stratum.distilled), ("baseline", stratum.baseline)):
+            if choice is not None:
+                table.add_row(
+                    stratum.label,
+                    arm,
+                    str(choice.trial.trial),
+                    _words({k: _short(v) for k, v in choice.trial.settings.items()}),
+                    _accuracy(choice),
+                )
+    console.print(table)
+
+
+def print_bank(bank: TeacherBankRecord) -> None:
+    """The members of a bank and their ensembles."""
+    table = _table("teachers", "validation accuracy")
+    for member in bank.members:
+        table.add_row(f"member {member.member}: {member.model}", f"{member.val.accuracy:.2%}")
+    for ensemble in bank.ensembles[1:]:
+        table.add_row(f"ensemble of {ensemble.size}", f"{ensemble.val.accuracy:.2%}")
+    console.print(table)
+
+
+def print_teachers(teachers: Sequence[TeacherRecord], cache: Path) -> None:
+    """The teachers in the cache."""
+    table = _table("key", "model", "parameters", "epochs", "seconds", "validation accuracy")
+    for t in teachers:
+        numbers = (f"{t.num_params:,}", str(t.epochs), f"{t.train_seconds:.1f}")
+        table.add_row(t.key[:12], t.model, *numbers, f"{t.val.accuracy:.2%}")
+    console.print(table)
+    console.print(f"{len(teachers)} teachers in {cache / 'teachers'}", soft_wrap=True)
+
+
+def export_table(
+    results: Results, table_format: Literal["csv", "json", "parquet"], out: Path | None
+) -> None:
+    """Write the results table to a file or standard output."""
+    table = results_table(results)
+    if out is not None:
+        write_table(table, out, table_format)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table"
+        write_table(table, path, table_format)
+        sys.stdout.buffer.write(path.read_bytes())
+
+
+def _accuracy(choice: Choice) -> str:
+    estimate = choice.test_accuracy
+    if estimate is None:
+        return "not confirmed"
+    error = "" if estimate.se is None else f" ± {estimate.se:.2%}"
+    return f"{estimate.mean:.2%}{error}, n = {estimate.n}"
+
+
+def _words(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
+def _short(value: object) -> object:
+    return f"{value:.3g}" if isinstance(value, float) else value
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def _print_pairs(rows: Sequence[tuple[str, str]]) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in rows:
+        table.add_row(name, value)
+    console.print(table)

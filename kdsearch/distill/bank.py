@@ -1,0 +1,175 @@
+"""The teacher bank: members trained once, content-addressed, shared between studies.
+
+A member is addressed by everything that decides its weights: the data's fingerprint, its
+architecture (by the initial weights it gives), its training and its seed. Two processes that
+want the same member wait for each other on a file lock, and the second finds it trained.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from kdsearch.config import ImportModel, TeacherConfig
+from kdsearch.config.seed import derive_seed
+from kdsearch.data import Dataset, Split
+from kdsearch.distill.fingerprint import state_hash
+from kdsearch.distill.logits import CachedLogits, LogitsCache
+from kdsearch.errors import StaleCacheError
+from kdsearch.models import Classifier, Normalization, build_model
+from kdsearch.results import TeacherRecord
+
+FitMember = Callable[[nn.Module, Path], TeacherRecord]
+"""Trains a fresh member in place (a pretrained one it only measures), checkpointing in the
+given folder, and says how it went."""
+
+
+class Teacher(NamedTuple):
+    """One trained member."""
+
+    model: nn.Module
+    """Raw samples [B, ...] to logits [B, C]; in eval mode, without gradients."""
+    record: TeacherRecord
+
+
+class TeacherBank:
+    """Members 1..K of one teacher section, trained on one data set."""
+
+    def __init__(self, config: TeacherConfig, dataset: Dataset, cache: Path) -> None:
+        self._config = config
+        self._dataset = dataset
+        self._folder = cache / "teachers"
+        self._logits = LogitsCache(cache / "logits")
+        self._keys: dict[int, str] = {}
+
+    @property
+    def key(self) -> str:
+        """Content address of members 1..K together."""
+        keys = [self.member_key(member) for member in self.members]
+        return hashlib.sha256("".join(keys).encode()).hexdigest()[:40]
+
+    @property
+    def members(self) -> range:
+        """Member numbers 1..K."""
+        return range(1, self._config.members + 1)
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether the teacher comes trained from the user's own code."""
+        model = self._config.model
+        return isinstance(model, ImportModel) and model.pretrained
+
+    def member_key(self, member: int) -> str:
+        """Content address of one member."""
+        if member not in self._keys:
+            self._keys[member] = self._hash_identity(member)
+        return self._keys[member]
+
+    def _hash_identity(self, member: int) -> str:
+        model = self._build(member)
+        training = self._config.training.model_dump(mode="json", exclude={"device"})
+        identity = {
+            "data": self._dataset.fingerprint,
+            "initial": state_hash(model),
+            "architecture": repr(model),
+            "training": None if self.is_pretrained else training,
+            "seed": self._seed(member),
+        }
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:40]
+
+    def is_cached(self, member: int) -> bool:
+        """Whether the member need not be trained."""
+        return (self._folder / self.member_key(member) / "teacher.json").exists()
+
+    def ensure(self, member: int, fit: FitMember) -> Teacher:
+        """The member, trained by `fit` if no process has trained it yet.
+
+        Raises:
+            StaleCacheError: Its cached file is damaged.
+        """
+        folder = self._folder / self.member_key(member)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock"):
+            if not self.is_cached(member):
+                self._train(member, folder, fit)
+        return self.load(member)
+
+    def load(self, member: int) -> Teacher:
+        """A trained member from the cache.
+
+        Raises:
+            StaleCacheError: It is not there, or damaged.
+        """
+        folder = self._folder / self.member_key(member)
+        model = self._build(member)
+        try:
+            text = (folder / "teacher.json").read_text()
+            saved = json.loads(text)
+            if not self.is_pretrained:
+                model.load_state_dict(load_file(folder / "model.safetensors"))
+            record = TeacherRecord.model_validate(saved["record"])
+        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+            raise StaleCacheError(
+                f"teacher {folder} is missing or damaged ({error}); delete the folder"
+            ) from error
+        if saved["weights"] != state_hash(model):
+            raise StaleCacheError(f"{folder / 'model.safetensors'} was changed; delete the folder")
+        return Teacher(
+            model=model.eval().requires_grad_(False),
+            record=record.model_copy(update={"member": member}),
+        )
+
+    def logits(self, split: Split, members: Sequence[int] | None = None) -> list[CachedLogits]:
+        """Cached logits of the members (all by default) on a split, computed where missing."""
+        return [self._logits.get(self.load(m).model, split) for m in members or self.members]
+
+    def member_logits(self, split: Split, ids: Tensor) -> Tensor:
+        """All members' logits [K, len(ids), C] of samples of `split`, in the order of `ids`."""
+        return torch.stack([cached.lookup(ids) for cached in self.logits(split)])
+
+    def _train(self, member: int, folder: Path, fit: FitMember) -> None:
+        model = self._build(member)
+        record = fit(model, folder).model_copy(
+            update={"member": member, "key": self.member_key(member)}
+        )
+        if not self.is_pretrained:
+            temporary = folder / "model.tmp"
+            save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+            temporary.replace(folder / "model.safetensors")
+        saved = {"weights": state_hash(model), "record": record.model_dump(mode="json")}
+        temporary = folder / "teacher.tmp"
+        temporary.write_text(json.dumps(saved, indent=1))
+        temporary.replace(folder / "teacher.json")
+
+    def _build(self, member: int) -> nn.Module:
+        body = build_model(
+            self._config.model,
+            input_shape=self._dataset.input_shape,
+            num_classes=self._dataset.num_classes,
+            seed=self._seed(member),
+        )
+        if self.is_pretrained:
+            return body
+        return Classifier(Normalization(self._dataset.mean, self._dataset.std), body)
+
+    def _seed(self, member: int) -> int:
+        return derive_seed("teacher", self._config.seed, member)
+
+
+def cached_teachers(cache: Path) -> list[TeacherRecord]:
+    """The trained members in a cache, oldest first; unreadable ones are left out."""
+    files = sorted((cache / "teachers").glob("*/teacher.json"), key=lambda f: f.stat().st_mtime)
+    records: list[TeacherRecord] = []
+    for file in files:
+        try:
+            records.append(TeacherRecord.model_validate(json.loads(file.read_text())["record"]))
+        except (OSError, ValueError, KeyError):
+            continue
+    return records

@@ -1,0 +1,76 @@
+"""The distillation loss. Shapes: B batch, C classes.
+
+loss = alpha * CE(student, label)
+     + (1 - alpha) * T^2 * KL(softmax(teacher / T) || softmax(student / T))
+
+(Hinton, Vinyals & Dean 2015, section 2), KL summed over classes and averaged over the batch.
+`alpha` weights the hard loss. T^2 keeps the soft gradient's size when T changes: without it a
+temperature sweep is an alpha sweep in disguise.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def distillation_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor | None,
+    labels: Tensor,
+    temperature: float,
+    alpha: float,
+) -> Tensor:
+    """The loss of one batch, a scalar; continuous at alpha 0 and 1.
+
+    Args:
+        student_logits: [B, C].
+        teacher_logits: [B, C], without gradient; may be None where alpha is 1.
+        labels: Class indices [B].
+        temperature: Above 0.
+        alpha: Weight of the hard loss, 0..1.
+
+    Raises:
+        ValueError: temperature or alpha is out of range, the shapes differ, or the teacher is
+            missing where alpha is below 1.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature {temperature} is not above 0")
+    targets = None
+    if teacher_logits is not None:
+        if teacher_logits.shape != student_logits.shape:
+            raise ValueError(
+                f"teacher logits {list(teacher_logits.shape)} and student logits "
+                f"{list(student_logits.shape)} differ in shape"
+            )
+        targets = soften(teacher_logits, temperature)
+    return soft_target_loss(student_logits, targets, labels, temperature, alpha)
+
+
+def soften(logits: Tensor, temperature: float) -> Tensor:
+    """Probabilities [..., C] of logits [..., C] at a temperature, without gradient."""
+    return torch.softmax(logits.detach() / temperature, dim=-1)
+
+
+def soft_target_loss(
+    student_logits: Tensor,
+    soft_targets: Tensor | None,
+    labels: Tensor,
+    temperature: float,
+    alpha: float,
+) -> Tensor:
+    """`distillation_loss` with the teacher's probabilities [B, C] already softened.
+
+    Raises:
+        ValueError: alpha is out of range, or targets are missing where alpha is below 1.
+    """
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha {alpha} is not in 0..1")
+    if alpha == 1:
+        return F.cross_entropy(student_logits, labels)
+    if soft_targets is None:
+        raise ValueError(f"alpha {alpha} needs a teacher; only alpha 1 does without")
+    log_probs = F.log_softmax(student_logits / temperature, dim=-1)
+    soft = temperature**2 * F.kl_div(log_probs, soft_targets, reduction="batchmean")
+    if alpha == 0:
+        return soft
+    return alpha * F.cross_entropy(student_logits, labels) + (1 - alpha) * soft

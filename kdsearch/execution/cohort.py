@@ -1,0 +1,145 @@
+"""How a worker trains a cohort: rung by rung, with a checkpoint that makes it resumable.
+
+`train_cohort` is a generator so that one function serves the coordinator's own process (which
+iterates it) and worker processes (which send its events through a pipe).
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+from kdsearch.errors import DivergedError
+from kdsearch.execution.student import Student, students_path
+from kdsearch.execution.task import CohortTask, EpochDone, Event, Row, RowDone, RungReached
+from kdsearch.results import Outcome, State
+from kdsearch.training import load_checkpoint, save_checkpoint
+
+CHECKPOINT_SECONDS = 15.0
+"""A kill loses at most this much of a cohort's work, or one epoch."""
+
+Events = Generator[Event, frozenset[str] | None, None]
+
+
+def train_cohort(task: CohortTask, should_stop: Callable[[], bool]) -> Events:
+    """Train a cohort from its last checkpoint, yielding what happens.
+
+    Every `RungReached` must be answered with the row keys that go on. Once `should_stop` is
+    true, the cohort saves a checkpoint and the generator ends without `RowDone` for the rest.
+    """
+    cohort = Cohort(task)
+    yield from cohort.announce()
+    for rung in (*task.rungs, None):
+        if rung is not None and rung in cohort.decided:
+            continue
+        for epoch_done in cohort.train(rung):
+            yield epoch_done
+            if should_stop():
+                cohort.save()
+                return
+        cohort.finish_complete()
+        if rung is not None and cohort.students:
+            keep = yield RungReached(epoch=rung, scores=cohort.scores())
+            assert keep is not None, "a rung must be answered"
+            cohort.decide(rung, keep)
+        yield from cohort.announce()
+
+
+class Cohort:
+    """The students still in training and the outcomes of those that are done."""
+
+    def __init__(self, task: CohortTask) -> None:
+        self.students: dict[str, Student] = {}
+        self.decided: list[int] = []
+        self._task = task
+        self._done: dict[str, Outcome] = {}
+        self._announced: set[str] = set()
+        self._saved_at = time.monotonic()
+        state = load_checkpoint(task.checkpoint) or {"decided": [], "done": {}, "students": {}}
+        self._restore(state)
+
+    def announce(self) -> Iterator[Event]:
+        """Save, then tell the outcomes that this process has not told yet."""
+        news = {key: o for key, o in self._done.items() if key not in self._announced}
+        if news:
+            self.save()
+        for key, outcome in news.items():
+            self._announced.add(key)
+            yield RowDone(key, outcome)
+
+    def train(self, until: int | None) -> Iterator[EpochDone]:
+        """Train every live student to an epoch, or to its end."""
+        for key, student in list(self.students.items()):
+            target = until or student.row.trial.training.epochs
+            try:
+                for metrics in student.epochs(until=target):
+                    yield EpochDone(key, metrics)
+                    self._save_now_and_then()
+            except Exception as error:  # noqa: BLE001 - the trial boundary: a trial may fail, the study goes on
+                self._done[key] = student.failed(reason_of(error))
+                del self.students[key]
+
+    def finish_complete(self) -> None:
+        """Measure the students that have nothing left to train."""
+        for key, student in list(self.students.items()):
+            if student.run.is_finished:
+                self._finish(key, "COMPLETE")
+
+    def scores(self) -> dict[str, float]:
+        """Best score so far of each live student."""
+        return {key: student.run.best_score for key, student in self.students.items()}
+
+    def decide(self, rung: int, keep: frozenset[str]) -> None:
+        """Prune all but `keep`."""
+        for key in [key for key in self.students if key not in keep]:
+            self._finish(key, "PRUNED")
+        self.decided.append(rung)
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        save_checkpoint(
+            self._task.checkpoint,
+            {
+                "decided": list(self.decided),
+                "done": {key: o.model_dump(mode="json") for key, o in self._done.items()},
+                "students": {key: s.state_dict() for key, s in self.students.items()},
+            },
+        )
+        self._saved_at = time.monotonic()
+
+    def _save_now_and_then(self) -> None:
+        if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+            self.save()
+
+    def _finish(self, key: str, state: State) -> None:
+        student = self.students.pop(key)
+        try:
+            student.save_weights(students_path(self._task.students, key))
+            self._done[key] = student.outcome(state)
+        except Exception as error:  # noqa: BLE001 - the trial boundary again, now measuring
+            self._done[key] = student.failed(reason_of(error))
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.decided = list(state["decided"])
+        keys = {row.key for row in self._task.rows}
+        done = {key: o for key, o in state["done"].items() if key in keys}
+        self._done = {key: Outcome.model_validate(o) for key, o in done.items()}
+        for row in self._task.rows:
+            if row.key not in self._done:
+                self._start(row, state["students"].get(row.key))
+
+    def _start(self, row: Row, state: dict[str, Any] | None) -> None:
+        try:
+            student = Student(row, self._task)
+            if state is not None:
+                student.load_state_dict(state)
+            self.students[row.key] = student
+        except Exception as error:  # noqa: BLE001 - the trial boundary: its model cannot be built
+            self._done[row.key] = Outcome(state="FAIL", failure=reason_of(error))
+
+
+def reason_of(error: Exception) -> str:
+    """One line that says why a trial failed."""
+    if isinstance(error, DivergedError):
+        return str(error)
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"[:500]

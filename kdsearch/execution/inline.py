@@ -1,0 +1,56 @@
+"""Tasks in the coordinator's own process, one after another."""
+
+from collections.abc import Callable, Sequence
+
+from kdsearch.errors import KdsearchError
+from kdsearch.execution.cohort import Events, train_cohort
+from kdsearch.execution.student import single_threaded
+from kdsearch.execution.task import CohortTask, Decide, Notify, RungReached, Task, TaskFailed
+from kdsearch.execution.teacher import train_teacher
+
+
+def start_task(task: Task, should_stop: Callable[[], bool]) -> Events:
+    """The generator that does a task; what stops it on purpose becomes its last event."""
+    try:
+        if isinstance(task, CohortTask):
+            yield from train_cohort(task, should_stop)
+        else:
+            yield from train_teacher(task, should_stop)
+    except KdsearchError as error:
+        yield TaskFailed(str(error))
+
+
+class InlineExecutor:
+    """Runs tasks in order in this process; what debuggers and notebooks want."""
+
+    def __init__(self) -> None:
+        single_threaded()
+
+    def run(
+        self,
+        tasks: Sequence[Task],
+        *,
+        decide: Decide,
+        notify: Notify,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        """See `Executor.run`."""
+        for task in tasks:
+            if should_stop():
+                return
+            events = start_task(task, should_stop)
+            answer: frozenset[str] | None = None
+            while True:
+                try:
+                    event = events.send(answer)
+                except StopIteration:
+                    break
+                answer = None
+                if isinstance(event, RungReached):
+                    assert isinstance(task, CohortTask)
+                    answer = decide(task, event)
+                else:
+                    notify(task, event)
+
+    def close(self) -> None:
+        """Nothing to release."""

@@ -1,0 +1,180 @@
+"""Tasks in worker processes on this machine: one task a worker, one torch thread each.
+
+Workers are spawned, not forked (torch's thread pools do not survive a fork). They ignore
+SIGINT, which a terminal sends to the whole group: the coordinator asks them to stop. They end
+by themselves when the coordinator is gone: at the next epoch, or at once when idle.
+"""
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Event as StopFlag
+
+from kdsearch.execution.inline import start_task
+from kdsearch.execution.student import single_threaded
+from kdsearch.execution.task import (
+    CohortTask,
+    Decide,
+    Notify,
+    RungReached,
+    Task,
+    TaskFailed,
+)
+
+POLL_SECONDS = 0.2
+ATTEMPTS = 2
+"""A task whose worker dies is tried once more, from its checkpoint."""
+
+
+class TaskEnded:
+    """A worker has nothing more to say about its task."""
+
+
+class Worker:
+    """One process and the pipe to it."""
+
+    def __init__(self, stop: StopFlag) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process: SpawnProcess = context.Process(
+            target=serve, args=(theirs, stop, os.getpid()), daemon=True
+        )
+        self.process.start()
+        theirs.close()
+        self.task: Task | None = None
+
+    def end(self) -> None:
+        """Ask the process to go, and make sure that it does."""
+        self.pipe.close()
+        self.process.join(timeout=5)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+class ProcessExecutor:
+    """A pool of workers, started when there is work for them."""
+
+    def __init__(self, workers: int) -> None:
+        self._limit = workers
+        self._workers: list[Worker] = []
+        self._stop: StopFlag = multiprocessing.get_context("spawn").Event()
+
+    def run(
+        self,
+        tasks: Sequence[Task],
+        *,
+        decide: Decide,
+        notify: Notify,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        """See `Executor.run`."""
+        self._stop.clear()
+        queue = deque(tasks)
+        attempts = dict.fromkeys((task.key for task in tasks), 0)
+        while queue or any(worker.task for worker in self._workers):
+            if should_stop():
+                self._stop.set()
+                queue.clear()
+            self._hand_out(queue, attempts)
+            busy = {worker.pipe: worker for worker in self._workers if worker.task}
+            for pipe in wait(list(busy), timeout=POLL_SECONDS):
+                assert isinstance(pipe, Connection)
+                self._listen(busy[pipe], queue, attempts, decide=decide, notify=notify)
+
+    def close(self) -> None:
+        """End all workers."""
+        self._stop.set()
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+
+    def _hand_out(self, queue: deque[Task], attempts: dict[str, int]) -> None:
+        idle = [worker for worker in self._workers if worker.task is None]
+        while queue and (idle or len(self._workers) < self._limit):
+            if not idle:
+                idle.append(Worker(self._stop))
+                self._workers.append(idle[-1])
+            worker = idle.pop()
+            worker.task = queue.popleft()
+            attempts[worker.task.key] += 1
+            worker.pipe.send(worker.task)
+
+    def _listen(
+        self,
+        worker: Worker,
+        queue: deque[Task],
+        attempts: dict[str, int],
+        *,
+        decide: Decide,
+        notify: Notify,
+    ) -> None:
+        task = worker.task
+        assert task is not None
+        try:
+            event = worker.pipe.recv()
+        except (EOFError, ConnectionError):
+            self._bury(worker, queue, attempts, notify)
+            return
+        match event:
+            case TaskEnded():
+                worker.task = None
+            case RungReached():
+                assert isinstance(task, CohortTask)
+                worker.pipe.send(decide(task, event))
+            case _:
+                notify(task, event)
+
+    def _bury(
+        self,
+        worker: Worker,
+        queue: deque[Task],
+        attempts: dict[str, int],
+        notify: Notify,
+    ) -> None:
+        self._workers.remove(worker)
+        worker.end()
+        task = worker.task
+        assert task is not None
+        if self._stop.is_set():
+            return
+        if attempts[task.key] < ATTEMPTS:
+            queue.appendleft(task)
+            return
+        code = worker.process.exitcode or 0
+        cause = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        hint = "; out of memory?" if code == -signal.SIGKILL else ""
+        notify(task, TaskFailed(f"its worker process {cause}, {ATTEMPTS} times{hint}"))
+
+
+def serve(pipe: Connection, stop: StopFlag, coordinator: int) -> None:
+    """What a worker process does: task by task, until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    single_threaded()
+
+    def should_stop() -> bool:
+        return stop.is_set() or os.getppid() != coordinator
+
+    try:
+        while True:
+            work(pipe, pipe.recv(), should_stop)
+    except (EOFError, ConnectionError):
+        return  # the coordinator has closed its end or is gone
+
+
+def work(pipe: Connection, task: Task, should_stop: Callable[[], bool]) -> None:
+    """Do one task, sending what happens and receiving the answers to rungs."""
+    events = start_task(task, should_stop)
+    answer: frozenset[str] | None = None
+    while True:
+        try:
+            event = events.send(answer)
+        except StopIteration:
+            break
+        pipe.send(event)
+        answer = pipe.recv() if isinstance(event, RungReached) else None
+    pipe.send(TaskEnded())

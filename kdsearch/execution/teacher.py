@@ -1,0 +1,206 @@
+"""Training the members of a teacher bank, and measuring what they and their ensembles know."""
+
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from kdsearch.config import DataConfig, DistillationConfig, TeacherConfig
+from kdsearch.config.seed import derive_seed
+from kdsearch.data import Split
+from kdsearch.distill import TeacherBank, ensemble_logits
+from kdsearch.execution.materials import load_data, open_bank, plain_data, whole
+from kdsearch.execution.student import pack_flags
+from kdsearch.execution.task import EpochDone, Event, TeacherTask
+from kdsearch.models import Classifier, count_capacity, describe_model, predict_logits
+from kdsearch.results import (
+    EnsembleRecord,
+    Evaluation,
+    TeacherBankRecord,
+    TeacherRecord,
+)
+from kdsearch.training import (
+    StudentRun,
+    evaluate_logits,
+    load_checkpoint,
+    save_checkpoint,
+    select_device,
+)
+
+CHECKPOINT_SECONDS = 15.0
+
+
+class TeacherInterrupted(Exception):
+    """Training a member was stopped; its checkpoint is saved."""
+
+
+def train_teacher(
+    task: TeacherTask, should_stop: Callable[[], bool]
+) -> Generator[Event, frozenset[str] | None, None]:
+    """Make sure a member exists and its train and val logits are cached, yielding its epochs.
+
+    Once `should_stop` is true, a checkpoint is saved and the generator ends.
+    """
+    events: list[Event] = []
+    bank = open_bank(task.teacher, task.data, task.cache)
+
+    def fit(model: nn.Module, folder: Path) -> TeacherRecord:
+        return fit_member(model, folder, task=task, notify=events.append, should_stop=should_stop)
+
+    try:
+        bank.ensure(task.member, fit)
+    except TeacherInterrupted:
+        return
+    full = load_data(whole(task.data), task.cache)
+    for split in (full.train, full.val):
+        bank.logits(split, [task.member])
+    yield from events
+
+
+def fit_member(
+    model: nn.Module,
+    folder: Path,
+    *,
+    task: TeacherTask,
+    notify: Callable[[EpochDone], None],
+    should_stop: Callable[[], bool],
+) -> TeacherRecord:
+    """Train a member on hard labels with validation and early stopping, best weights kept.
+
+    A pretrained model is only measured.
+    """
+    dataset = load_data(task.data, task.cache)
+    epochs, seconds = 0, 0.0
+    if isinstance(model, Classifier):
+        run = _start_run(model, task)
+        path = folder / "checkpoint.pt"
+        seconds = _train(run, path, task, notify, should_stop)
+        model.body.load_state_dict(run.best_state)
+        model.cpu()
+        epochs = run.epoch
+        path.unlink(missing_ok=True)
+    counted = model.body if isinstance(model, Classifier) else model
+    logits = predict_logits(model, dataset.val.x)
+    return TeacherRecord(
+        member=task.member,
+        key="",
+        model=describe_model(task.teacher.model),
+        **count_capacity(counted, dataset.input_shape)._asdict(),
+        epochs=epochs,
+        train_seconds=seconds,
+        val=evaluate_logits(logits, dataset.val.y, logits),
+    )
+
+
+def _start_run(model: Classifier, task: TeacherTask) -> StudentRun:
+    training = task.teacher.training
+    device = select_device(training.device)
+    return StudentRun(
+        model.body.to(device),
+        plain_data(load_data(task.data, task.cache)).to(device),
+        training=training,
+        distillation=DistillationConfig(alpha=1.0),
+        width=task.teacher.model.width,
+        order_seed=derive_seed("teacher order", task.teacher.seed, task.member),
+    )
+
+
+def _train(
+    run: StudentRun,
+    path: Path,
+    task: TeacherTask,
+    notify: Callable[[EpochDone], None],
+    should_stop: Callable[[], bool],
+) -> float:
+    state: dict[str, Any] | None = load_checkpoint(path)
+    seconds = 0.0
+    if state is not None:
+        run.load_state_dict(state["run"])
+        seconds = state["train_seconds"]
+    started = saved_at = time.monotonic()
+
+    def save() -> None:
+        elapsed = seconds + time.monotonic() - started
+        save_checkpoint(path, {"run": run.state_dict(), "train_seconds": elapsed})
+
+    for metrics in run.epochs(until=task.teacher.training.epochs):
+        notify(EpochDone(task.key, metrics))
+        if should_stop():
+            save()
+            raise TeacherInterrupted
+        if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+            save()
+            saved_at = time.monotonic()
+    return seconds + time.monotonic() - started
+
+
+def measure_bank(
+    teacher: TeacherConfig, data: DataConfig, cache: Path, *, opened_by: str | None = None
+) -> TeacherBankRecord:
+    """What the members and their nested ensembles score on validation.
+
+    Args:
+        teacher: A section whose members are all trained.
+        data: What they were trained on.
+        cache: Where they are.
+        opened_by: Who opens the test set to measure it too (confirm stage); None leaves it
+            sealed.
+    """
+    bank = open_bank(teacher, data, cache)
+    val = load_data(whole(data), cache).val
+    val_logits = bank.member_logits(val, val.ids)
+    test, test_logits = None, None
+    if opened_by is not None:
+        test = load_data(data, cache).test.open(by=opened_by)
+        test_logits = bank.member_logits(test, test.ids)
+    members = tuple(
+        _measure_member(bank, m, val, val_logits, test, test_logits) for m in bank.members
+    )
+    sizes = range(1, len(members) + 1)
+    ensembles = tuple(
+        _measure_ensemble(size, teacher, val, val_logits, test, test_logits) for size in sizes
+    )
+    return TeacherBankRecord(key=bank.key, members=members, ensembles=ensembles)
+
+
+def _measure_member(
+    bank: TeacherBank,
+    member: int,
+    val: Split,
+    val_logits: Tensor,
+    test: Split | None,
+    test_logits: Tensor | None,
+) -> TeacherRecord:
+    def measure(split: Split, logits: Tensor) -> Evaluation:
+        return evaluate_logits(logits[member - 1], split.y, logits.mean(dim=0))
+
+    tested = None
+    if test is not None and test_logits is not None:
+        tested = measure(test, test_logits)
+    record = bank.load(member).record
+    return record.model_copy(update={"val": measure(val, val_logits), "test": tested})
+
+
+def _measure_ensemble(
+    size: int,
+    teacher: TeacherConfig,
+    val: Split,
+    val_logits: Tensor,
+    test: Split | None,
+    test_logits: Tensor | None,
+) -> EnsembleRecord:
+    def average(logits: Tensor, count: int) -> Tensor:
+        return ensemble_logits(logits, size=count, mode=teacher.ensemble_mode)
+
+    def measure(split: Split, logits: Tensor) -> Evaluation:
+        return evaluate_logits(average(logits, size), split.y, average(logits, len(logits)))
+
+    tested, correct = None, None
+    if test is not None and test_logits is not None:
+        tested = measure(test, test_logits)
+        correct = pack_flags(average(test_logits, size).argmax(dim=1) == test.y)
+    return EnsembleRecord(
+        size=size, val=measure(val, val_logits), test=tested, test_correct=correct
+    )

@@ -1,0 +1,52 @@
+"""What may change between two runs of a study, and what would make it another study."""
+
+from typing import Any
+
+from kdsearch.config import StudyConfig
+from kdsearch.errors import StudyChangedError
+
+MAY_CHANGE = frozenset(
+    {
+        "question",
+        "storage",
+        "budget.trials",
+        "budget.max_failures",
+        "confirm.replicates",
+        "confirm.baseline",
+        "tracking.experiment",
+        "tracking.models",
+    }
+)
+
+
+def refuse_change(old: StudyConfig, new: StudyConfig) -> None:
+    """Make sure that `new` continues the study that `old` began.
+
+    Raises:
+        StudyChangedError: It does not; the message is a diff of dotted keys.
+    """
+    before, after = _flatten(old.model_dump(mode="json")), _flatten(new.model_dump(mode="json"))
+    keys = [key for key in (before | after) if before.get(key) != after.get(key)]
+    changed = [key for key in keys if key not in MAY_CHANGE]
+    if not changed:
+        return
+    lines = [f"  {key}: {_show(before, key)} -> {_show(after, key)}" for key in changed]
+    raise StudyChangedError(
+        f"study {old.name} was begun with other settings, so its trials would not be "
+        "comparable:\n" + "\n".join(lines) + "\ngive the study file another name, or put the "
+        "settings back (budget.trials, confirm and tracking may change)"
+    )
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _show(flat: dict[str, Any], key: str) -> str:
+    return str(flat[key]) if key in flat else "(absent)"

@@ -1,0 +1,145 @@
+"""The confirm stage: the best settings of every lane on fresh seeds, and the test set."""
+
+import statistics
+from collections.abc import Sequence
+
+from kdsearch.config import StudyConfig
+from kdsearch.results import TrialRecord
+from kdsearch.study.crew import Crew
+from kdsearch.study.lane import lanes_of, weights_seed
+from kdsearch.study.ledger import Ledger
+from kdsearch.study.objective import best_score
+from kdsearch.study.pareto import pareto_front
+from kdsearch.study.space import distributions
+
+COHORT_SIZE = 16
+MAX_CONFIRMED_ON_FRONT = 8
+
+
+def selected_trials(
+    config: StudyConfig, records: Sequence[TrialRecord]
+) -> tuple[TrialRecord, ...]:
+    """The search trials whose settings are confirmed: the best of every lane.
+
+    In a Pareto study that is every trial on the lane's front, thinned evenly to at most 8. The
+    choice uses validation only; ties go to the earlier trial.
+    """
+    chosen: list[TrialRecord] = []
+    for lane in lanes_of(config):
+        complete = [r for r in lane.of(records) if r.stage == "search" and r.state == "COMPLETE"]
+        if len(config.objective) > 1:
+            chosen += _thinned(pareto_front(complete, config.objective))
+        elif complete:
+            chosen.append(max(complete, key=lambda r: (best_score(r, config), -r.trial)))
+    return tuple(chosen)
+
+
+def confirmed_records(
+    config: StudyConfig, records: Sequence[TrialRecord]
+) -> tuple[TrialRecord, ...]:
+    """Completed confirm runs of the settings that are selected now.
+
+    A raised budget may have found better settings since; runs of the old ones stay in the
+    storage but are no longer results.
+    """
+    current = {(r.arm, r.trial) for r in selected_trials(config, records)}
+    return tuple(
+        r
+        for r in records
+        if r.stage == "confirm" and r.state == "COMPLETE" and (r.arm, r.trial) in current
+    )
+
+
+def champion_of(config: StudyConfig, records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The student to register: chosen by validation, never by test.
+
+    The settings with the best mean score over their confirm runs, and of these the run with the
+    best score; without a confirm stage the best search trial; None if nothing is complete.
+    """
+    confirmed = [r for r in confirmed_records(config, records) if r.arm == "distilled"]
+    if not confirmed:
+        searched = [r for r in selected_trials(config, records) if r.arm == "distilled"]
+        return max(searched, key=lambda r: best_score(r, config), default=None)
+    by_trial: dict[int, list[TrialRecord]] = {}
+    for record in confirmed:
+        by_trial.setdefault(record.trial, []).append(record)
+    runs = max(
+        by_trial.values(), key=lambda rs: statistics.fmean(best_score(r, config) for r in rs)
+    )
+    return max(runs, key=lambda r: (best_score(r, config), -r.replicate))
+
+
+class Confirm:
+    """Trains what is still missing of the confirm stage."""
+
+    def __init__(self, config: StudyConfig, ledger: Ledger, crew: Crew) -> None:
+        self._config = config
+        self._ledger = ledger
+        self._crew = crew
+
+    def run(self) -> None:
+        """Add the missing replicates, train them, and measure teachers and students on test."""
+        selected = selected_trials(self._config, self._ledger.records())
+        for replicate in range(1, self._config.confirm.replicates + 1):
+            for trial in selected:
+                self._add(trial, replicate)
+        records = [r for r in self._ledger.records() if r.stage == "confirm"]
+        running = [r for r in records if r.state == "RUNNING"]
+        if not running:
+            return
+        done = len(records) - len(running)
+        self._crew.prepare_teachers(running)
+        self._crew.listener.stage("confirm", total=len(records), done=done)
+        self._crew.measure_test(running)
+        self._crew.train(
+            _cohorts(running), rungs=(), survive=lambda _key, _rung, scores: frozenset(scores)
+        )
+
+    def _add(self, trial: TrialRecord, replicate: int) -> None:
+        known = {(r.arm, r.trial, r.replicate) for r in self._ledger.records()}
+        if (trial.arm, trial.trial, replicate) in known:
+            return
+        seed = weights_seed(self._config, trial.settings, replicate=replicate)
+        record = TrialRecord(
+            **trial.model_dump(include=IDENTITY),
+            stage="confirm",
+            state="RUNNING",
+            replicate=replicate,
+            seed=seed,
+        )
+        searched = self._config.parameters("scientific") | self._config.parameters("nuisance")
+        space = {name: p for name, p in searched.items() if name in record.settings}
+        self._ledger.add(record, distributions(self._config, space))
+
+
+IDENTITY = {
+    "study",
+    "arm",
+    "trial",
+    "settings",
+    "stratum",
+    "temperature",
+    "alpha",
+    "width",
+    "ensemble_size",
+    "learning_rate",
+}
+"""What a confirm run has in common with the search trial whose settings it confirms."""
+
+
+def _cohorts(records: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]]:
+    cohorts: dict[str, list[TrialRecord]] = {}
+    for replicate in sorted({record.replicate for record in records}):
+        runs = [record for record in records if record.replicate == replicate]
+        for start in range(0, len(runs), COHORT_SIZE):
+            chunk = runs[start : start + COHORT_SIZE]
+            cohorts[f"confirm-r{replicate:03d}-{chunk[0].optuna_trial:06d}"] = chunk
+    return cohorts
+
+
+def _thinned(front: list[TrialRecord]) -> list[TrialRecord]:
+    if len(front) <= MAX_CONFIRMED_ON_FRONT:
+        return front
+    last = len(front) - 1
+    picks = {round(i * last / (MAX_CONFIRMED_ON_FRONT - 1)) for i in range(MAX_CONFIRMED_ON_FRONT)}
+    return [front[pick] for pick in sorted(picks)]

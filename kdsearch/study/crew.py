@@ -1,0 +1,198 @@
+"""The crew: an executor, the stop flag, and what every stage does with what they send back."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from kdsearch.config import StudyConfig, TeacherConfig, applies_to_baseline
+from kdsearch.errors import InterruptedStudyError, KdsearchError, TooManyFailuresError
+from kdsearch.execution import (
+    CohortTask,
+    EpochDone,
+    Executor,
+    Row,
+    RowDone,
+    RungReached,
+    Task,
+    TaskFailed,
+    TeacherTask,
+)
+from kdsearch.results import EpochMetrics, Outcome, TrialRecord
+from kdsearch.study.lane import order_seed
+from kdsearch.study.ledger import Ledger
+from kdsearch.study.listener import Listener
+from kdsearch.study.mirror import Mirror
+from kdsearch.study.objective import score_name
+from kdsearch.study.paths import StudyPaths
+from kdsearch.study.teachers import Teachers
+
+Survivors = Callable[[str, int, dict[str, float]], frozenset[str]]
+"""Cohort key, rung (epochs) and scores by row key to the row keys that go on."""
+
+
+class Crew:
+    """Trains cohorts and stores what comes of them."""
+
+    def __init__(
+        self,
+        config: StudyConfig,
+        *,
+        ledger: Ledger,
+        mirror: Mirror,
+        executor: Executor,
+        listener: Listener,
+        paths: StudyPaths,
+        cache: Path,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.config = config
+        self.ledger = ledger
+        self.listener = listener
+        self.teachers = Teachers(config, ledger, mirror, listener, cache)
+        self._mirror = mirror
+        self._executor = executor
+        self._paths = paths
+        self._cache = cache
+        self._should_stop = should_stop
+        self._histories: dict[str, list[EpochMetrics]] = {}
+
+    def prepare_teachers(self, records: Sequence[TrialRecord]) -> None:
+        """Train the members that the trials need and no study has trained yet."""
+        teachers: list[TeacherConfig] = []
+        for record in records:
+            teacher = self.row(record).trial.teacher
+            if teacher not in teachers:
+                teachers.append(teacher)
+        tasks = self.teachers.missing(teachers)
+        if tasks:
+            self.listener.stage("teachers", total=len(tasks), done=0)
+            self._execute(tasks, decide=lambda _task, _rung: frozenset(), on_done=None)
+        for teacher in teachers:
+            self.teachers.measure(teacher)
+
+    def measure_test(self, records: Sequence[TrialRecord]) -> None:
+        """Measure the teachers of confirmed students on the test set."""
+        for record in records:
+            teacher = self.row(record).trial.teacher
+            self.teachers.measure(teacher, opened_by=f"{self.config.name}/teachers")
+
+    def train(
+        self, cohorts: dict[str, list[TrialRecord]], *, rungs: Sequence[int], survive: Survivors
+    ) -> None:
+        """Train cohorts of RUNNING trials to their ends, storing each trial as it ends.
+
+        Trials of a cohort that have ended already take part again only as far as the checkpoint
+        has not kept them, so that the decisions at rungs come out the same.
+
+        Raises:
+            InterruptedStudyError: The user asked to stop; everything is kept.
+            TooManyFailuresError: More trials failed than the study file allows.
+        """
+        open_records = {r.key: r for records in cohorts.values() for r in records}
+        tasks = [self._cohort(key, records, rungs) for key, records in cohorts.items()]
+
+        def decide(task: CohortTask, rung: RungReached) -> frozenset[str]:
+            for key in rung.scores:
+                self._report(open_records[key], rung.epoch)
+            return survive(task.key, rung.epoch, rung.scores)
+
+        def on_done(key: str, outcome: Outcome) -> None:
+            record = open_records[key]
+            if record.state == "RUNNING":
+                open_records[key] = self._finish(record, outcome)
+
+        self._execute(tasks, decide=decide, on_done=on_done)
+        for task in tasks:
+            task.checkpoint.unlink(missing_ok=True)
+
+    def row(self, record: TrialRecord) -> Row:
+        """What a worker needs to know of a trial."""
+        settings = record.settings
+        if record.arm == "baseline":
+            settings = {
+                name: value
+                for name, value in settings.items()
+                if applies_to_baseline(name) or name == "alpha"
+            }
+        return Row(
+            key=record.key,
+            trial=self.config.trial_config(settings),
+            seed=record.seed,
+            order_seed=order_seed(self.config, replicate=record.replicate),
+            opens_test=record.stage == "confirm",
+        )
+
+    def _cohort(
+        self, key: str, records: Sequence[TrialRecord], rungs: Sequence[int]
+    ) -> CohortTask:
+        return CohortTask(
+            key=key,
+            rows=tuple(self.row(record) for record in records),
+            rungs=tuple(rungs),
+            score=score_name(self.config),
+            teacher_data=self.config.data,
+            checkpoint=self._paths.checkpoint(key),
+            students=self._paths.students,
+            cache=self._cache,
+        )
+
+    def _execute(
+        self,
+        tasks: Sequence[Task],
+        *,
+        decide: Callable[[CohortTask, RungReached], frozenset[str]],
+        on_done: Callable[[str, Outcome], None] | None,
+    ) -> None:
+        def notify(task: Task, event: EpochDone | RowDone | TaskFailed) -> None:
+            match event:
+                case EpochDone():
+                    self._histories.setdefault(event.row, []).append(event.metrics)
+                    self.listener.epoch(event.row, event.metrics)
+                case RowDone():
+                    assert on_done is not None
+                    on_done(event.row, event.outcome)
+                case TaskFailed():
+                    self._task_failed(task, event.reason, on_done)
+
+        self._executor.run(tasks, decide=decide, notify=notify, should_stop=self._stop_now)
+        self._check_failures()
+        if self._should_stop():
+            raise InterruptedStudyError(
+                f"study {self.config.name} was interrupted and everything is kept; run the same "
+                "command again to go on"
+            )
+
+    def _task_failed(
+        self, task: Task, reason: str, on_done: Callable[[str, Outcome], None] | None
+    ) -> None:
+        if isinstance(task, TeacherTask) or on_done is None:
+            raise KdsearchError(f"{task.key} failed: {reason}")
+        for row in task.rows:
+            on_done(row.key, Outcome(state="FAIL", failure=reason))
+
+    def _report(self, record: TrialRecord, epoch: int) -> None:
+        history = self._histories.get(record.key, [])
+        if record.state == "RUNNING" and len(history) >= epoch:
+            update = {"history": tuple(history)}
+            self.ledger.report(record.model_copy(update=update), epoch=epoch)
+
+    def _finish(self, record: TrialRecord, outcome: Outcome) -> TrialRecord:
+        update = {name: getattr(outcome, name) for name in Outcome.model_fields}
+        ended = self._mirror.trial(record.model_copy(update=update))
+        ended = self.ledger.finish(ended)
+        self._histories.pop(record.key, None)
+        self.listener.trial(ended)
+        return ended
+
+    def _stop_now(self) -> bool:
+        return self._should_stop() or self._num_failed() > self.config.budget.max_failures
+
+    def _num_failed(self) -> int:
+        return sum(record.state == "FAIL" for record in self.ledger.records())
+
+    def _check_failures(self) -> None:
+        failed = [r for r in self.ledger.records() if r.state == "FAIL"]
+        if len(failed) > self.config.budget.max_failures:
+            raise TooManyFailuresError(
+                f"{len(failed)} trials failed and budget.max_failures is "
+                f"{self.config.budget.max_failures}; the last one because: {failed[-1].failure}"
+            )

@@ -1,0 +1,108 @@
+"""A lane: one stratum of one arm, searched with its own budget and its own sampler state."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kdsearch.config import Scalar, SearchParameter, StudyConfig, applies_to_baseline
+from kdsearch.config.seed import derive_seed
+from kdsearch.results import Arm, TrialRecord
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One stratum of one arm."""
+
+    arm: Arm
+    stratum: tuple[tuple[str, Scalar], ...]
+    """The scientific settings, in the order of the file."""
+
+    @property
+    def key(self) -> str:
+        """Names the lane in files, such as `distilled-width=8`."""
+        return "-".join([self.arm, *(f"{name}={value}" for name, value in self.stratum)])
+
+    def holds(self, record: TrialRecord) -> bool:
+        """Whether a trial belongs to this lane."""
+        return record.arm == self.arm and record.stratum == dict(self.stratum)
+
+    def of(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The lane's records among `records`, in their order."""
+        return [record for record in records if self.holds(record)]
+
+
+def lanes_of(config: StudyConfig) -> tuple[Lane, ...]:
+    """All lanes of a study in the order they are asked: distilled first, strata in file order."""
+    distilled = [Lane("distilled", tuple(stratum.items())) for stratum in config.strata()]
+    if not (config.confirm.baseline and config.confirm.replicates):
+        return tuple(distilled)
+    baseline = [Lane("baseline", tuple(stratum.items())) for stratum in config.baseline_strata()]
+    return (*distilled, *baseline)
+
+
+def nuisances(config: StudyConfig, arm: Arm) -> dict[str, SearchParameter]:
+    """The parameters that an arm tunes."""
+    parameters = config.parameters("nuisance")
+    if arm == "distilled":
+        return parameters
+    return {name: p for name, p in parameters.items() if applies_to_baseline(name)}
+
+
+def lane_budget(config: StudyConfig, lane: Lane) -> int:
+    """Search trials of a lane: the study's budget, or as many as its arm has different points."""
+    tuned = nuisances(config, lane.arm)
+    if not tuned:
+        return 1
+    if config.sampler.kind != "grid":
+        return config.budget.trials
+    return min(config.budget.trials, math.prod(p.num_points() or 1 for p in tuned.values()))
+
+
+def fixed_settings(config: StudyConfig, arm: Arm) -> dict[str, Scalar]:
+    """The fixed parameters that apply to an arm; the baseline's alpha is always 1."""
+    fixed = {n: p.value for n, p in config.parameters("fixed").items() if p.value is not None}
+    if arm == "distilled":
+        return fixed
+    return {n: value for n, value in fixed.items() if applies_to_baseline(n)} | {"alpha": 1.0}
+
+
+def new_record(
+    config: StudyConfig, lane: Lane, tuned: dict[str, Scalar], *, trial: int
+) -> TrialRecord:
+    """The record of a search trial that is about to run."""
+    settings = fixed_settings(config, lane.arm) | dict(lane.stratum) | tuned
+    what = config.trial_config(settings)
+    is_taught = lane.arm == "distilled"
+    return TrialRecord(
+        study=config.name,
+        stage="search",
+        arm=lane.arm,
+        trial=trial,
+        replicate=0,
+        state="RUNNING",
+        settings=settings,
+        stratum=dict(lane.stratum),
+        temperature=what.distillation.temperature if is_taught else None,
+        alpha=what.distillation.alpha,
+        width=what.student.width,
+        ensemble_size=what.distillation.ensemble_size if is_taught else None,
+        learning_rate=what.training.learning_rate,
+        seed=weights_seed(config, settings, replicate=0),
+    )
+
+
+def weights_seed(config: StudyConfig, settings: dict[str, Scalar], *, replicate: int) -> int:
+    """Seed of a student's initial weights.
+
+    A function of the study, the architecture and the replicate, and of nothing that the student
+    is taught: so both arms start from the same weights.
+    """
+    student = config.trial_config(settings).student.model_dump(mode="json")
+    architecture = json.dumps(student, sort_keys=True)
+    return derive_seed("weights", config.seed, architecture, replicate)
+
+
+def order_seed(config: StudyConfig, *, replicate: int) -> int:
+    """Seed of the batches, the same for all students of a replicate: common random numbers."""
+    return derive_seed("batches", config.seed, replicate)

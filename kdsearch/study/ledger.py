@@ -1,0 +1,238 @@
+"""The record of every trained student, in Optuna's storage: the one source of truth.
+
+A kdsearch study NAME is three Optuna studies: `NAME` (search trials of the distilled arm, what
+optuna-dashboard users want to see), `NAME/baseline` (search trials of the baseline arm) and
+`NAME/confirm`. A trial is added in one transaction with its parameters, so a killed process
+leaves either no trial or one that can be adopted. Only the coordinator writes.
+"""
+
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from kdsearch.config import Scalar, StudyConfig
+from kdsearch.errors import UnknownStudyError
+from kdsearch.results import Arm, Stage, TeacherBankRecord, TrialRecord
+from kdsearch.study.database import connect
+from kdsearch.study.objective import objective_values, rung_value
+
+CONFIG, COMMAND, BANKS, RUN_ID = "kdsearch:config", "kdsearch:command", "kdsearch:bank:", "mlflow:"
+PARENT_RUN, STUDY_ID = "mlflow_run_id", "kdsearch:study_id"
+PARTS: tuple[tuple[Stage, Arm], ...] = (
+    ("search", "distilled"),
+    ("search", "baseline"),
+    ("confirm", "distilled"),
+)
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def optuna_name(study: str, stage: Stage, arm: Arm) -> str:
+    """The Optuna study that holds a stage and arm of a kdsearch study."""
+    if stage == "confirm":
+        return f"{study}/confirm"
+    return study if arm == "distilled" else f"{study}/baseline"
+
+
+class Ledger:
+    """Reads and writes the trials of one study."""
+
+    def __init__(self, storage: BaseStorage, name: str) -> None:
+        """Open a study that exists.
+
+        Raises:
+            UnknownStudyError: It does not.
+        """
+        self.name = name
+        self._storage = storage
+        self._ids: dict[str, int] = {}
+        try:
+            for stage, arm in PARTS:
+                part = optuna_name(name, stage, arm)
+                self._ids[part] = storage.get_study_id_from_name(part)
+        except KeyError:
+            raise UnknownStudyError(
+                f"no study is called {name}; `kdsearch study list` shows those that are"
+            ) from None
+        saved = json.dumps(self._attributes(name)[CONFIG])
+        self.config = StudyConfig.model_validate_json(saved)
+        """The configuration that the study was last run with."""
+        self._records: dict[tuple[str, int], TrialRecord] = {}
+        for part, study_id in self._ids.items():
+            linked = self._linked_runs(study_id)
+            for trial in storage.get_all_trials(study_id, deepcopy=False):
+                self._remember(_read_record(part, trial, linked))
+
+    @classmethod
+    def create(cls, config: StudyConfig, *, command: str) -> "Ledger":
+        """Open the study that `config` names, created if there is none."""
+        storage = connect(config.storage)
+        directions = [
+            optuna.study.StudyDirection[objective.direction.upper()]
+            for objective in config.objective
+        ]
+        for stage, arm in PARTS:
+            part = optuna_name(config.name, stage, arm)
+            try:
+                storage.create_new_study(directions, part)
+            except optuna.exceptions.DuplicatedStudyError:
+                continue
+            study_id = storage.get_study_id_from_name(part)
+            storage.set_study_user_attr(study_id, CONFIG, config.model_dump(mode="json"))
+            storage.set_study_user_attr(study_id, COMMAND, command)
+            storage.set_study_user_attr(study_id, STUDY_ID, uuid.uuid4().hex)
+        return cls(storage, config.name)
+
+    @property
+    def command(self) -> str:
+        """The command that last ran the study."""
+        return str(self._attributes(self.name).get(COMMAND, ""))
+
+    def update(self, config: StudyConfig, *, command: str) -> None:
+        """Keep a configuration that continues the study."""
+        for study_id in self._ids.values():
+            self._storage.set_study_user_attr(study_id, CONFIG, config.model_dump(mode="json"))
+            self._storage.set_study_user_attr(study_id, COMMAND, command)
+        self.config = config
+
+    @property
+    def study_id(self) -> str:
+        """Tells this study from others of the same name, in this storage or another."""
+        return str(self._attributes(self.name)[STUDY_ID])
+
+    def records(self) -> tuple[TrialRecord, ...]:
+        """Every trained student: search before confirm, distilled before baseline, by number."""
+        order = {part: index for index, part in enumerate(self._ids)}
+        keys = sorted(self._records, key=lambda key: (order[key[0]], key[1]))
+        return tuple(self._records[key] for key in keys)
+
+    def trials(self, arm: Arm) -> list[FrozenTrial]:
+        """Optuna's trials of one arm's search, by number; not to be changed."""
+        study_id = self._ids[optuna_name(self.name, "search", arm)]
+        return self._storage.get_all_trials(study_id, deepcopy=False)
+
+    def generation(self, record: TrialRecord) -> int:
+        """The generation that a search trial was asked in."""
+        assert record.optuna_trial is not None
+        return int(self.trials(record.arm)[record.optuna_trial].user_attrs["generation"])
+
+    def next_number(self, stage: Stage, arm: Arm) -> int:
+        """The number that the next trial of a stage and arm will have."""
+        part = optuna_name(self.name, stage, arm)
+        return sum(name == part for name, _ in self._records)
+
+    def add(
+        self,
+        record: TrialRecord,
+        space: Mapping[str, BaseDistribution],
+        *,
+        generation: int = 0,
+        system_attrs: Mapping[str, Any] | None = None,
+    ) -> TrialRecord:
+        """Add a RUNNING trial with all its parameters in one transaction.
+
+        Args:
+            record: Who it is.
+            space: Distribution of every setting that Optuna should know.
+            generation: The generation it was asked in.
+            system_attrs: What the sampler wants remembered.
+        """
+        part = optuna_name(self.name, record.stage, record.arm)
+        template = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params={name: record.settings[name] for name in space},
+            distributions=dict(space),
+            user_attrs={
+                "record": record.model_dump(mode="json"),
+                "generation": generation,
+                "stage": record.stage,
+                "arm": record.arm,
+                "replicate": record.replicate,
+            },
+            system_attrs=dict(system_attrs or {}),
+        )
+        trial_id = self._storage.create_new_trial(self._ids[part], template)
+        number = self._storage.get_trial_number_from_id(trial_id)
+        return self._remember(record.model_copy(update=_location(part, number)))
+
+    def report(self, record: TrialRecord, *, epoch: int) -> None:
+        """Tell Optuna the best objective value of a trial up to a rung."""
+        objectives = self.config.objective
+        trial_id = self._trial_id(record)
+        known = self._storage.get_trial(trial_id).intermediate_values
+        if len(objectives) == 1 and epoch not in known:
+            value = rung_value(record.history, epoch, objectives[0])
+            self._storage.set_trial_intermediate_value(trial_id, epoch, value)
+
+    def finish(self, record: TrialRecord) -> TrialRecord:
+        """Store what came of a trial and tell Optuna its state and values."""
+        trial_id = self._trial_id(record)
+        saved = record.model_dump(mode="json")
+        self._storage.set_trial_user_attr(trial_id, "record", saved)
+        if record.mlflow_run_id:
+            self._storage.set_trial_user_attr(trial_id, "mlflow_run_id", record.mlflow_run_id)
+        values = objective_values(record, self.config.objective)
+        state = TrialState[record.state]
+        self._storage.set_trial_state_values(trial_id, state, values)
+        return self._remember(record)
+
+    def link(self, record: TrialRecord, run_id: str) -> TrialRecord:
+        """Remember the MLflow run of a finished trial, whose own attributes are closed by now."""
+        study_id = self._ids[record.optuna_study or ""]
+        key = f"{RUN_ID}{record.optuna_trial}"
+        self._storage.set_study_user_attr(study_id, key, run_id)
+        return self._remember(record.model_copy(update={"mlflow_run_id": run_id}))
+
+    def link_study(self, run_id: str) -> None:
+        """Remember the study's own MLflow run."""
+        self._storage.set_study_user_attr(self._ids[self.name], PARENT_RUN, run_id)
+
+    def save_bank(self, bank: TeacherBankRecord) -> None:
+        """Store what is known of a teacher bank, replacing what was."""
+        study_id = self._ids[self.name]
+        key = f"{BANKS}{bank.key}"
+        self._storage.set_study_user_attr(study_id, key, bank.model_dump(mode="json"))
+
+    def banks(self) -> tuple[TeacherBankRecord, ...]:
+        """The teacher banks that the study has used, in a fixed order."""
+        saved = self._attributes(self.name)
+        keys = sorted(key for key in saved if key.startswith(BANKS))
+        return tuple(TeacherBankRecord.model_validate(saved[key]) for key in keys)
+
+    def _attributes(self, part: str) -> dict[str, Any]:
+        return self._storage.get_study_user_attrs(self._ids[part])
+
+    def _linked_runs(self, study_id: int) -> dict[int, str]:
+        attributes = self._storage.get_study_user_attrs(study_id)
+        runs = {k.removeprefix(RUN_ID): v for k, v in attributes.items() if k.startswith(RUN_ID)}
+        return {int(number): str(run_id) for number, run_id in runs.items()}
+
+    def _trial_id(self, record: TrialRecord) -> int:
+        assert record.optuna_study is not None
+        assert record.optuna_trial is not None
+        study_id = self._ids[record.optuna_study]
+        return self._storage.get_trial_id_from_study_id_trial_number(study_id, record.optuna_trial)
+
+    def _remember(self, record: TrialRecord) -> TrialRecord:
+        assert record.optuna_study is not None
+        assert record.optuna_trial is not None
+        self._records[record.optuna_study, record.optuna_trial] = record
+        return record
+
+
+def _location(part: str, number: int) -> dict[str, Scalar]:
+    return {"optuna_study": part, "optuna_trial": number}
+
+
+def _read_record(part: str, trial: FrozenTrial, linked: Mapping[int, str]) -> TrialRecord:
+    record = TrialRecord.model_validate(trial.user_attrs["record"])
+    state = "RUNNING" if trial.state == TrialState.WAITING else trial.state.name
+    run_id = record.mlflow_run_id or linked.get(trial.number)
+    update = {"state": state, "mlflow_run_id": run_id} | _location(part, trial.number)
+    return record.model_copy(update=update)

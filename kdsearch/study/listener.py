@@ -1,0 +1,50 @@
+"""Who watches a study while it runs: the command line's display, a notebook, nobody."""
+
+from typing import Literal, Protocol
+
+from kdsearch.results import EpochMetrics, TeacherBankRecord, TrialRecord
+
+StageName = Literal["teachers", "search", "confirm", "report"]
+
+
+class Listener(Protocol):
+    """Called in the coordinator's thread; must return quickly."""
+
+    def stage(self, name: StageName, *, total: int, done: int) -> None:
+        """A stage begins: `total` units of work, of which `done` are there already."""
+        ...
+
+    def epoch(self, row: str, metrics: EpochMetrics) -> None:
+        """A student or teacher, named by its row key, has finished an epoch."""
+        ...
+
+    def teacher(self, bank: TeacherBankRecord) -> None:
+        """A bank is complete and measured."""
+        ...
+
+    def trial(self, record: TrialRecord) -> None:
+        """A trial has ended and is stored."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Something went wrong that does not stop the study."""
+        ...
+
+
+class SilentListener:
+    """Watches nothing."""
+
+    def stage(self, name: StageName, *, total: int, done: int) -> None:
+        """See `Listener.stage`."""
+
+    def epoch(self, row: str, metrics: EpochMetrics) -> None:
+        """See `Listener.epoch`."""
+
+    def teacher(self, bank: TeacherBankRecord) -> None:
+        """See `Listener.teacher`."""
+
+    def trial(self, record: TrialRecord) -> None:
+        """See `Listener.trial`."""
+
+    def warn(self, text: str) -> None:
+        """See `Listener.warn`."""

@@ -1,0 +1,55 @@
+"""From what a trial measured to what the study judges it by."""
+
+from collections.abc import Sequence
+
+from kdsearch.config import Objective, StudyConfig
+from kdsearch.execution import ScoreName
+from kdsearch.results import EpochMetrics, TrialRecord
+
+
+def objective_values(record: TrialRecord, objectives: Sequence[Objective]) -> list[float] | None:
+    """A complete trial's values, in the order of the objectives; None for any other trial."""
+    if record.state != "COMPLETE":
+        return None
+    return [objective_value(record, objective) for objective in objectives]
+
+
+def objective_value(record: TrialRecord, objective: Objective) -> float:
+    """One value of a measured trial, in the objective's own direction."""
+    assert record.val is not None
+    match objective.metric:
+        case "val_accuracy":
+            return record.val.accuracy
+        case "val_loss":
+            return record.val.loss
+        case "val_agreement":
+            return record.val.agreement
+        case count:
+            value = getattr(record, count)
+            assert isinstance(value, int)
+            return float(value)
+
+
+def score_name(config: StudyConfig) -> ScoreName:
+    """What ranks epochs, and trials at rungs: a single validation objective, else accuracy."""
+    match [objective.metric for objective in config.objective]:
+        case ["val_loss"]:
+            return "val_loss"
+        case ["val_agreement"]:
+            return "val_agreement"
+        case _:
+            return "val_accuracy"
+
+
+def rung_value(history: Sequence[EpochMetrics], epoch: int, objective: Objective) -> float:
+    """Best value of the first `epoch` epochs, for Optuna's intermediate values."""
+    metric = objective.metric if objective.metric.startswith("val_") else "val_accuracy"
+    values = [float(getattr(metrics, metric)) for metrics in history[:epoch]]
+    return min(values) if metric == "val_loss" else max(values)
+
+
+def best_score(record: TrialRecord, config: StudyConfig) -> float:
+    """A complete trial's first objective with its sign turned so that higher is better."""
+    objective = config.objective[0]
+    value = objective_value(record, objective)
+    return value if objective.direction == "maximize" else -value

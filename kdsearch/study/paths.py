@@ -1,0 +1,36 @@
+"""Where a study keeps its files: the one place that knows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StudyPaths:
+    """Files of one study below the folder that a command runs in."""
+
+    root: Path
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """State of the study itself."""
+        return self.root / ".kdsearch" / self.name
+
+    @property
+    def lock(self) -> Path:
+        """Held while the study runs."""
+        return self.folder / "lock"
+
+    @property
+    def students(self) -> Path:
+        """Weights of trained students that are still to be logged."""
+        return self.folder / "students"
+
+    @property
+    def report(self) -> Path:
+        """The report and its figures."""
+        return self.root / "reports" / self.name
+
+    def checkpoint(self, cohort: str) -> Path:
+        """Checkpoint of one cohort."""
+        return self.folder / "checkpoints" / f"{cohort.replace('/', '-')}.pt"

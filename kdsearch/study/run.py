@@ -1,0 +1,150 @@
+"""Running a study from its file to its report."""
+
+import math
+import shlex
+import statistics
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdsearch.analysis import Report, write_report
+from kdsearch.config import StudyConfig
+from kdsearch.data import Dataset, cache_folder
+from kdsearch.results import Results, TrialRecord
+from kdsearch.study.change import refuse_change
+from kdsearch.study.confirm import Confirm, champion_of, confirmed_records
+from kdsearch.study.crew import Crew
+from kdsearch.study.executors import open_executor, stop_on_signals
+from kdsearch.study.ledger import Ledger
+from kdsearch.study.listener import Listener, SilentListener
+from kdsearch.study.lock import hold_study
+from kdsearch.study.mirror import Mirror
+from kdsearch.study.outcome import results_of
+from kdsearch.study.paths import StudyPaths
+from kdsearch.study.pieces import check_pieces
+from kdsearch.study.search import Search
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a finished run leaves behind."""
+
+    name: str
+    results: Results
+    report: Report
+    champion: TrialRecord | None
+    """The student registered as `models:/NAME@champion`."""
+    new_trials: int
+    """Students trained by this run; 0 if the study was finished before."""
+
+
+def run_study(
+    config: StudyConfig,
+    *,
+    workers: int | None = None,
+    listener: Listener | None = None,
+    command: str | None = None,
+) -> StudyResult:
+    """Run a study to its end, or go on where an earlier run of it stopped.
+
+    Everything is written below the current folder, caches excepted. Results depend on `config`
+    alone, not on `workers` or on interruptions.
+
+    Args:
+        config: A validated study.
+        workers: Worker processes; 0 trains in this process; the number of cores by default.
+        listener: Told what happens.
+        command: How to run the study again, for the report; the command line by default.
+
+    Raises:
+        UserInputError: The data or the models cannot work, or the file changed since the study
+            began.
+        StudyLockedError: Another process runs the study.
+        InterruptedStudyError: SIGINT or SIGTERM; everything is kept, and running again goes on.
+        TooManyFailuresError: More trials failed than `budget.max_failures`.
+    """
+    listener = listener or SilentListener()
+    command = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    paths = StudyPaths(Path.cwd(), config.name)
+    dataset = check_pieces(config)
+    with hold_study(paths), stop_on_signals() as should_stop, open_executor(workers) as executor:
+        ledger = Ledger.create(config, command=command)
+        refuse_change(ledger.config, config)
+        ledger.update(config, command=command)
+        before = num_ended(ledger)
+        mirror = open_mirror(config, ledger, dataset, paths, command, listener)
+        crew = Crew(
+            config,
+            ledger=ledger,
+            mirror=mirror,
+            executor=executor,
+            listener=listener,
+            paths=paths,
+            cache=cache_folder(),
+            should_stop=should_stop,
+        )
+        with mirror:
+            Search(config, ledger, crew, paths).run()
+            if config.confirm.replicates:
+                Confirm(config, ledger, crew).run()
+            listener.stage("report", total=1, done=0)
+            champion = champion_of(config, ledger.records())
+            if champion is not None:
+                mirror.champion(champion, champion_tags(config, ledger, champion))
+            results = results_of(ledger)
+            report = write_report(results, paths.report)
+            mirror.report(paths.report, summary=report.metrics, markdown=note_of(report))
+    new_trials = num_ended(ledger) - before
+    return StudyResult(config.name, results, report, champion, new_trials=new_trials)
+
+
+def num_ended(ledger: Ledger) -> int:
+    """Students whose training has ended, whatever the stage."""
+    return sum(record.state != "RUNNING" for record in ledger.records())
+
+
+def open_mirror(
+    config: StudyConfig,
+    ledger: Ledger,
+    dataset: Dataset,
+    paths: StudyPaths,
+    command: str,
+    listener: Listener,
+) -> Mirror:
+    """The MLflow mirror of a study."""
+    from kdsearch.tracking.mlflow_sink import MlflowSink
+
+    return Mirror(
+        MlflowSink(),
+        config=config,
+        ledger=ledger,
+        dataset=dataset,
+        paths=paths,
+        cache=cache_folder(),
+        command=command,
+        warn=listener.warn,
+    )
+
+
+def champion_tags(config: StudyConfig, ledger: Ledger, champion: TrialRecord) -> dict[str, str]:
+    """What a registered model says of itself."""
+    tags = {"kdsearch.study": config.name, "kdsearch.key": champion.key}
+    if champion.test is None:
+        return tags
+    runs = [
+        r.test.accuracy
+        for r in confirmed_records(config, ledger.records())
+        if r.arm == champion.arm and r.trial == champion.trial and r.test is not None
+    ]
+    error = statistics.stdev(runs) / math.sqrt(len(runs)) if len(runs) > 1 else math.nan
+    return tags | {
+        "test_accuracy": f"{champion.test.accuracy:.6f}",
+        "test_accuracy_mean": f"{statistics.fmean(runs):.6f}",
+        "test_accuracy_se": f"{error:.6f}",
+        "replicates": str(len(runs)),
+    }
+
+
+def note_of(report: Report) -> str:
+    """What the study's MLflow run says in words."""
+    return "\n\n".join([*report.finding, report.recommendation])

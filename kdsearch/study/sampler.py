@@ -1,0 +1,94 @@
+"""Who proposes settings: an Optuna sampler over a lane's history, seeded by trial number.
+
+The lane's history is loaded into a study in memory for each generation (0.1 s for 1000 trials),
+so a sampler has no state besides what the storage holds: a resumed study asks for exactly what
+an uninterrupted one would have.
+"""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from kdsearch.config import Scalar, StudyConfig
+from kdsearch.config.seed import derive_seed
+from kdsearch.study.lane import Lane, nuisances
+from kdsearch.study.space import distributions, grid_points, sobol_point
+
+Proposal = tuple[dict[str, Scalar], dict[str, object]]
+"""Values of the tuned parameters, and what the sampler wants remembered about the trial."""
+
+
+class LaneSampler:
+    """Proposes settings for one lane."""
+
+    def __init__(self, config: StudyConfig, lane: Lane, history: Sequence[FrozenTrial]) -> None:
+        """Set up a sampler that knows the lane's trials.
+
+        Args:
+            config: The study.
+            lane: The lane.
+            history: Its trials in the order they were asked, as the storage holds them.
+        """
+        self._config = config
+        self._lane = lane
+        self._space = nuisances(config, lane.arm)
+        self._distributions = distributions(config, self._space)
+        self._asked = len(history)
+        self._study = optuna.create_study(directions=[o.direction for o in config.objective])
+        for trial in history:
+            self._study.add_trial(self._own_part(trial))
+
+    def ask(self, number: int) -> Proposal:
+        """Settings for the storage's trial `number`; later proposals know of this one."""
+        index = self._asked
+        self._asked += 1
+        kind = self._config.sampler.kind
+        lane_seed = derive_seed("lane", self._config.seed, self._lane.key)
+        if not self._space:
+            return {}, {}
+        if kind == "grid":
+            return grid_points(self._space, lane_seed)[index], {}
+        if kind == "qmc":
+            return sobol_point(self._distributions, index, lane_seed % 2**32), {}
+        seed = derive_seed("sampler", self._config.seed, self._lane.arm, number)
+        self._study.sampler = build_sampler(self._config, seed % 2**32)
+        trial = self._study.ask(self._distributions)
+        asked = self._study.get_trials(deepcopy=False)[trial.number]
+        return dict(trial.params), dict(asked.system_attrs)
+
+    def _own_part(self, trial: FrozenTrial) -> FrozenTrial:
+        is_single = len(self._config.objective) == 1
+        finished = trial.state == TrialState.COMPLETE
+        return optuna.trial.create_trial(
+            state=trial.state,
+            params={name: trial.params[name] for name in self._distributions},
+            distributions=self._distributions,
+            values=trial.values if finished else None,
+            intermediate_values=trial.intermediate_values if is_single else {},
+            system_attrs=trial.system_attrs,
+        )
+
+
+def build_sampler(config: StudyConfig, seed: int) -> BaseSampler:
+    """The study's sampler, freshly seeded."""
+    sampler = config.sampler
+    match sampler.kind:
+        case "tpe":
+            return optuna.samplers.TPESampler(
+                n_startup_trials=sampler.startup_trials, multivariate=True, seed=seed
+            )
+        case "gp":
+            return optuna.samplers.GPSampler(n_startup_trials=sampler.startup_trials, seed=seed)
+        case "nsga2":
+            return optuna.samplers.NSGAIISampler(
+                population_size=sampler.population_size, seed=seed
+            )
+        case "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        case "grid" | "qmc":
+            raise AssertionError(f"{sampler.kind} needs no Optuna sampler")
+        case _:
+            assert_never(sampler.kind)

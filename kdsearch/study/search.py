@@ -1,0 +1,143 @@
+"""The search stage: generation by generation, every lane with the same budget.
+
+A round is one generation of every lane that is not done. All its trials are asked before any is
+trained, lane after lane, so their numbers and proposals do not depend on who finishes first.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from kdsearch.config import StudyConfig
+from kdsearch.execution.student import score_of
+from kdsearch.results import TrialRecord
+from kdsearch.study.crew import Crew
+from kdsearch.study.lane import Lane, lane_budget, lanes_of, new_record, nuisances
+from kdsearch.study.ledger import Ledger
+from kdsearch.study.objective import score_name
+from kdsearch.study.paths import StudyPaths
+from kdsearch.study.pruning import rung_epochs, survivors
+from kdsearch.study.sampler import LaneSampler
+from kdsearch.study.space import distributions
+
+
+class Search:
+    """Asks, trains and tells until every lane has spent its budget."""
+
+    def __init__(self, config: StudyConfig, ledger: Ledger, crew: Crew, paths: StudyPaths) -> None:
+        self._config = config
+        self._ledger = ledger
+        self._crew = crew
+        self._paths = paths
+        self._lanes = lanes_of(config)
+        self._rungs = rung_epochs(config.pruner, config.training.epochs)
+
+    @property
+    def total(self) -> int:
+        """Search trials of all lanes together."""
+        return sum(lane_budget(self._config, lane) for lane in self._lanes)
+
+    @property
+    def done(self) -> int:
+        """Search trials that have ended."""
+        records = [r for lane in self._lanes for r in self._records(lane)]
+        return sum(record.state != "RUNNING" for record in records)
+
+    def run(self) -> None:
+        """Spend what is left of the budget, adopting trials that an earlier run left RUNNING."""
+        while cohorts := self._next_round():
+            self._crew.prepare_teachers([r for rs in cohorts.values() for r in rs])
+            self._crew.listener.stage("search", total=self.total, done=self.done)
+            lanes = {self._cohort_key(lane, records): lane for lane, records in cohorts.items()}
+            self._crew.train(
+                {key: cohorts[lane] for key, lane in lanes.items()},
+                rungs=self._rungs,
+                survive=lambda key, rung, scores, lanes=lanes: self._survivors(
+                    lanes[key], rung, scores
+                ),
+            )
+
+    def _next_round(self) -> dict[Lane, list[TrialRecord]]:
+        current = {lane: self._current_generation(lane) for lane in self._lanes}
+        open_generations = [g for g in current.values() if g is not None]
+        if not open_generations:
+            return {}
+        generation = min(open_generations)
+        return {
+            lane: self._fill(lane, generation)
+            for lane in self._lanes
+            if current[lane] == generation
+        }
+
+    def _current_generation(self, lane: Lane) -> int | None:
+        """The generation that the lane is in; None if it has spent its budget."""
+        records = self._records(lane)
+        if not records:
+            return 0
+        last = self._ledger.generation(records[-1])
+        if any(r.state == "RUNNING" for r in records):
+            return last
+        return last + 1 if len(records) < lane_budget(self._config, lane) else None
+
+    def _fill(self, lane: Lane, generation: int) -> list[TrialRecord]:
+        """The lane's trials of a generation, asked as far as they have not been."""
+        records = self._records(lane)
+        members = [r for r in records if self._ledger.generation(r) == generation]
+        before = len(records) - len(members)
+        budget = lane_budget(self._config, lane)
+        missing = min(self._config.budget.generation, budget - before) - len(members)
+        if members and self._has_begun(lane, members):
+            missing = 0
+        if missing > 0:
+            members += self._ask(lane, generation, missing)
+        return members
+
+    def _has_begun(self, lane: Lane, members: Sequence[TrialRecord]) -> bool:
+        checkpoint = self._paths.checkpoint(self._cohort_key(lane, members))
+        return checkpoint.exists() or any(r.state != "RUNNING" for r in members)
+
+    def _ask(self, lane: Lane, generation: int, count: int) -> list[TrialRecord]:
+        history = [self._ledger.trials(lane.arm)[record.trial] for record in self._records(lane)]
+        sampler = LaneSampler(self._config, lane, history)
+        searched = self._config.parameters("scientific") | nuisances(self._config, lane.arm)
+        asked: list[TrialRecord] = []
+        for _ in range(count):
+            number = self._ledger.next_number("search", lane.arm)
+            tuned, remembered = sampler.ask(number)
+            record = new_record(self._config, lane, tuned, trial=number)
+            space = distributions(
+                self._config, {n: p for n, p in searched.items() if n in record.settings}
+            )
+            asked.append(
+                self._ledger.add(record, space, generation=generation, system_attrs=remembered)
+            )
+        return asked
+
+    def _survivors(self, lane: Lane, rung: int, scores: Mapping[str, float]) -> frozenset[str]:
+        records = self._records(lane)
+        index = {record.key: position for position, record in enumerate(records)}
+        present = [r for r in records if r.key in scores]
+        generation = self._ledger.generation(present[0])
+        earlier = {
+            index[r.key]: self._score_at(r, rung)
+            for r in records
+            if r.state in ("COMPLETE", "PRUNED")
+            and len(r.history) >= rung
+            and self._ledger.generation(r) < generation
+        }
+        kept = survivors(
+            self._config.pruner,
+            rung=self._rungs.index(rung),
+            rungs=self._rungs,
+            scores={index[key]: score for key, score in scores.items()},
+            earlier=earlier,
+        )
+        return frozenset(record.key for record in present if index[record.key] in kept)
+
+    def _score_at(self, record: TrialRecord, rung: int) -> float:
+        name = score_name(self._config)
+        return max(score_of(metrics, name) for metrics in record.history[:rung])
+
+    def _records(self, lane: Lane) -> list[TrialRecord]:
+        return [r for r in lane.of(self._ledger.records()) if r.stage == "search"]
+
+    def _cohort_key(self, lane: Lane, members: Sequence[TrialRecord]) -> str:
+        return f"{lane.key}-g{self._ledger.generation(members[0]):04d}"

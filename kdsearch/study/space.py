@@ -1,0 +1,94 @@
+"""The search space in Optuna's terms, and points of it without a model: grid and Sobol."""
+
+import itertools
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from scipy.stats import qmc
+
+from kdsearch.config import Scalar, SearchParameter, StudyConfig
+
+Space = dict[str, BaseDistribution]
+
+
+def distributions(config: StudyConfig, parameters: Mapping[str, SearchParameter]) -> Space:
+    """Optuna's form of some parameters of a study."""
+    return {
+        name: to_distribution(parameter, is_integer=config.is_integer(name))
+        for name, parameter in parameters.items()
+    }
+
+
+def to_distribution(parameter: SearchParameter, *, is_integer: bool) -> BaseDistribution:
+    """Optuna's form of one parameter: a list of values is categorical, a range a number."""
+    points = parameter.values or (None if parameter.value is None else (parameter.value,))
+    if points is not None:
+        return CategoricalDistribution(points)
+    low, high, step = parameter.low, parameter.high, parameter.step
+    assert low is not None
+    assert high is not None
+    grid = parameter.points()
+    if grid is not None:  # Optuna warns of a range that its step does not divide
+        high = float(grid[-1])
+    if is_integer:
+        return IntDistribution(int(low), int(high), log=parameter.log, step=int(step or 1))
+    return FloatDistribution(float(low), float(high), log=parameter.log, step=step)
+
+
+def grid_points(space: Mapping[str, SearchParameter], seed: int) -> list[dict[str, Scalar]]:
+    """All points of a space of values and stepped ranges, in a seeded random order."""
+    axes = [parameter.points() or () for parameter in space.values()]
+    points = [dict(zip(space, point, strict=True)) for point in itertools.product(*axes)]
+    order = np.random.default_rng(seed).permutation(len(points))
+    return [points[index] for index in order]
+
+
+def sobol_point(space: Space, index: int, seed: int) -> dict[str, Scalar]:
+    """Point `index` of a scrambled Sobol sequence through the space.
+
+    Optuna's own QMC sampler draws at random until a first trial has finished, which with whole
+    generations asked at once would be most of a study.
+    """
+    sequence = qmc.Sobol(len(space), scramble=True, rng=np.random.default_rng(seed))
+    if index:
+        sequence.fast_forward(index)
+    units = sequence.random(1)[0]
+    return {
+        name: from_unit(distribution, float(unit))
+        for (name, distribution), unit in zip(space.items(), units, strict=True)
+    }
+
+
+def from_unit(distribution: BaseDistribution, unit: float) -> Scalar:
+    """The value at `unit` in [0, 1) of a distribution's range."""
+    match distribution:
+        case CategoricalDistribution() as d:
+            choice = d.choices[int(unit * len(d.choices))]
+            assert choice is not None
+            return choice
+        case IntDistribution(log=True) as d:
+            value = math.exp(_between(math.log(d.low), math.log(d.high + 1), unit))
+            return min(max(int(value), d.low), d.high)
+        case IntDistribution() as d:
+            return d.low + d.step * int(unit * ((d.high - d.low) // d.step + 1))
+        case FloatDistribution(log=True) as d:
+            value = math.exp(_between(math.log(d.low), math.log(d.high), unit))
+            return min(max(value, d.low), d.high)
+        case FloatDistribution(step=None) as d:
+            return _between(d.low, d.high, unit)
+        case FloatDistribution() as d:
+            assert d.step is not None
+            return d.low + d.step * int(unit * (math.floor((d.high - d.low) / d.step) + 1))
+        case _:
+            raise AssertionError(f"unknown distribution {distribution}")
+
+
+def _between(low: float, high: float, unit: float) -> float:
+    return low + unit * (high - low)

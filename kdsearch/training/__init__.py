@@ -1,0 +1,23 @@
+"""One student: the readable reference loop, its optimizer, its checkpoints, its evaluation."""
+
+from kdsearch.training.checkpoint import load_checkpoint, save_checkpoint
+from kdsearch.training.data import TrainingData, epoch_order, select_device
+from kdsearch.training.evaluation import evaluate_logits, expected_calibration_error, mean_of
+from kdsearch.training.loop import StudentRun, soft_targets, val_accuracy
+from kdsearch.training.optimizer import build_optimizer, schedule_factor
+
+__all__ = [
+    "StudentRun",
+    "TrainingData",
+    "build_optimizer",
+    "epoch_order",
+    "evaluate_logits",
+    "expected_calibration_error",
+    "load_checkpoint",
+    "mean_of",
+    "save_checkpoint",
+    "schedule_factor",
+    "select_device",
+    "soft_targets",
+    "val_accuracy",
+]

@@ -1,0 +1,58 @@
+"""What the training loop reads: tensors that stay on the device. N samples, C classes."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from kdsearch.config.seed import derive_seed
+
+
+class TrainingData(NamedTuple):
+    """One data set as a student sees it, inputs already normalised."""
+
+    train_x: Tensor
+    """[N, *input_shape]."""
+    train_y: Tensor
+    """[N]."""
+    val_x: Tensor
+    """[M, *input_shape]."""
+    val_y: Tensor
+    """[M]."""
+    teacher_train: Tensor | None
+    """Logits [K, N, C] of all members of the bank, or None where nobody teaches."""
+    teacher_val: Tensor | None
+    """Logits [M, C] of the full ensemble, which agreement is measured against."""
+
+    def to(self, device: torch.device) -> "TrainingData":
+        """The same on `device`."""
+        return TrainingData(
+            train_x=self.train_x.to(device),
+            train_y=self.train_y.to(device),
+            val_x=self.val_x.to(device),
+            val_y=self.val_y.to(device),
+            teacher_train=None if self.teacher_train is None else self.teacher_train.to(device),
+            teacher_val=None if self.teacher_val is None else self.teacher_val.to(device),
+        )
+
+
+def epoch_order(order_seed: int, epoch: int, num_samples: int) -> Tensor:
+    """The order [N] in which epoch `epoch` (1, 2, ...) visits the samples.
+
+    A function of its arguments alone, so a resumed run needs no random state to go on exactly.
+    """
+    generator = torch.Generator().manual_seed(derive_seed("order", order_seed, epoch))
+    return torch.randperm(num_samples, generator=generator)
+
+
+def select_device(wanted: str) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` means on this machine.
+
+    Raises:
+        ValueError: CUDA is asked for and not there.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ValueError("training.device is cuda, but torch sees no CUDA device; use auto or cpu")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)

@@ -1,0 +1,200 @@
+"""The reference loop: one student, plain PyTorch, top to bottom.
+
+Every fast path is tested against it. B batch, N samples, C classes, K teachers.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdsearch.config import DistillationConfig, TrainingConfig
+from kdsearch.config.seed import derive_seed
+from kdsearch.distill import ensemble_logits, soft_target_loss, soften
+from kdsearch.errors import DivergedError
+from kdsearch.models import predict_logits, scale_readout
+from kdsearch.results import EpochMetrics
+from kdsearch.training.data import TrainingData, epoch_order
+from kdsearch.training.evaluation import mean_of
+from kdsearch.training.optimizer import build_optimizer, schedule_factor
+
+Monitor = Callable[[EpochMetrics], float]
+"""The score of an epoch, higher is better; the best epoch's weights are the result."""
+
+
+def val_accuracy(metrics: EpochMetrics) -> float:
+    """The default score."""
+    return metrics.val_accuracy
+
+
+class StudentRun:
+    """One model being trained: step, validate, keep the best; stops and goes on at epochs.
+
+    While it goes, `history` has one entry an epoch, and `best_epoch` and `best_state` say
+    which weights to keep. `state_dict` and `load_state_dict` resume exactly.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: TrainingData,
+        *,
+        training: TrainingConfig,
+        distillation: DistillationConfig,
+        width: int,
+        order_seed: int,
+        score: Monitor = val_accuracy,
+    ) -> None:
+        """Set up a run; nothing is trained yet.
+
+        Args:
+            model: Freshly built; reads normalised samples. Trained in place.
+            data: Already on the device that the model is on.
+            training: How to train; `lr_scaling: mup` rescales the readout here.
+            distillation: How to teach; alpha 1 needs no teacher.
+            width: The model's width, for muP.
+            order_seed: Decides the batches; runs with equal seeds see equal batches.
+            score: Ranks epochs.
+        """
+        self.model = model
+        self.history: list[EpochMetrics] = []
+        self.best_epoch = 0
+        self.best_state: dict[str, Tensor] = {}
+        self._data = data
+        self._config = training
+        self._distillation = distillation
+        self._order_seed = order_seed
+        self._score = score
+        self._targets = soft_targets(data, distillation)
+        if training.lr_scaling == "mup":
+            scale_readout(model, width=width, base_width=training.mup_base_width)
+        self._optimizer = build_optimizer(model, training, width=width)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.history)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or patience has run out."""
+        patience = self._config.patience
+        waited = self.epoch - self.best_epoch
+        return self.epoch >= self._config.epochs or (patience is not None and waited >= patience)
+
+    @property
+    def best(self) -> EpochMetrics:
+        """Metrics of the best epoch so far."""
+        return self.history[self.best_epoch - 1]
+
+    @property
+    def best_score(self) -> float:
+        """Score of the best epoch so far; -inf before the first."""
+        return self._score(self.best) if self.history else -math.inf
+
+    def epochs(self, *, until: int) -> Iterator[EpochMetrics]:
+        """Train up to and including epoch `until`, or until the run is finished.
+
+        Yields the metrics of each epoch; whoever stops iterating can go on later.
+
+        Raises:
+            DivergedError: The loss became NaN or infinite.
+        """
+        while self.epoch < until and not self.is_finished:
+            metrics = self._validate(self._train_epoch())
+            self._keep_best(metrics)
+            yield metrics
+
+    def _train_epoch(self) -> float:
+        torch.manual_seed(derive_seed("epoch", self._order_seed, self.epoch))  # dropout, if any
+        self.model.train()
+        data, config, teach = self._data, self._config, self._distillation
+        order = epoch_order(self._order_seed, self.epoch + 1, len(data.train_y))
+        batches = order.to(data.train_y.device).split(config.batch_size)
+        total = torch.zeros((), device=data.train_y.device)
+        for index, batch in enumerate(batches):
+            self._set_learning_rate(self.epoch + index / len(batches))
+            logits = self.model(data.train_x[batch])
+            targets = None if self._targets is None else self._targets[batch]
+            loss = soft_target_loss(
+                logits, targets, data.train_y[batch], teach.temperature, teach.alpha
+            )
+            self._optimizer.zero_grad()
+            loss.backward()
+            self._optimizer.step()
+            total += loss.detach() * len(batch)
+        return self._checked(float(total) / len(data.train_y))
+
+    def _set_learning_rate(self, epochs_done: float) -> None:
+        rate = self._config.learning_rate * schedule_factor(self._config, epochs_done)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * group["rate_factor"]
+        self._learning_rate = rate
+
+    def _checked(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the training loss became {loss} in epoch {self.epoch + 1} at learning rate "
+                f"{self._config.learning_rate:.3g}"
+            )
+        return loss
+
+    def _validate(self, train_loss: float) -> EpochMetrics:
+        data = self._data
+        logits = predict_logits(self.model, data.val_x)
+        predicted = logits.argmax(dim=1)
+        teacher = data.teacher_val
+        return EpochMetrics(
+            epoch=self.epoch + 1,
+            train_loss=train_loss,
+            val_accuracy=mean_of(predicted == data.val_y),
+            val_loss=self._checked(float(nn.functional.cross_entropy(logits, data.val_y))),
+            val_agreement=0.0 if teacher is None else mean_of(predicted == teacher.argmax(dim=1)),
+            learning_rate=self._learning_rate,
+        )
+
+    def _keep_best(self, metrics: EpochMetrics) -> None:
+        is_best = self._score(metrics) > self.best_score
+        self.history.append(metrics)
+        if is_best:
+            self.best_epoch = metrics.epoch
+            self.best_state = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a run needs to go on exactly: tensors and plain values only."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "history": [metrics.model_dump() for metrics in self.history],
+            "best_epoch": self.best_epoch,
+            "best_state": self.best_state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.history = [EpochMetrics.model_validate(metrics) for metrics in state["history"]]
+        self.best_epoch = state["best_epoch"]
+        self.best_state = state["best_state"]
+
+
+def soft_targets(data: TrainingData, distillation: DistillationConfig) -> Tensor | None:
+    """The ensemble's softened probabilities [N, C] for the training set, once for all epochs.
+
+    Raises:
+        ValueError: alpha is below 1 and nobody teaches.
+    """
+    if distillation.alpha == 1:
+        return None
+    if data.teacher_train is None:
+        raise ValueError(f"alpha {distillation.alpha} needs teacher logits")
+    logits = ensemble_logits(
+        data.teacher_train,
+        size=distillation.ensemble_size,
+        mode=distillation.ensemble_mode,
+        temperature=distillation.temperature,
+    )
+    return soften(logits, distillation.temperature)
