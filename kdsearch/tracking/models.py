@@ -2,8 +2,12 @@
 
 import copy
 import importlib
+import io
+import logging
 import tempfile
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +18,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Run
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
-from safetensors.torch import save_model as save_safetensors
+from safetensors.torch import save_file
 
 from kdsearch.tracking.labels import MODEL
 from kdsearch.tracking.sink import LoggableModel
@@ -55,15 +59,16 @@ def log_model(
         torch.export cannot trace, why `mlflow.pytorch` cannot load it. Its weights are then the
         run's artifact `model/model.safetensors`.
     """
-    module = copy.deepcopy(model.module).cpu().eval()
     with tempfile.TemporaryDirectory(prefix="kdsearch-model-") as folder:
         exported = Path(folder, "model")
         description = Model()
         try:
-            save_folder(module, model.input_shape, exported, description)
+            save_folder(model, exported, description)
         except ExportError as error:
             weights = Path(folder, "model.safetensors")
-            save_safetensors(module, str(weights))
+            # Clones, because safetensors refuses weights that share memory.
+            state = {k: v.detach().cpu().clone() for k, v in model.module.state_dict().items()}
+            save_file(state, weights)
             client.log_artifact(run_id, str(weights), "model")
             return {WHY_NOT_LOADABLE: str(error)[:500]}
         return {MODEL: _upload(client, experiment_id, run_id, label, exported, description)}
@@ -96,34 +101,47 @@ def _upload(
     return logged.model_id
 
 
-def save_folder(
-    module: torch.nn.Module, input_shape: tuple[int, ...], folder: Path, description: Model
-) -> None:
-    """Write `module` (eval mode, on the CPU) as an MLflow model that `mlflow.pytorch` loads.
+def save_folder(model: LoggableModel, folder: Path, description: Model) -> None:
+    """Write a model, in eval mode and for any batch size, as what `mlflow.pytorch` loads.
 
     The format is `pt2` (torch.export): a graph and tensors, nothing that loading could execute.
 
     Raises:
         ExportError: The module cannot be traced, or its trace does not give its outputs.
     """
-    example = np.zeros((_EXAMPLE_ROWS, *input_shape), dtype=np.float32)
+    example = np.zeros((_EXAMPLE_ROWS, *model.input_shape), dtype=np.float32)
     try:
+        module = copy.deepcopy(model.module).cpu().eval()
         with torch.no_grad():
             outputs = module(torch.from_numpy(example))
-        mlflow.pytorch.save_model(
-            module,
-            str(folder),
-            mlflow_model=description,
-            signature=_signature(input_shape, outputs),
-            input_example=example,
-            # Given, or MLflow takes 8 s in a subprocess to find them out.
-            pip_requirements=_requirements(),
-            serialization_format="pt2",
-        )
-        _verify(module, input_shape, folder / "data" / "model.pt2")
+        with _quiet_export():
+            mlflow.pytorch.save_model(
+                module,
+                str(folder),
+                mlflow_model=description,
+                signature=_signature(model.input_shape, outputs),
+                input_example=example,
+                # Given, or MLflow takes 8 s in a subprocess to find them out.
+                pip_requirements=_requirements(),
+                serialization_format="pt2",
+            )
+        _verify(module, model.input_shape, folder / "data" / "model.pt2")
     except _EXPORT_ERRORS as error:
         lines = str(error).strip().splitlines()
         raise ExportError(f"{type(error).__name__}: {lines[0] if lines else ''}") from error
+
+
+@contextmanager
+def _quiet_export() -> Generator[None]:
+    # A failed torch.export prints its graph to stderr, besides the exception that we handle.
+    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _verify(module: torch.nn.Module, input_shape: tuple[int, ...], file: Path) -> None:

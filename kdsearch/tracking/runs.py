@@ -80,10 +80,19 @@ class RunBook:
             )
             for run in page:
                 if key := run.data.tags.get(labels.KEY):
-                    self._runs[key] = KnownRun.from_run(run)
+                    self._add(key, KnownRun.from_run(run))
             token = page.token
             if not token:
                 return
+
+    def _add(self, key: str, found: KnownRun) -> None:
+        # A request that MLflow's client repeats after a time-out may have made a run twice.
+        known = self._runs.get(key)
+        if known is not None:
+            keep_known = known.content is not None or found.content is None
+            self._discard(key, found if keep_known else known)
+            found = known if keep_known else found
+        self._runs[key] = found
 
     def get(self, key: str) -> KnownRun | None:
         """The run of that key, if there is one."""

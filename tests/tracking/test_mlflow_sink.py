@@ -9,10 +9,11 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from safetensors.torch import load_file
 
 from kdsearch.config import StudyConfig
 from kdsearch.results import Evaluation, TeacherBankRecord, TeacherRecord, TrialRecord
-from kdsearch.tracking import DatasetSummary, LoggableModel, Sink
+from kdsearch.tracking import DatasetSummary, LoggableModel, Sink, TrackingUnavailableError
 from kdsearch.tracking.mlflow_sink import MlflowSink
 
 MakeRecord = Callable[..., TrialRecord]
@@ -236,6 +237,30 @@ def test_champion_twice_is_one_version(
     assert later.register_champion(make_record(trial=99), tags={}) is None
 
 
+class Stateful(torch.nn.Module):
+    """Traces well, and the trace computes something else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 3)
+        self.calls = 0
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return self.linear(inputs) * self.calls
+
+
+class FixedBatch(torch.nn.Module):
+    """Works with the example's two rows only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.linear(inputs) + torch.zeros(2, 1)
+
+
 class Untraceable(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -247,20 +272,51 @@ class Untraceable(torch.nn.Module):
         return -self.linear(inputs)
 
 
-def test_untraceable_module_keeps_its_weights(
-    sink: MlflowSink, client: MlflowClient, make_record: MakeRecord, tmp_path: Path
+@pytest.mark.parametrize("kind", [Untraceable, Stateful, FixedBatch])
+def test_unloadable_module_keeps_its_weights(
+    kind: Callable[[], torch.nn.Module],
+    capfd: pytest.CaptureFixture[str],
+    sink: MlflowSink,
+    client: MlflowClient,
+    make_record: MakeRecord,
+    tmp_path: Path,
 ) -> None:
-    module = Untraceable()
+    module = kind()
     run_id = sink.log_trial(make_record(), model=LoggableModel(module, (4,)))
     run = client.get_run(run_id)
     assert run.data.tags["kdsearch.model_unloadable"]
     assert run.outputs.model_outputs == []
     file = client.download_artifacts(run_id, "model/model.safetensors", str(tmp_path))
-    from safetensors.torch import load_file
-
-    assert torch.equal(load_file(file)["linear.weight"], module.linear.weight)
+    assert torch.equal(load_file(file)["linear.weight"], module.state_dict()["linear.weight"])
     assert sink.register_champion(make_record(), tags={}) is None
     assert sink.log_trial(make_record(), model=LoggableModel(module, (4,))) == run_id
+    assert capfd.readouterr() == ("", "")
+
+
+def test_twin_of_a_repeated_request_is_removed(
+    sink: MlflowSink, client: MlflowClient, make_record: MakeRecord, open_sink: OpenSink
+) -> None:
+    run = client.get_run(sink.log_trial(make_record(), model=None))
+    twin_tags = {k: v for k, v in run.data.tags.items() if k != "kdsearch.content"}
+    client.create_run(run.info.experiment_id, tags=twin_tags)
+    assert len(runs_of(client, "trial")) == 2
+    assert open_sink().log_trial(make_record(), model=None) == run.info.run_id
+    assert [r.info.run_id for r in runs_of(client, "trial")] == [run.info.run_id]
+
+
+def test_run_deleted_by_hand_is_made_again(
+    sink: MlflowSink,
+    client: MlflowClient,
+    bank: TeacherBankRecord,
+    teacher: TeacherRecord,
+    evaluation: Evaluate,
+) -> None:
+    first = sink.log_teacher(bank, teacher, model=None)
+    client.delete_run(first)
+    tested = teacher.model_copy(update={"test": evaluation(0.9)})
+    with pytest.raises(TrackingUnavailableError):
+        sink.log_teacher(bank, tested, model=None)
+    assert sink.log_teacher(bank, tested, model=None) != first
 
 
 def test_teacher_gets_its_test_results_later(
