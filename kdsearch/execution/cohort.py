@@ -57,7 +57,7 @@ class Cohort:
         state = load_checkpoint(task.checkpoint) or {"decided": [], "done": {}, "students": {}}
         self._restore(state)
 
-    def announce(self) -> Iterator[Event]:
+    def announce(self) -> Events:
         """Save, then tell the outcomes that this process has not told yet."""
         news = {key: o for key, o in self._done.items() if key not in self._announced}
         if news:

@@ -1,21 +1,39 @@
 """Tasks in the coordinator's own process, one after another."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from kdsearch.errors import KdsearchError
 from kdsearch.execution.cohort import Events, train_cohort
 from kdsearch.execution.student import single_threaded
-from kdsearch.execution.task import CohortTask, Decide, Notify, RungReached, Task, TaskFailed
+from kdsearch.execution.task import (
+    CohortTask,
+    Decide,
+    EpochDone,
+    Notify,
+    RungReached,
+    Task,
+    TaskFailed,
+)
 from kdsearch.execution.teacher import train_teacher
 
 
-def start_task(task: Task, should_stop: Callable[[], bool]) -> Events:
-    """The generator that does a task; what stops it on purpose becomes its last event."""
+def start_task(
+    task: Task, should_stop: Callable[[], bool], emit: Callable[[EpochDone], None]
+) -> Events:
+    """The generator that does a task; what stops it on purpose becomes its last event.
+
+    Args:
+        task: What to do.
+        should_stop: Polled at every epoch.
+        emit: Given a teacher's epochs as they happen: it trains while its bank holds a lock,
+            where nothing can be yielded.
+    """
     try:
         if isinstance(task, CohortTask):
             yield from train_cohort(task, should_stop)
         else:
-            yield from train_teacher(task, should_stop)
+            train_teacher(task, should_stop, emit)
     except KdsearchError as error:
         yield TaskFailed(str(error))
 
@@ -38,7 +56,7 @@ class InlineExecutor:
         for task in tasks:
             if should_stop():
                 return
-            events = start_task(task, should_stop)
+            events = start_task(task, should_stop, partial(notify, task))
             answer: frozenset[str] | None = None
             while True:
                 try:

@@ -168,7 +168,7 @@ def serve(pipe: Connection, stop: StopFlag, coordinator: int) -> None:
 
 def work(pipe: Connection, task: Task, should_stop: Callable[[], bool]) -> None:
     """Do one task, sending what happens and receiving the answers to rungs."""
-    events = start_task(task, should_stop)
+    events = start_task(task, should_stop, pipe.send)
     answer: frozenset[str] | None = None
     while True:
         try:

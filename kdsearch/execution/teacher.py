@@ -1,7 +1,7 @@
 """Training the members of a teacher bank, and measuring what they and their ensembles know."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from kdsearch.data import Split
 from kdsearch.distill import TeacherBank, ensemble_logits
 from kdsearch.execution.materials import load_data, open_bank, plain_data, whole
 from kdsearch.execution.student import pack_flags
-from kdsearch.execution.task import EpochDone, Event, TeacherTask
+from kdsearch.execution.task import EpochDone, TeacherTask
 from kdsearch.models import Classifier, count_capacity, describe_model, predict_logits
 from kdsearch.results import (
     EnsembleRecord,
@@ -37,17 +37,16 @@ class TeacherInterrupted(Exception):
 
 
 def train_teacher(
-    task: TeacherTask, should_stop: Callable[[], bool]
-) -> Generator[Event, frozenset[str] | None, None]:
-    """Make sure a member exists and its train and val logits are cached, yielding its epochs.
+    task: TeacherTask, should_stop: Callable[[], bool], emit: Callable[[EpochDone], None]
+) -> None:
+    """Make sure a member exists and its train and val logits are cached, emitting its epochs.
 
-    Once `should_stop` is true, a checkpoint is saved and the generator ends.
+    Once `should_stop` is true, a checkpoint is saved and the function returns.
     """
-    events: list[Event] = []
     bank = open_bank(task.teacher, task.data, task.cache)
 
     def fit(model: nn.Module, folder: Path) -> TeacherRecord:
-        return fit_member(model, folder, task=task, notify=events.append, should_stop=should_stop)
+        return fit_member(model, folder, task=task, notify=emit, should_stop=should_stop)
 
     try:
         bank.ensure(task.member, fit)
@@ -56,7 +55,6 @@ def train_teacher(
     full = load_data(whole(task.data), task.cache)
     for split in (full.train, full.val):
         bank.logits(split, [task.member])
-    yield from events
 
 
 def fit_member(
