@@ -1,8 +1,9 @@
 """The teacher bank: members trained once, content-addressed, shared between studies.
 
 A member is addressed by everything that decides its weights: the data's fingerprint, its
-architecture (by the initial weights it gives), its training and its seed. Two processes that
-want the same member wait for each other on a file lock, and the second finds it trained.
+architecture (its section, and the initial weights that gives), its training and its seed. Two
+processes that want the same member wait for each other on a file lock, and the second finds it
+trained.
 """
 
 import hashlib
@@ -29,6 +30,9 @@ from kdsearch.results import TeacherRecord
 FitMember = Callable[[nn.Module, Path], TeacherRecord]
 """Trains a fresh member in place (a pretrained one it only measures), checkpointing in the
 given folder, and says how it went."""
+
+# What reading a file raises that is missing, cut, or not what it should be.
+_DAMAGE = (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError)
 
 
 class Teacher(NamedTuple):
@@ -77,6 +81,8 @@ class TeacherBank:
         training = self._config.training.model_dump(mode="json", exclude={"device"})
         identity = {
             "data": self._dataset.fingerprint,
+            # options of a user's model may change what it computes and neither weights nor repr
+            "model": self._config.model.model_dump(mode="json"),
             "initial": state_hash(model),
             "architecture": repr(model),
             "training": None if self.is_pretrained else training,
@@ -110,16 +116,17 @@ class TeacherBank:
         folder = self._folder / self.member_key(member)
         model = self._build(member)
         try:
-            text = (folder / "teacher.json").read_text()
-            saved = json.loads(text)
+            saved = json.loads((folder / "teacher.json").read_text())
             if not self.is_pretrained:
                 model.load_state_dict(load_file(folder / "model.safetensors"))
             record = TeacherRecord.model_validate(saved["record"])
-        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+            weights = saved["weights"]
+        except _DAMAGE as error:
             raise StaleCacheError(
-                f"teacher {folder} is missing or damaged ({error}); delete the folder"
+                f"teacher {folder} is missing or damaged ({type(error).__name__}); "
+                f"delete the folder"
             ) from error
-        if saved["weights"] != state_hash(model):
+        if weights != state_hash(model):
             raise StaleCacheError(f"{folder / 'model.safetensors'} was changed; delete the folder")
         return Teacher(
             model=model.eval().requires_grad_(False),
@@ -128,7 +135,11 @@ class TeacherBank:
 
     def logits(self, split: Split, members: Sequence[int] | None = None) -> list[CachedLogits]:
         """Cached logits of the members (all by default) on a split, computed where missing."""
-        return [self._logits.get(self.load(m).model, split) for m in members or self.members]
+        wanted = self.members if members is None else members
+        return [
+            self._logits.get(self.load(m).model, split, teacher_key=self.member_key(m))
+            for m in wanted
+        ]
 
     def member_logits(self, split: Split, ids: Tensor) -> Tensor:
         """All members' logits [K, len(ids), C] of samples of `split`, in the order of `ids`."""
@@ -141,7 +152,9 @@ class TeacherBank:
         )
         if not self.is_pretrained:
             temporary = folder / "model.tmp"
-            save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+            # cloned, because safetensors refuses weights that are tied
+            weights = {k: v.clone().contiguous() for k, v in model.state_dict().items()}
+            save_file(weights, temporary)
             temporary.replace(folder / "model.safetensors")
         saved = {"weights": state_hash(model), "record": record.model_dump(mode="json")}
         temporary = folder / "teacher.tmp"
@@ -170,6 +183,6 @@ def cached_teachers(cache: Path) -> list[TeacherRecord]:
     for file in files:
         try:
             records.append(TeacherRecord.model_validate(json.loads(file.read_text())["record"]))
-        except (OSError, ValueError, KeyError):
+        except _DAMAGE:
             continue
     return records

@@ -2,6 +2,7 @@
 
 import hashlib
 
+import torch
 from torch import Tensor, nn
 
 
@@ -16,5 +17,6 @@ def tensors_hash(tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name}:{tensor.dtype}:{list(tensor.shape)};".encode())
-        digest.update(tensor.reshape(-1).numpy().tobytes())
+        # as bytes, because NumPy knows no bfloat16
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

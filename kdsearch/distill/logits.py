@@ -1,7 +1,8 @@
 """Teacher logits, computed once and looked up by sample id. Shapes: N samples, C classes.
 
-A cache file is named by what it was computed from (teacher weights and samples), so it cannot
-be stale; it also carries the ids it belongs to, so a shuffled or shortened data set is refused.
+A cache file is named by what it was computed from (teacher and samples), so it cannot be stale;
+it carries the ids it belongs to, so a shuffled or shortened data set is refused, and a hash of
+its content, so a changed file is too.
 """
 
 import hashlib
@@ -12,13 +13,13 @@ from typing import NamedTuple
 
 import torch
 from filelock import FileLock
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kdsearch.data import Split
-from kdsearch.distill.fingerprint import state_hash
-from kdsearch.errors import StaleCacheError
+from kdsearch.distill.fingerprint import state_hash, tensors_hash
+from kdsearch.errors import DivergedError, StaleCacheError
 from kdsearch.models import predict_logits
 
 
@@ -52,14 +53,20 @@ class LogitsCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def get(self, teacher: nn.Module, split: Split) -> CachedLogits:
+    def get(self, teacher: nn.Module, split: Split, *, teacher_key: str = "") -> CachedLogits:
         """The teacher's logits on `split`, computed if they are not cached.
 
         Args:
             teacher: Maps raw samples [B, ...] to logits; run in eval mode, left unchanged.
             split: Raw samples and their ids.
+            teacher_key: Tells teachers apart whose weights and modules are equal but which
+                compute different things, as a user's own may.
+
+        Raises:
+            StaleCacheError: The cached file is damaged or was changed.
+            DivergedError: The teacher gives NaN or infinite logits.
         """
-        path = self._folder / f"{logits_key(teacher, split)}.safetensors"
+        path = self._folder / f"{logits_key(teacher, split, teacher_key)}.safetensors"
         cached = _load(path, split)
         if cached is not None:
             return cached
@@ -68,10 +75,10 @@ class LogitsCache:
             return _load(path, split) or _compute(path, teacher, split)
 
 
-def logits_key(teacher: nn.Module, split: Split) -> str:
+def logits_key(teacher: nn.Module, split: Split, teacher_key: str = "") -> str:
     """Content address: the teacher's architecture and weights, and the samples it saw."""
     digest = hashlib.sha256(state_hash(teacher).encode())
-    digest.update(repr(teacher).encode())
+    digest.update(f"{teacher_key};{teacher!r}".encode())
     for tensor in (split.ids, split.x):
         digest.update(f"{tensor.dtype}{list(tensor.shape)}".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
@@ -83,10 +90,13 @@ def _compute(path: Path, teacher: nn.Module, split: Split) -> CachedLogits:
     before = state_hash(teacher)
     logits = predict_logits(teacher, split.x)[order].float().contiguous()
     assert state_hash(teacher) == before, "a teacher changed while it was only asked"
+    if not logits.isfinite().all():
+        raise DivergedError("a teacher gives NaN or infinite logits; it cannot teach")
     cached = CachedLogits(ids=split.ids[order].contiguous(), logits=logits)
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     os.close(handle)
-    save_file(cached._asdict(), temporary)
+    tensors = cached._asdict()
+    save_file(tensors, temporary, metadata={"sha256": tensors_hash(tensors)})
     Path(temporary).replace(path)
     return cached
 
@@ -95,11 +105,14 @@ def _load(path: Path, split: Split) -> CachedLogits | None:
     if not path.exists():
         return None
     try:
-        cached = CachedLogits(**load_file(path))
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            promised = (file.metadata() or {}).get("sha256")
+        cached = CachedLogits(**tensors)
     except (SafetensorError, TypeError) as error:
         raise StaleCacheError(f"{path} is damaged ({error}); delete it") from error
+    if promised != tensors_hash(tensors):
+        raise StaleCacheError(f"{path} was changed; delete it")
     if not torch.equal(cached.ids, split.ids.sort().values):
         raise StaleCacheError(f"{path} belongs to other samples than its name says; delete it")
-    if cached.logits.shape[0] != len(cached.ids) or not cached.logits.isfinite().all():
-        raise StaleCacheError(f"{path} holds no complete, finite logits; delete it")
     return cached

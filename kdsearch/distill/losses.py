@@ -8,6 +8,8 @@ loss = alpha * CE(student, label)
 temperature sweep is an alpha sweep in disguise.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -33,15 +35,11 @@ def distillation_loss(
         ValueError: temperature or alpha is out of range, the shapes differ, or the teacher is
             missing where alpha is below 1.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature {temperature} is not above 0")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature {temperature} is not a finite number above 0")
     targets = None
     if teacher_logits is not None:
-        if teacher_logits.shape != student_logits.shape:
-            raise ValueError(
-                f"teacher logits {list(teacher_logits.shape)} and student logits "
-                f"{list(student_logits.shape)} differ in shape"
-            )
+        _check_shapes(student_logits, teacher_logits)
         targets = soften(teacher_logits, temperature)
     return soft_target_loss(student_logits, targets, labels, temperature, alpha)
 
@@ -61,7 +59,8 @@ def soft_target_loss(
     """`distillation_loss` with the teacher's probabilities [B, C] already softened.
 
     Raises:
-        ValueError: alpha is out of range, or targets are missing where alpha is below 1.
+        ValueError: alpha is out of range, the shapes differ, or targets are missing where alpha
+            is below 1.
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha {alpha} is not in 0..1")
@@ -69,8 +68,18 @@ def soft_target_loss(
         return F.cross_entropy(student_logits, labels)
     if soft_targets is None:
         raise ValueError(f"alpha {alpha} needs a teacher; only alpha 1 does without")
+    _check_shapes(student_logits, soft_targets)
     log_probs = F.log_softmax(student_logits / temperature, dim=-1)
     soft = temperature**2 * F.kl_div(log_probs, soft_targets, reduction="batchmean")
     if alpha == 0:
         return soft
     return alpha * F.cross_entropy(student_logits, labels) + (1 - alpha) * soft
+
+
+def _check_shapes(student: Tensor, teacher: Tensor) -> None:
+    # kl_div would broadcast, and divide by the classes where there is no batch dimension.
+    if student.dim() != 2 or teacher.shape != student.shape:
+        raise ValueError(
+            f"student {list(student.shape)} and teacher {list(teacher.shape)} are not both "
+            f"[B, C] of one shape"
+        )

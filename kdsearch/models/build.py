@@ -3,7 +3,7 @@
 from typing import assert_never
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kdsearch.config import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
 from kdsearch.data import call_target
@@ -56,12 +56,29 @@ def _build_imported(
         raise UserInputError(
             f"{config.target} returned {type(model).__name__}; allowed is a torch.nn.Module"
         )
-    model.eval()
-    with torch.no_grad():
-        logits_shape = tuple(model(torch.zeros(2, *input_shape)).shape)
-    if logits_shape != (2, num_classes):
+    if not config.pretrained and not any(p.requires_grad for p in model.parameters()):
         raise UserInputError(
-            f"{config.target} maps a batch of 2 samples to shape {list(logits_shape)}; allowed is "
+            f"{config.target} returned a module without a parameter to train; `pretrained: true` "
+            f"(teachers only) takes it as it is"
+        )
+    returned = _probe(model.eval(), config.target, input_shape)
+    if not isinstance(returned, Tensor) or returned.shape != (2, num_classes):
+        found = list(returned.shape) if isinstance(returned, Tensor) else type(returned).__name__
+        raise UserInputError(
+            f"{config.target} maps a batch of 2 samples to {found}; allowed is a tensor of shape "
             f"[2, {num_classes}], one logit a class"
         )
     return model.train()
+
+
+@torch.no_grad()
+def _probe(model: nn.Module, target: str, input_shape: tuple[int, ...]) -> object:
+    try:
+        return model(torch.zeros(2, *input_shape))
+    # What a user's forward raises on samples it cannot read; NotImplementedError where none is.
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
+            ValueError) as error:  # fmt: skip
+        raise UserInputError(
+            f"{target} returned a module that fails on a batch of shape {[2, *input_shape]} with "
+            f"{type(error).__name__}: {error}"
+        ) from error

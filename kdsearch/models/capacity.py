@@ -1,5 +1,6 @@
 """How big a model is."""
 
+import itertools
 from typing import NamedTuple
 
 import torch
@@ -24,7 +25,8 @@ def count_capacity(model: nn.Module, input_shape: tuple[int, ...]) -> Capacity:
     Multiply-accumulates are half of what torch's own FlopCounterMode counts (it counts a
     multiply-accumulate as two operations, and no element-wise work).
     """
-    sample = torch.zeros(1, *input_shape, device=next(model.parameters()).device)
+    stored = next(itertools.chain(model.parameters(), model.buffers()), torch.empty(0))
+    sample = torch.zeros(1, *input_shape, device=stored.device)
     was_training = model.training
     model.eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -1,8 +1,13 @@
-"""Checkpoints: written whole or not at all, read without unpickling code."""
+"""Checkpoints: written whole or not at all, read without unpickling code.
 
+A file is one header line with the SHA-256 of what follows, which torch.save wrote: torch checks
+no checksum of its own, so a flipped bit in a weight would otherwise be trained on.
+"""
+
+import hashlib
+import io
 import os
 import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +15,18 @@ import torch
 
 from kdsearch.errors import StaleCacheError
 
+MAGIC = b"kdsearch checkpoint "
+
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values to `path`, replacing it atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
-        torch.save(state, file)
+        file.write(_header(buffer.getbuffer()))
+        file.write(buffer.getbuffer())
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -30,7 +40,14 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
+    header, _, payload = path.read_bytes().partition(b"\n")
+    if header + b"\n" != _header(payload):
+        raise StaleCacheError(f"checkpoint {path} is damaged; delete it")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise StaleCacheError(f"checkpoint {path} is damaged; delete it") from error
+        return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError) as error:
+        raise StaleCacheError(f"checkpoint {path} cannot be read; delete it") from error
+
+
+def _header(payload: bytes | memoryview) -> bytes:
+    return MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"

@@ -125,7 +125,7 @@ class StudentRun:
             loss.backward()
             self._optimizer.step()
             total += loss.detach() * len(batch)
-        return self._checked(float(total) / len(data.train_y))
+        return self._checked(float(total) / len(data.train_y), "training")
 
     def _set_learning_rate(self, epochs_done: float) -> None:
         rate = self._config.learning_rate * schedule_factor(self._config, epochs_done)
@@ -133,10 +133,10 @@ class StudentRun:
             group["lr"] = rate * group["rate_factor"]
         self._learning_rate = rate
 
-    def _checked(self, loss: float) -> float:
+    def _checked(self, loss: float, split: str) -> float:
         if not math.isfinite(loss):
             raise DivergedError(
-                f"the training loss became {loss} in epoch {self.epoch + 1} at learning rate "
+                f"the {split} loss became {loss} in epoch {self.epoch + 1} at learning rate "
                 f"{self._config.learning_rate:.3g}"
             )
         return loss
@@ -150,7 +150,9 @@ class StudentRun:
             epoch=self.epoch + 1,
             train_loss=train_loss,
             val_accuracy=mean_of(predicted == data.val_y),
-            val_loss=self._checked(float(nn.functional.cross_entropy(logits, data.val_y))),
+            val_loss=self._checked(
+                float(nn.functional.cross_entropy(logits, data.val_y)), "validation"
+            ),
             val_agreement=0.0 if teacher is None else mean_of(predicted == teacher.argmax(dim=1)),
             learning_rate=self._learning_rate,
         )
