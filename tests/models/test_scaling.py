@@ -41,31 +41,17 @@ def test_roles_of_convolutions(config: ModelConfig, shape: tuple[int, ...]) -> N
     roles = parameter_roles(build(config, shape))
     assert roles["features.0.weight"] == "input"
     assert roles["features.1.weight"] == "vector"  # batch norm
-    matrices = {
-        name: role for name, role in roles.items() if not role.endswith(("vector", "bias"))
-    }
-    assert list(matrices.values()) == ["input", "hidden", "hidden", "readout"]
+    matrices = [role for role in roles.values() if role not in ("vector", "readout_bias")]
+    assert matrices == ["input", "hidden", "hidden", "readout"]
     assert roles["readout.weight"] == "readout"
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "factors"),
-    [
-        # Tensor Programs V, table 8 with m = 128 / 32 = 4
-        (
-            "adam",
-            {"input": 1.0, "hidden": 0.25, "readout": 0.25, "readout_bias": 1.0, "vector": 1.0},
-        ),
-        (
-            "adamw",
-            {"input": 1.0, "hidden": 0.25, "readout": 0.25, "readout_bias": 1.0, "vector": 1.0},
-        ),
-        (
-            "sgd",
-            {"input": 4.0, "hidden": 1.0, "readout": 0.25, "readout_bias": 1.0, "vector": 4.0},
-        ),
-    ],
-)
+# Tensor Programs V, table 8 (in the form of table 3) with m = 128 / 32 = 4
+ADAM = {"input": 1.0, "hidden": 0.25, "readout": 0.25, "readout_bias": 1.0, "vector": 1.0}
+SGD = {"input": 4.0, "hidden": 1.0, "readout": 0.25, "readout_bias": 1.0, "vector": 4.0}
+
+
+@pytest.mark.parametrize(("optimizer", "factors"), [("adam", ADAM), ("adamw", ADAM), ("sgd", SGD)])
 def test_factors_at_four_times_the_base_width(optimizer: str, factors: dict[str, float]) -> None:
     model = build(MlpModel(kind="mlp", width=128, depth=2), (40,))
     found = mup_rate_factors(model, optimizer=optimizer, width=128, base_width=32)
@@ -104,13 +90,7 @@ def test_optimizer_groups_carry_the_factors() -> None:
         for group in optimizer.param_groups
         for p in group["params"]
     }
-    assert seen == {
-        "input": 1.0,
-        "hidden": 0.25,
-        "readout": 0.25,
-        "readout_bias": 1.0,
-        "vector": 1.0,
-    }
+    assert seen == ADAM
     plain = build_optimizer(model, TrainingConfig(device="cpu"), width=128)
     assert [group["rate_factor"] for group in plain.param_groups] == [1.0]
 
@@ -153,10 +133,10 @@ def changes(optimizer: str, scaling: str) -> list[float]:
     ]
 
 
-@pytest.mark.parametrize("optimizer", ["adam"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_coordinate_check(optimizer: str) -> None:
     """Yang et al. 2022, appendix D.1: with muP updates keep their size, without it they grow."""
     with_mup, without = changes(optimizer, "mup"), changes(optimizer, "none")
-    assert max(with_mup) / min(with_mup) < 2
-    assert without[-1] / without[0] > 4
+    assert max(with_mup) / min(with_mup) < 1.5  # measured: 1.25 for adam, 1.2 for sgd
+    assert without[-1] / without[0] > 4  # measured: 8 for both
     assert without == sorted(without)
