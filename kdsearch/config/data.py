@@ -67,7 +67,7 @@ class ImportData(_Data):
 
     kind: Literal["import"]
     target: Target
-    """`module:callable`; the folder of the study file is importable."""
+    """`module:callable`; the folder that the command runs in is importable."""
     options: Annotated[dict[str, Scalar], Field(default_factory=dict)]
     """Keyword arguments for the callable."""
 

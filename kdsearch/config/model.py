@@ -23,7 +23,7 @@ class MlpModel(_Model):
 
 
 class Conv1dModel(_Model):
-    """Strided 1-D convolutions, batch normalisation, global average pooling."""
+    """1-D convolutions of stride 2 with batch normalisation; the last map is flattened."""
 
     kind: Literal["conv1d"]
     depth: Annotated[int, Field(ge=1, le=8)] = 3
@@ -43,7 +43,7 @@ class ImportModel(_Model):
 
     kind: Literal["import"]
     target: Target
-    """`module:callable`; the folder of the study file is importable."""
+    """`module:callable`; the folder that the command runs in is importable."""
     options: Annotated[dict[str, Scalar], Field(default_factory=dict)]
     """Further keyword arguments for the callable."""
     pretrained: bool = False
