@@ -6,7 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import style, wording
+from kdsearch.analysis.capacity import CapacityFit
 from kdsearch.analysis.estimate import Estimate
+from kdsearch.analysis.goodness_of_fit import MISFIT_LEVEL
 from kdsearch.analysis.strata import Choice, StrataInfo, Stratum
 from kdsearch.analysis.teachers import TeachersInfo
 from kdsearch.results import Arm, Results
@@ -119,24 +121,34 @@ def _missing(results: Results, info: StrataInfo, sizes: set[int]) -> str:
     return ""
 
 
-def draw_capacity_curve(info: CapacityCurveInfo, ax: Axes) -> None:
-    """Means with 90 % intervals by size (log x), and horizontal lines for the teachers."""
+def draw_capacity_curve(info: CapacityCurveInfo, ax: Axes, fit: CapacityFit | None = None) -> None:
+    """Means with 90 % intervals by size (log x), horizontal lines for the teachers, and the fit.
+
+    The curve is drawn where it fits; the saturation size only where it is claimed.
+    """
     sizes = [p.num_params for s in info.series for p in s.points]
     style.log_size_axis(ax, sizes)
+    fits = fit is not None and fit.misfit_p is not None and fit.misfit_p >= MISFIT_LEVEL
     many = sum(s.arm == "distilled" for s in info.series) > 1
     for index, series in enumerate(info.series):
         color = style.ARM_COLORS[series.arm]
         if many and series.arm == "distilled":
             color = [c for c in style.CYCLE if c != style.BASELINE][index % (len(style.CYCLE) - 1)]
         _draw_series(series, color, style.MARKERS[index % len(style.MARKERS)], ax)
+        if not fits or series.arm == "baseline":
+            _join(series, color, ax)
     _draw_references(info, ax)
+    if fit is not None and fits:
+        _draw_fit(fit, sizes, ax)
     ax.set_xlabel("Parameters of the student (log scale)")
     ax.set_ylabel("Test accuracy")
     widths = {p.num_params: p.width for s in info.series for p in s.points}
     if len(set(widths.values())) == len(widths):
         style.top_labels(ax, *_spaced(widths), title="Width")
     style.percent_axis(ax.yaxis)
-    ax.legend(loc="lower right")
+    ax.legend(
+        loc="lower right", frameon=True, facecolor="white", framealpha=0.85, edgecolor="none"
+    )
 
 
 def _draw_series(series: Series, color: str, marker: str, ax: Axes) -> None:
@@ -144,8 +156,27 @@ def _draw_series(series: Series, color: str, marker: str, ax: Axes) -> None:
     mean = np.array([p.estimate.mean for p in series.points])
     reach = [(p.estimate.high or p.estimate.mean) - p.estimate.mean for p in series.points]
     label = " · ".join(filter(None, [style.ARM_NAMES[series.arm], series.name]))
-    ax.plot(x, mean, color=color, lw=1.0, alpha=0.45)
     ax.errorbar(x, mean, yerr=reach, label=label, **style.error_bar(color, marker), zorder=4)
+
+
+def _join(series: Series, color: str, ax: Axes) -> None:
+    x = [p.num_params for p in series.points]
+    ax.plot(x, [p.estimate.mean for p in series.points], color=color, lw=1.0, alpha=0.45)
+
+
+def _draw_fit(fit: CapacityFit, sizes: list[int], ax: Axes) -> None:
+    grid = np.geomspace(min(sizes), max(sizes), 200)
+    band = fit.predict(grid)
+    ax.fill_between(grid, band.low, band.high, color=style.DISTILLED, alpha=0.14, lw=0, zorder=1)
+    name = "error = E + A / N^a, with 90 % band"
+    ax.plot(grid, band.mean, color=style.DISTILLED, lw=1.8, zorder=2, label=name)
+    if fit.verdict != "saturated":
+        return
+    low, high = fit.saturation_interval
+    ax.axvspan(low, high, color=style.WARN, alpha=0.12, lw=0, zorder=0)
+    ax.axvline(fit.saturation_size, color=style.WARN, lw=1.5, zorder=1,
+               label=f"saturation: {wording.count(fit.saturation_size)} "
+               f"({wording.count(low)} to {wording.count(high)})")  # fmt: skip
 
 
 def _draw_references(info: CapacityCurveInfo, ax: Axes) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from kdsearch.analysis.estimate import CONFIDENCE, Estimate
 from kdsearch.analysis.gain import Gain
+from kdsearch.analysis.saturation import saturation_document
 from kdsearch.analysis.strata import Choice, Stratum
 from kdsearch.analysis.summary import Summary
 from kdsearch.results import Results, TeacherBankRecord
@@ -25,7 +26,7 @@ def json_document(summary: Summary) -> dict[str, Any]:
         "finding": list(summary.finding.finding),
         "recommendation": summary.finding.recommendation,
         "recommended_stratum": recommended and recommended.key,
-        "saturation": _saturation(summary),
+        "saturation": saturation_document(summary.saturation),
         "strata": [_stratum(s, gains.get(s.label)) for s in summary.strata.strata],
         "teachers": [_bank(bank) for bank in results.banks],
         "importance": dict(results.importance),
@@ -92,10 +93,6 @@ def learning_rate_policy(results: Results) -> str:
         "one fixed rate for every student: a comparison across sizes is confounded with it, "
         "because each size has its own best rate"
     )
-
-
-def _saturation(summary: Summary) -> dict[str, Any]:
-    return {"verdict": summary.saturation.verdict, "reason": summary.saturation.reason}
 
 
 def _stratum(stratum: Stratum, gain: Gain | None) -> dict[str, Any]:

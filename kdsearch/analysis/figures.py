@@ -72,16 +72,32 @@ def _capacity(s: Summary) -> ReportFigure:
     figure = None
     if sized:
         figure = style.new_figure(8.2, 5.0)
-        draw_capacity_curve(s.capacity, figure.add_subplot())
+        ax = figure.add_subplot()
+        draw_capacity_curve(s.capacity, ax, s.saturation.fit)
+        ax.set_title(_VERDICTS[s.saturation.verdict])
         style.add_caption(figure, _confirmed_caption(s))
     return ReportFigure(
         "capacity",
         "Capacity and accuracy",
         "Confirmed test accuracy against the student's size, on fresh seeds, for both arms; bars "
-        "are 90 % intervals over replicates (a single replicate has none).",
+        "are 90 % intervals over replicates (a single replicate has none). "
+        + (s.saturation.opinions and _saturation_words(s)),
         figure,
         s.capacity.missing,
     )
+
+
+_VERDICTS = {
+    "saturated": "Saturated within the range tested",
+    "not_saturated": "Not saturated in the range tested",
+    "undetermined": "Saturation undetermined",
+    "not_asked": "",
+}
+
+
+def _saturation_words(s: Summary) -> str:
+    verdict = f"{s.saturation.clause[:1].upper()}{s.saturation.clause[1:]}."
+    return f"{verdict} {s.saturation.opinions}"
 
 
 def _gain(s: Summary) -> ReportFigure:

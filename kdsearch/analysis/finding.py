@@ -5,6 +5,7 @@ from typing import NamedTuple
 from kdsearch.analysis import wording
 from kdsearch.analysis.estimate import Estimate, estimate_mean
 from kdsearch.analysis.gain import Gain, GainInfo, gain_sentence
+from kdsearch.analysis.saturation import SaturationInfo
 from kdsearch.analysis.strata import Choice, StrataInfo, Stratum
 from kdsearch.analysis.teachers import TeachersInfo
 from kdsearch.results import Results
@@ -28,7 +29,7 @@ def compute_finding(
     strata: StrataInfo,
     teachers: TeachersInfo,
     gain: GainInfo,
-    saturation: str,
+    saturation: SaturationInfo,
 ) -> FindingInfo:
     """The sentences of a study, also of an unfinished one.
 
@@ -37,12 +38,12 @@ def compute_finding(
         strata: Its strata.
         teachers: Its teachers.
         gain: Its distillation gains.
-        saturation: The verdict on saturation as a clause; empty where it was not asked.
+        saturation: The verdict on its capacity curve.
     """
-    recommended = _recommended(strata)
+    recommended = _recommended(strata, saturation)
     return FindingInfo(
         question=results.config.question or _derived_question(results, strata),
-        finding=(_accuracy_sentence(strata, teachers, saturation), gain_sentence(gain)),
+        finding=(_accuracy_sentence(strata, teachers, saturation.clause), gain_sentence(gain)),
         recommendation=_recommendation(results, strata, teachers, gain, recommended),
         recommended=recommended,
     )
@@ -103,8 +104,11 @@ def _reference(teachers: TeachersInfo) -> str:
     return ""
 
 
-def _recommended(info: StrataInfo) -> Stratum | None:
-    """The smallest student within `KEEPS_UP` of the best; without sizes, the best."""
+def _recommended(info: StrataInfo, saturation: SaturationInfo) -> Stratum | None:
+    """The smallest student at or above the saturation size, where one is claimed.
+
+    Otherwise the smallest within `KEEPS_UP` of the best; without sizes, the best.
+    """
     confirmed = info.confirmed
     if not confirmed:
         return None
@@ -112,6 +116,10 @@ def _recommended(info: StrataInfo) -> Stratum | None:
     if not _varying_size(confirmed):
         return best
     good = [s for s in confirmed if _mean(s) >= _mean(best) - KEEPS_UP]
+    if saturation.verdict == "saturated" and saturation.fit is not None:
+        # The curve has seen every size; the best mean is the luckiest of many.
+        enough = saturation.fit.saturation_size
+        good = [s for s in confirmed if (s.num_params or 0) >= enough] or good
     return min(good, key=lambda s: (s.num_params or 0, -_mean(s)))
 
 
@@ -197,6 +205,11 @@ def _larger_clause(info: StrataInfo, chosen: Stratum) -> str:
     limit = f"{100 * KEEPS_UP:g} points"
     if difference.high < KEEPS_UP:
         return f"larger students gain less than {limit}"
+    if difference.mean >= KEEPS_UP:
+        return (
+            f"{best.label} gained {wording.points(difference.mean)} points more "
+            f"({wording.points_interval(difference.low, difference.high)})"
+        )
     return (
         f"larger students gain less than {limit} on average, but up to "
         f"{wording.points(difference.high)} is not excluded: more replicates would tell"

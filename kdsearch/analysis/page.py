@@ -118,7 +118,7 @@ def _notes(summary: Summary) -> list[str]:
             "confirmed; run the study again to confirm them."
         )
     if not budget.equal and summary.strata.scientific:
-        notes.append("The budget is not yet spent equally over strata and arms: see below.")
+        notes.append("Strata and arms have not had the same number of trials: see the last box.")
     if "fixed rate" in learning_rate_policy(summary.results) and len(summary.strata.strata) > 1:
         notes.append(f"Learning rate: {learning_rate_policy(summary.results)}.")
     failed = sum(t.state == "FAIL" for t in summary.results.trials)
@@ -319,7 +319,7 @@ def _made(summary: Summary) -> list[tuple[str, str]]:
     equal = (
         f"yes: {config.budget.trials} trials in each"
         if budget.equal
-        else "not yet: "
+        else f"no (budget {config.budget.trials}): "
         + "; ".join(f"{label or 'study'} {arm} {n}" for label, arm, n in budget.per_stratum)
         if spent
         else "no trial yet"

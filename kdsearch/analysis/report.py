@@ -104,6 +104,9 @@ def _metrics(summary: Summary) -> dict[str, float]:
         for s in summary.strata.confirmed
         if s.distilled and s.distilled.test_accuracy
     ]
+    fit = summary.saturation.fit
+    if fit is not None and fit.verdict == "saturated":
+        found["saturation_num_params"] = fit.saturation_size
     found["best_test_accuracy"] = max(means, default=None)
     if len(summary.teachers.banks) == 1:
         bank = summary.teachers.banks[0]

@@ -123,14 +123,18 @@ def _shorten(label: str, limit: int = 32) -> str:
 
 
 def percent_axis(axis: Axis) -> None:
-    """Ticks of a fraction as percent, with as many digits as the range needs."""
+    """Ticks of a fraction as percent, with as many digits as the ticks need."""
 
     def write(value: float, _position: int | None) -> str:
-        low, high = sorted(axis.get_view_interval())  # known for sure only when drawn
-        digits = 0 if high - low > 0.045 else 1 if high - low > 0.0045 else 2
+        ticks = [100 * float(tick) for tick in axis.get_majorticklocs()]  # known when drawn
+        digits = next(d for d in range(5) if d == 4 or all(_is_round(t, d) for t in ticks))
         return wording.percent(value, digits)
 
     axis.set_major_formatter(FuncFormatter(write))
+
+
+def _is_round(number: float, digits: int) -> bool:
+    return abs(round(number, digits) - number) < 1e-6
 
 
 def log_size_axis(ax: Axes, sizes: Sequence[float]) -> None:

@@ -53,7 +53,7 @@ def compute_summary(results: Results) -> Summary:
     strata, teachers = compute_strata(results), compute_teachers(results)
     gain, capacity = compute_gain(strata), compute_capacity_curve(results, strata, teachers)
     saturation = compute_saturation(capacity)
-    finding = compute_finding(results, strata, teachers, gain, saturation.clause)
+    finding = compute_finding(results, strata, teachers, gain, saturation)
     return Summary(
         results=results,
         strata=strata,

@@ -1,0 +1,103 @@
+import pytest
+from synthetic import make_results, study_config
+
+from kdsearch.analysis import wording
+from kdsearch.analysis.ensemble_size import compute_ensemble_size
+from kdsearch.analysis.importance import compute_importance
+from kdsearch.analysis.learning_curve import compute_learning_curve
+from kdsearch.analysis.optimization_history import compute_optimization_history
+from kdsearch.analysis.score import best_trial, objective_value
+from kdsearch.analysis.strata import compute_strata
+from kdsearch.analysis.temperature_alpha import compute_temperature_alpha
+from kdsearch.config import Objective
+
+
+def test_temperature_alpha_is_relative_to_the_stratum(results):
+    info = compute_temperature_alpha(results)
+    assert [p.title for p in info.panels] == [f"width {w}" for w in (8, 16, 32, 64, 128, 256)]
+    assert info.searched == ("temperature", "alpha")
+    assert info.log_axes == ("temperature",)
+    for panel in info.panels:
+        best = [p for p in panel.points if p.is_best]
+        assert [p.value for p in best] == [0.0]
+        assert all(p.value is None or p.value <= 0 for p in panel.points)
+        assert all((p.value is None) == (p.state != "COMPLETE") for p in panel.points)
+
+
+def test_more_than_six_strata_share_one_panel():
+    widths = (8, 10, 12, 14, 16, 18, 20)
+    search = {
+        "width": {"role": "scientific", "values": list(widths)},
+        "temperature": {"role": "nuisance", "low": 1.0, "high": 9.0},
+        "alpha": {"role": "nuisance", "low": 0.0, "high": 1.0},
+    }
+    results = make_results(
+        widths=widths, trials=3, replicates=0, config=study_config(search=search)
+    )
+    info = compute_temperature_alpha(results)
+    assert [p.title for p in info.panels] == ["all 7 strata"]
+    assert len(info.panels[0].points) == 21
+
+
+def test_running_best_ignores_pruned_trials(results):
+    panel = compute_optimization_history(results).panels[0]
+    history = panel.arms[0]
+    assert history.arm == "distilled"
+    best = None
+    for value, state, running in zip(
+        history.values, history.states, history.running_best, strict=True
+    ):
+        if state == "COMPLETE":
+            best = value if best is None else max(best, value)
+        assert running == best
+
+
+def test_learning_curve_is_the_mean_over_replicates(results):
+    stratum = compute_strata(results).strata[2]
+    info = compute_learning_curve(stratum)
+    curve = info.curves[0]
+    assert len(curve.replicates) == 5
+    assert curve.mean[9] == pytest.approx(sum(r[9] for r in curve.replicates) / 5)
+    assert compute_learning_curve(None).missing
+
+
+def test_ensemble_groups_count_every_complete_trial(results):
+    info = compute_ensemble_size(results)
+    assert [g.size for g in info.groups] == [1, 2, 4]
+    assert sum(len(g.values) for g in info.groups) == 96
+    assert [e.size for e in info.banks[0].ensembles] == [1, 2, 3, 4]
+
+
+def test_importance_is_sorted(results):
+    info = compute_importance(results)
+    assert info.names[0] == "learning_rate"
+    assert sum(info.shares) == pytest.approx(1)
+
+
+def test_best_trial_follows_the_direction(results):
+    trials = results.select(stage="search", arm="distilled")
+    loss = Objective(metric="val_loss", direction="minimize")
+    best = best_trial(trials, loss)
+    assert best is not None
+    values = [objective_value(t, loss) for t in trials if t.state == "COMPLETE"]
+    assert objective_value(best, loss) == min(v for v in values if v is not None)
+    assert best_trial([], loss) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(None, "–"), (7, "7"), (999, "999"), (999.6, "1.0 k"), (5042, "5.0 k"), (99_960, "100 k"),
+     (1_234_567, "1.2 M"), (3e9, "3.0 G")],
+)  # fmt: skip
+def test_counts_for_people(number, text):
+    assert wording.count(number) == text
+
+
+def test_points_have_no_negative_zero():
+    assert wording.points(-0.0001) == "+0.0"
+    assert wording.points(-0.0123) == "−1.2"
+    assert wording.listing(["a", "b", "c"]) == "a, b and c"
+    assert wording.stratum_label({"student.width": 8, "data.x": 0.25}) == "width 8, x 0.25"
+    assert wording.stratum_label({"teacher.model.width": 8, "student.width": 4}) == (
+        "teacher.model.width 8, student.width 4"
+    )
