@@ -113,7 +113,7 @@ class StudentRun:
         data, config, teach = self._data, self._config, self._distillation
         order = epoch_order(self._order_seed, self.epoch + 1, len(data.train_y))
         batches = order.to(data.train_y.device).split(config.batch_size)
-        total = torch.zeros((), device=data.train_y.device)
+        total = torch.zeros((), dtype=torch.float64, device=data.train_y.device)
         for index, batch in enumerate(batches):
             self._set_learning_rate(self.epoch + index / len(batches))
             logits = self.model(data.train_x[batch])
