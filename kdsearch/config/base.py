@@ -26,3 +26,7 @@ class Section(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
+
+    def __hash__(self) -> int:
+        """By content, mappings included, so that sections can be cached by."""
+        return hash(self.model_dump_json())
