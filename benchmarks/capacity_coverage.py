@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from kdsearch.analysis import fit_capacity_curve
 
 Array = NDArray[np.float64]
-SIZES = 8 * 2.0 ** np.arange(8)
+SIZES: Array = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0])
 TOLERANCE = 0.005
 DESIGNS = tuple((replicates, noise) for replicates in (3, 5) for noise in (0.002, 0.006))
 

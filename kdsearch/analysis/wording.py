@@ -63,8 +63,12 @@ def points_interval(low: float | None, high: float | None, digits: int = 1) -> s
 
 
 def leaf(name: str) -> str:
-    """The last part of a dotted name: `data.train_fraction` as `train_fraction`."""
-    return name.rsplit(".", 1)[-1]
+    """The last part of a dotted name: `data.train_fraction` as `train_fraction`.
+
+    A teacher's field says so: `teacher.model.width` is not the student's width.
+    """
+    last = name.rsplit(".", 1)[-1]
+    return f"teacher {last}" if name.startswith("teacher.") else last
 
 
 def stratum_label(stratum: Mapping[str, Scalar]) -> str:

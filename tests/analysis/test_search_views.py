@@ -98,6 +98,12 @@ def test_points_have_no_negative_zero():
     assert wording.points(-0.0123) == "−1.2"
     assert wording.listing(["a", "b", "c"]) == "a, b and c"
     assert wording.stratum_label({"student.width": 8, "data.x": 0.25}) == "width 8, x 0.25"
-    assert wording.stratum_label({"teacher.model.width": 8, "student.width": 4}) == (
-        "teacher.model.width 8, student.width 4"
+    assert wording.stratum_label({"teacher.model.width": 8, "width": 4}) == (
+        "teacher width 8, width 4"
+    )
+    assert wording.stratum_label({"training.epochs": 8, "teacher.training.epochs": 4}) == (
+        "epochs 8, teacher epochs 4"
+    )
+    assert wording.stratum_label({"data.seed": 1, "student.seed": 2}) == (
+        "data.seed 1, student.seed 2"
     )
