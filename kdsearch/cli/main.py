@@ -3,7 +3,6 @@
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from kdsearch.cli import report, study, teacher
@@ -51,15 +50,25 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     is_debugging = len(arguments) < len(sys.argv) - 1
     try:
-        code = app(arguments, standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        # In its standalone mode, because typer has changed which exceptions a wrong command line
+        # raises otherwise (its own copy of click's since 0.26).
+        app(arguments)
     except KdsearchError as error:
         if is_debugging:
             raise
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
-    sys.exit(code if isinstance(code, int) else 0)
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:
+            typer.echo("interrupted; run the same command again to go on", err=True)
+        raise
+    except Exception as error:  # a traceback only with --debug
+        if is_debugging:
+            raise
+        reason = " ".join(str(error).split())[:500]
+        typer.echo(
+            f"kdsearch failed unexpectedly: {type(error).__name__}: {reason}; "
+            "the same command with --debug shows where",
+            err=True,
+        )
+        sys.exit(1)

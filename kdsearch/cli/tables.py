@@ -11,6 +11,7 @@ from rich.table import Table
 
 from kdsearch.analysis import results_table, write_table
 from kdsearch.analysis.strata import Choice, compute_strata
+from kdsearch.errors import UserInputError
 from kdsearch.results import Results, TeacherBankRecord, TeacherRecord
 from kdsearch.study.plan import StudyPlan
 
@@ -103,7 +104,10 @@ def export_table(
     """Write the results table to a file or standard output."""
     table = results_table(results)
     if out is not None:
-        write_table(table, out, table_format)
+        try:
+            write_table(table, out, table_format)
+        except OSError as error:
+            raise UserInputError(f"{out} cannot be written: {error.strerror or error}") from error
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table"

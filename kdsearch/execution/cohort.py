@@ -6,9 +6,10 @@ iterates it) and worker processes (which send its events through a pipe).
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
-from kdsearch.errors import DivergedError
+from kdsearch.errors import DivergedError, StaleCacheError
 from kdsearch.execution.student import Student, students_path
 from kdsearch.execution.task import CohortTask, EpochDone, Event, Row, RowDone, RungReached
 from kdsearch.results import Outcome, State
@@ -54,8 +55,7 @@ class Cohort:
         self._done: dict[str, Outcome] = {}
         self._announced: set[str] = set()
         self._saved_at = time.monotonic()
-        state = load_checkpoint(task.checkpoint) or {"decided": [], "done": {}, "students": {}}
-        self._restore(state)
+        self._restore(_saved_state(task.checkpoint))
 
     def announce(self) -> Events:
         """Save, then tell the outcomes that this process has not told yet."""
@@ -135,6 +135,14 @@ class Cohort:
             self.students[row.key] = student
         except Exception as error:  # noqa: BLE001 - the trial boundary: its model cannot be built
             self._done[row.key] = Outcome(state="FAIL", failure=reason_of(error))
+
+
+def _saved_state(checkpoint: Path) -> dict[str, Any]:
+    try:
+        state = load_checkpoint(checkpoint)
+    except StaleCacheError:
+        state = None  # training again from the start gives the same numbers
+    return state or {"decided": [], "done": {}, "students": {}}
 
 
 def reason_of(error: Exception) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from kdsearch.errors import KdsearchError
-from kdsearch.execution.cohort import Events, train_cohort
+from kdsearch.execution.cohort import Events, reason_of, train_cohort
 from kdsearch.execution.student import single_threaded
 from kdsearch.execution.task import (
     CohortTask,
@@ -36,6 +36,10 @@ def start_task(
             train_teacher(task, should_stop, emit)
     except KdsearchError as error:
         yield TaskFailed(str(error))
+    except Exception as error:  # a user's own teacher may raise anything
+        if isinstance(task, CohortTask):
+            raise
+        yield TaskFailed(reason_of(error))
 
 
 class InlineExecutor:

@@ -1,8 +1,9 @@
 """Tasks in worker processes on this machine: one task a worker, one torch thread each.
 
-Workers are spawned, not forked (torch's thread pools do not survive a fork). They ignore
-SIGINT, which a terminal sends to the whole group: the coordinator asks them to stop. They end
-by themselves when the coordinator is gone: at the next epoch, or at once when idle.
+Workers are spawned, not forked (torch's thread pools do not survive a fork). They ignore SIGINT
+and SIGTERM, which terminals and service managers send to the whole group: the coordinator asks
+them to stop. They end by themselves when the coordinator is gone: at the next epoch, or at once
+when idle.
 """
 
 import multiprocessing
@@ -10,6 +11,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event as StopFlag
@@ -26,6 +28,7 @@ from kdsearch.execution.task import (
 )
 
 POLL_SECONDS = 0.2
+STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 ATTEMPTS = 2
 """A task whose worker dies is tried once more, from its checkpoint."""
 
@@ -43,7 +46,12 @@ class Worker:
         self.process: SpawnProcess = context.Process(
             target=serve, args=(theirs, stop, os.getpid()), daemon=True
         )
-        self.process.start()
+        # Held back until `serve` ignores them: Ctrl-C reaches a worker that is starting, too.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         theirs.close()
         self.task: Task | None = None
 
@@ -94,6 +102,9 @@ class ProcessExecutor:
         self._workers.clear()
 
     def _hand_out(self, queue: deque[Task], attempts: dict[str, int]) -> None:
+        for worker in [w for w in self._workers if not (w.task or w.process.is_alive())]:
+            self._workers.remove(worker)  # died with nothing to do, so no task's attempt is lost
+            worker.end()
         idle = [worker for worker in self._workers if worker.task is None]
         while queue and (idle or len(self._workers) < self._limit):
             if not idle:
@@ -102,7 +113,8 @@ class ProcessExecutor:
             worker = idle.pop()
             worker.task = queue.popleft()
             attempts[worker.task.key] += 1
-            worker.pipe.send(worker.task)
+            with suppress(ConnectionError):  # it has died just now; `_bury` will be next
+                worker.pipe.send(worker.task)
 
     def _listen(
         self,
@@ -125,7 +137,9 @@ class ProcessExecutor:
                 worker.task = None
             case RungReached():
                 assert isinstance(task, CohortTask)
-                worker.pipe.send(decide(task, event))
+                answer = decide(task, event)
+                with suppress(ConnectionError):  # it has died; `_bury` will be next
+                    worker.pipe.send(answer)
             case _:
                 notify(task, event)
 
@@ -153,7 +167,9 @@ class ProcessExecutor:
 
 def serve(pipe: Connection, stop: StopFlag, coordinator: int) -> None:
     """What a worker process does: task by task, until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     single_threaded()
 
     def should_stop() -> bool:

@@ -16,7 +16,7 @@ from kdsearch.execution import (
     TaskFailed,
     TeacherTask,
 )
-from kdsearch.results import EpochMetrics, Outcome, TrialRecord
+from kdsearch.results import Outcome, TrialRecord
 from kdsearch.study.lane import order_seed
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.listener import Listener
@@ -53,7 +53,6 @@ class Crew:
         self._paths = paths
         self._cache = cache
         self._should_stop = should_stop
-        self._histories: dict[str, list[EpochMetrics]] = {}
 
     def prepare_teachers(self, records: Sequence[TrialRecord]) -> None:
         """Train the members that the trials need and no study has trained yet."""
@@ -91,14 +90,17 @@ class Crew:
         tasks = [self._cohort(key, records, rungs) for key, records in cohorts.items()]
 
         def decide(task: CohortTask, rung: RungReached) -> frozenset[str]:
-            for key in rung.scores:
-                self._report(open_records[key], rung.epoch)
+            for key, score in rung.scores.items():
+                if open_records[key].state == "RUNNING":
+                    self.ledger.report(open_records[key], epoch=rung.epoch, score=score)
             return survive(task.key, rung.epoch, rung.scores)
 
         def on_done(key: str, outcome: Outcome) -> None:
             record = open_records[key]
             if record.state == "RUNNING":
                 open_records[key] = self._finish(record, outcome)
+            else:
+                self._mirror.drop_weights(record)
 
         self._execute(tasks, decide=decide, on_done=on_done)
         for task in tasks:
@@ -145,7 +147,6 @@ class Crew:
         def notify(task: Task, event: EpochDone | RowDone | TaskFailed) -> None:
             match event:
                 case EpochDone():
-                    self._histories.setdefault(event.row, []).append(event.metrics)
                     self.listener.epoch(event.row, event.metrics)
                 case RowDone():
                     assert on_done is not None
@@ -169,17 +170,11 @@ class Crew:
         for row in task.rows:
             on_done(row.key, Outcome(state="FAIL", failure=reason))
 
-    def _report(self, record: TrialRecord, epoch: int) -> None:
-        history = self._histories.get(record.key, [])
-        if record.state == "RUNNING" and len(history) >= epoch:
-            update = {"history": tuple(history)}
-            self.ledger.report(record.model_copy(update=update), epoch=epoch)
-
     def _finish(self, record: TrialRecord, outcome: Outcome) -> TrialRecord:
         update = {name: getattr(outcome, name) for name in Outcome.model_fields}
         ended = self._mirror.trial(record.model_copy(update=update))
         ended = self.ledger.finish(ended)
-        self._histories.pop(record.key, None)
+        self._mirror.best()
         self.listener.trial(ended)
         return ended
 

@@ -17,7 +17,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from kdsearch.config import Scalar, StudyConfig
-from kdsearch.errors import UnknownStudyError
+from kdsearch.errors import UnknownStudyError, UserInputError
 from kdsearch.results import Arm, Stage, TeacherBankRecord, TrialRecord
 from kdsearch.study.database import connect
 from kdsearch.study.objective import objective_values, rung_value
@@ -57,9 +57,9 @@ class Ledger:
                 part = optuna_name(name, stage, arm)
                 self._ids[part] = storage.get_study_id_from_name(part)
         except KeyError:
-            raise UnknownStudyError(
-                f"no study is called {name}; `kdsearch study list` shows those that are"
-            ) from None
+            raise _unknown(name) from None
+        if CONFIG not in self._attributes(name):
+            raise _unknown(name)
         saved = json.dumps(self._attributes(name)[CONFIG])
         self.config = StudyConfig.model_validate_json(saved)
         """The configuration that the study was last run with."""
@@ -71,7 +71,11 @@ class Ledger:
 
     @classmethod
     def create(cls, config: StudyConfig, *, command: str) -> "Ledger":
-        """Open the study that `config` names, created if there is none."""
+        """Open the study that `config` names, created if there is none.
+
+        Raises:
+            UserInputError: Another program's Optuna study has that name.
+        """
         storage = connect(config.storage)
         directions = [
             optuna.study.StudyDirection[objective.direction.upper()]
@@ -82,11 +86,19 @@ class Ledger:
             try:
                 storage.create_new_study(directions, part)
             except optuna.exceptions.DuplicatedStudyError:
-                continue
+                study_id = storage.get_study_id_from_name(part)
+                if CONFIG in storage.get_study_user_attrs(study_id):
+                    continue
+                if storage.get_n_trials(study_id):
+                    raise UserInputError(
+                        f"the storage has an Optuna study called {part} that kdsearch did not "
+                        "make; give the study file another name"
+                    ) from None
             study_id = storage.get_study_id_from_name(part)
-            storage.set_study_user_attr(study_id, CONFIG, config.model_dump(mode="json"))
-            storage.set_study_user_attr(study_id, COMMAND, command)
             storage.set_study_user_attr(study_id, STUDY_ID, uuid.uuid4().hex)
+            storage.set_study_user_attr(study_id, COMMAND, command)
+            # Last, because its presence says that the study was not killed while being made.
+            storage.set_study_user_attr(study_id, CONFIG, config.model_dump(mode="json"))
         return cls(storage, config.name)
 
     @property
@@ -161,13 +173,13 @@ class Ledger:
         number = self._storage.get_trial_number_from_id(trial_id)
         return self._remember(record.model_copy(update=_location(part, number)))
 
-    def report(self, record: TrialRecord, *, epoch: int) -> None:
-        """Tell Optuna the best objective value of a trial up to a rung."""
+    def report(self, record: TrialRecord, *, epoch: int, score: float) -> None:
+        """Tell Optuna the best score of a trial up to a rung, as a value of the objective."""
         objectives = self.config.objective
         trial_id = self._trial_id(record)
         known = self._storage.get_trial(trial_id).intermediate_values
         if len(objectives) == 1 and epoch not in known:
-            value = rung_value(record.history, epoch, objectives[0])
+            value = rung_value(score, objectives[0])
             self._storage.set_trial_intermediate_value(trial_id, epoch, value)
 
     def finish(self, record: TrialRecord) -> TrialRecord:
@@ -224,6 +236,12 @@ class Ledger:
         assert record.optuna_trial is not None
         self._records[record.optuna_study, record.optuna_trial] = record
         return record
+
+
+def _unknown(name: str) -> UnknownStudyError:
+    return UnknownStudyError(
+        f"no study is called {name}; `kdsearch study list` shows those that are"
+    )
 
 
 def _location(part: str, number: int) -> dict[str, Scalar]:

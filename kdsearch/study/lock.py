@@ -33,18 +33,27 @@ def hold_study(paths: StudyPaths) -> Iterator[None]:
         ) from None
     with lock:
         lock.release()  # `with` has acquired it once more
-        holder.write_text(json.dumps(_identity()))
-        yield
-        holder.unlink(missing_ok=True)
+        try:
+            holder.write_text(json.dumps(_identity()))
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
 
 
 def _identity() -> dict[str, str | int]:
     return {
         "pid": os.getpid(),
         "host": socket.gethostname(),
-        "user": getpass.getuser(),
+        "user": _user(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return f"user {os.getuid()}"
 
 
 def _describe(holder: Path) -> str:

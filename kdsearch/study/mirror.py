@@ -1,6 +1,9 @@
 """Keeps MLflow a mirror of the ledger. If it is away, the study goes on and catches up later."""
 
-from collections.abc import Callable, Mapping
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -15,9 +18,13 @@ from kdsearch.execution.student import students_path
 from kdsearch.models import Classifier, Normalization, build_model
 from kdsearch.results import TeacherBankRecord, TrialRecord
 from kdsearch.study.ledger import Ledger
+from kdsearch.study.objective import best_score, objective_value
 from kdsearch.study.paths import StudyPaths
 from kdsearch.tracking import DatasetSummary, LoggableModel, Sink, TrackingUnavailableError
 from kdsearch.tracking.sink import StudyState
+
+RETRY_SECONDS = 30.0
+"""How long an absent server is left alone: each call to one may take 20 s to fail."""
 
 
 class Mirror:
@@ -44,8 +51,11 @@ class Mirror:
         self._command = command
         self._warn = warn
         self._is_open = False
-        self._was_away = False
-        self._waiting_teachers: list[Callable[[], object]] = []
+        self._has_warned = False
+        self._is_behind = False
+        self._retry_at = -math.inf
+        self._told_best: dict[int, float] = {}
+        self._waiting: dict[str, Callable[[], object]] = {}
 
     def __enter__(self) -> "Mirror":
         """Open the study's run and write what the sink has missed."""
@@ -63,21 +73,28 @@ class Mirror:
         state: StudyState = "finished" if kind is None else "failed"
         if kind is not None and issubclass(kind, InterruptedStudyError | KeyboardInterrupt):
             state = "interrupted"
-        self._catch_up()
+        self._retry_at = -math.inf
+        if kind is None or not issubclass(kind, KeyboardInterrupt):
+            self._catch_up()
         self._attempt(lambda: self._sink.close_study(state=state))
 
     def trial(self, record: TrialRecord) -> TrialRecord:
         """Write an ended trial; returns the record with its run id if that worked."""
-        run_id: list[str | None] = []
-        model = self._model(record)
-        if not self._attempt(lambda: run_id.append(self._sink.log_trial(record, model=model))):
+        written = self._write(record)
+        if written is None:
             return record
-        self._forget_weights(record)
-        return record.model_copy(update={"mlflow_run_id": run_id[0]})
+        if self._is_behind:
+            self._catch_up()
+        return written
 
-    def best(self, *, step: int, value: float) -> None:
-        """Write the best objective so far."""
-        self._attempt(lambda: self._sink.log_best(step=step, value=value))
+    def best(self) -> None:
+        """Write how the best objective developed over the ended trials of the search."""
+        for step, value in best_so_far(self._config, self._ledger.records()).items():
+            if self._told_best.get(step) == value:
+                continue
+            if not self._attempt(partial(self._sink.log_best, step=step, value=value)):
+                return
+            self._told_best[step] = value
 
     def bank(self, bank: TeacherBankRecord, teachers: list[Teacher]) -> None:
         """Write the members of a bank."""
@@ -87,16 +104,22 @@ class Mirror:
                 model = LoggableModel(teacher.model, self._dataset.input_shape)
                 self._sink.log_teacher(bank, record, model=model)
 
-        if not self._attempt(write):
-            self._waiting_teachers.append(write)
+        self._write_in_order(f"bank {bank.key}", write)
 
     def champion(self, record: TrialRecord, tags: Mapping[str, str]) -> None:
-        """Register the best confirmed student."""
-        self._attempt(lambda: self._sink.register_champion(record, tags=tags))
+        """Register the best confirmed student, once its own run is written."""
+        register = partial(self._sink.register_champion, record, tags=tags)
+        self._write_in_order("champion", register)
 
     def report(self, folder: Path, *, summary: Mapping[str, float], markdown: str) -> None:
         """Put the report on the study's run."""
-        self._attempt(lambda: self._sink.log_report(folder, summary=summary, markdown=markdown))
+        log = partial(self._sink.log_report, folder, summary=summary, markdown=markdown)
+        self._write_in_order("report", log)
+
+    def drop_weights(self, record: TrialRecord) -> None:
+        """Delete the weights of a trial that was trained again although it is written already."""
+        if record.mlflow_run_id is not None:
+            self._weights(record).unlink(missing_ok=True)
 
     def _open_study(self) -> None:
         if self._is_open:
@@ -111,29 +134,52 @@ class Mirror:
         if run_id is not None:
             self._ledger.link_study(run_id)
 
+    def _write_in_order(self, key: str, write: Callable[[], object]) -> None:
+        self._waiting[key] = write
+        self._catch_up()
+
     def _catch_up(self) -> None:
-        waiting, self._waiting_teachers = self._waiting_teachers, []
-        for write in waiting:
-            if not self._attempt(write):
-                self._waiting_teachers.append(write)
+        self._is_behind = False
         for record in self._ledger.records():
             if record.state == "RUNNING" or record.mlflow_run_id is not None:
                 continue
-            written = self.trial(record)
-            if written.mlflow_run_id is None:
+            written = self._write(record)
+            if written is None:
                 return
-            self._ledger.link(record, written.mlflow_run_id)
+            if written.mlflow_run_id is not None:
+                self._ledger.link(record, written.mlflow_run_id)
+        for key, write in list(self._waiting.items()):
+            if not self._attempt(write):
+                return
+            del self._waiting[key]
+        self.best()
+
+    def _write(self, record: TrialRecord) -> TrialRecord | None:
+        run_ids: list[str | None] = []
+
+        def write() -> None:
+            run_ids.append(self._sink.log_trial(record, model=self._model(record)))
+
+        if not self._attempt(write):
+            return None
+        self._weights(record).unlink(missing_ok=True)
+        return record.model_copy(update={"mlflow_run_id": run_ids[0]})
 
     def _attempt(self, call: Callable[[], object]) -> bool:
+        """Whether a call to the sink succeeded; not made soon after one that failed."""
+        if time.monotonic() < self._retry_at:
+            self._is_behind = True
+            return False
         try:
             self._open_study()
             call()
         except TrackingUnavailableError as error:
-            if not self._was_away:
-                self._warn(f"{error} The study goes on; MLflow is caught up when it is back.")
-            self._was_away = True
+            if not self._has_warned:
+                self._warn(str(error))
+            self._has_warned = self._is_behind = True
+            self._retry_at = time.monotonic() + RETRY_SECONDS
             return False
-        self._was_away = False
+        self._has_warned = False
         return True
 
     def _model(self, record: TrialRecord) -> LoggableModel | None:
@@ -154,9 +200,6 @@ class Mirror:
         model = Classifier(Normalization(seen.mean, seen.std), body)
         return LoggableModel(model.eval(), self._dataset.input_shape)
 
-    def _forget_weights(self, record: TrialRecord) -> None:
-        self._weights(record).unlink(missing_ok=True)
-
     def _weights(self, record: TrialRecord) -> Path:
         return students_path(self._paths.students, record.key)
 
@@ -172,3 +215,22 @@ def summarize(dataset: Dataset) -> DatasetSummary:
         num_classes=dataset.num_classes,
         input_shape=dataset.input_shape,
     )
+
+
+def best_so_far(config: StudyConfig, records: Sequence[TrialRecord]) -> dict[int, float]:
+    """The best first objective after each complete distilled search trial, by its number.
+
+    Ends before the first trial that still runs, so that no point changes later.
+    """
+    best: TrialRecord | None = None
+    points: dict[int, float] = {}
+    for record in records:
+        if (record.stage, record.arm) != ("search", "distilled"):
+            continue
+        if record.state == "RUNNING":
+            break
+        if record.state == "COMPLETE":
+            if best is None or best_score(record, config) > best_score(best, config):
+                best = record
+            points[record.trial] = objective_value(best, config.objective[0])
+    return points

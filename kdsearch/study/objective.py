@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kdsearch.config import Objective, StudyConfig
 from kdsearch.execution import ScoreName
-from kdsearch.results import EpochMetrics, TrialRecord
+from kdsearch.results import TrialRecord
 
 
 def objective_values(record: TrialRecord, objectives: Sequence[Objective]) -> list[float] | None:
@@ -41,11 +41,9 @@ def score_name(config: StudyConfig) -> ScoreName:
             return "val_accuracy"
 
 
-def rung_value(history: Sequence[EpochMetrics], epoch: int, objective: Objective) -> float:
-    """Best value of the first `epoch` epochs, for Optuna's intermediate values."""
-    metric = objective.metric if objective.metric.startswith("val_") else "val_accuracy"
-    values = [float(getattr(metrics, metric)) for metrics in history[:epoch]]
-    return min(values) if metric == "val_loss" else max(values)
+def rung_value(score: float, objective: Objective) -> float:
+    """A score at a rung (higher is better) in the objective's own direction, for Optuna."""
+    return -score if objective.metric == "val_loss" else score
 
 
 def best_score(record: TrialRecord, config: StudyConfig) -> float:

@@ -37,6 +37,7 @@ class LaneSampler:
         self._space = nuisances(config, lane.arm)
         self._distributions = distributions(config, self._space)
         self._asked = len(history)
+        self._grid: list[dict[str, Scalar]] = []
         self._study = optuna.create_study(directions=[o.direction for o in config.objective])
         for trial in history:
             self._study.add_trial(self._own_part(trial))
@@ -50,7 +51,9 @@ class LaneSampler:
         if not self._space:
             return {}, {}
         if kind == "grid":
-            return grid_points(self._space, lane_seed)[index], {}
+            if not self._grid:
+                self._grid = grid_points(self._space, lane_seed)
+            return self._grid[index], {}
         if kind == "qmc":
             return sobol_point(self._distributions, index, lane_seed % 2**32), {}
         seed = derive_seed("sampler", self._config.seed, self._lane.arm, number)
