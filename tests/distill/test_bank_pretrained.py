@@ -108,6 +108,7 @@ def test_training_does_not_address_a_pretrained_teacher(
     means: Tensor, open_bank: OpenBank
 ) -> None:
     key = open_bank(model=config("linear")).member_key(1)
+    assert open_bank(model=config("linear")).member_key(2) != key  # equal weights, another seed
     training = TEACHER.training.model_copy(update={"epochs": 99})
     assert open_bank(model=config("linear"), training=training).member_key(1) == key
 

@@ -340,6 +340,27 @@ def test_teacher_logits_are_left_as_they_were() -> None:
     assert data.teacher_train.grad is None
 
 
+def test_mup_rates_reach_the_steps() -> None:
+    """One step of SGD is linear in the rate: each parameter moves by its factor."""
+    scaled = make_model(width=32)
+    settings = {"epochs": 1, "batch_size": NUM_TRAIN, "optimizer": "sgd"}
+    run = make_run(scaled, width=32, lr_scaling="mup", mup_base_width=8, **settings)
+    before = weights(scaled)
+    plain = make_model(width=32)
+    plain.load_state_dict(before)
+    finish(run)
+    finish(make_run(plain, width=32, **settings))
+    factors = {
+        "hidden.0.weight": 4.0, "hidden.0.bias": 4.0, "hidden.1.weight": 1.0,
+        "hidden.1.bias": 4.0, "readout.weight": 0.25, "readout.bias": 1.0,
+    }  # fmt: skip
+    for name, factor in factors.items():
+        moved = scaled.state_dict()[name] - before[name]
+        expected = factor * (plain.state_dict()[name] - before[name])
+        assert float(expected.abs().max()) > 1e-4
+        torch.testing.assert_close(moved, expected, rtol=1e-3, atol=1e-6)
+
+
 def test_mup_rescales_the_readout_and_the_rates() -> None:
     plain, scaled = make_model(width=32), make_model(width=32)
     make_run(plain, width=32)
