@@ -75,6 +75,18 @@ class LaneSampler:
         )
 
 
+class OrderedNSGAII(optuna.samplers.NSGAIISampler):
+    """NSGA-II whose parents have one order.
+
+    Optuna returns them ranked when it selects them and by number when it remembers them, and
+    draws from that list: a study resumed between two asks would be proposed other settings.
+    """
+
+    def select_parent(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        """The parents of a generation, by number."""
+        return sorted(super().select_parent(study, generation), key=lambda t: t.number)
+
+
 def build_sampler(config: StudyConfig, seed: int) -> BaseSampler:
     """The study's sampler, freshly seeded."""
     sampler = config.sampler
@@ -86,9 +98,7 @@ def build_sampler(config: StudyConfig, seed: int) -> BaseSampler:
         case "gp":
             return optuna.samplers.GPSampler(n_startup_trials=sampler.startup_trials, seed=seed)
         case "nsga2":
-            return optuna.samplers.NSGAIISampler(
-                population_size=sampler.population_size, seed=seed
-            )
+            return OrderedNSGAII(population_size=sampler.population_size, seed=seed)
         case "random":
             return optuna.samplers.RandomSampler(seed=seed)
         case "grid" | "qmc":

@@ -1,0 +1,63 @@
+"""Configurations and records made by hand, for what needs no training."""
+
+from typing import Any
+
+import yaml
+
+from kdsearch.config import StudyConfig
+from kdsearch.results import EpochMetrics, Evaluation, TrialRecord
+from kdsearch.study.lane import lanes_of, new_record
+from tests.conftest import SMALL_STUDY
+
+
+def make_config(**changes: Any) -> StudyConfig:
+    """The small study with some sections replaced; `a__b` reaches inside."""
+    tree = yaml.safe_load(yaml.safe_dump(SMALL_STUDY))
+    for dotted, value in changes.items():
+        *parents, leaf = dotted.split("__")
+        node = tree
+        for key in parents:
+            node = node.setdefault(key, {})
+        node[leaf] = value
+    return StudyConfig.model_validate(tree)
+
+
+def evaluation(accuracy: float, loss: float = 0.5) -> Evaluation:
+    return Evaluation(
+        accuracy=accuracy, loss=loss, agreement=accuracy, teacher_kl=0.1, ece=0.1, brier=0.1,
+        num_samples=100,
+    )  # fmt: skip
+
+
+def history(*accuracies: float) -> tuple[EpochMetrics, ...]:
+    return tuple(
+        EpochMetrics(
+            epoch=index, train_loss=1.0, val_accuracy=accuracy, val_loss=1 - accuracy,
+            val_agreement=accuracy, learning_rate=0.1,
+        )
+        for index, accuracy in enumerate(accuracies, start=1)
+    )  # fmt: skip
+
+
+def make_record(
+    config: StudyConfig,
+    trial: int,
+    *,
+    val: float | None = None,
+    test: float | None = None,
+    lane: int = 0,
+    settings: dict[str, Any] | None = None,
+    **changes: Any,
+) -> TrialRecord:
+    """A trial of lane number `lane`; COMPLETE if it has a validation accuracy."""
+    tuned = {"temperature": 2.0, "alpha": 0.5, "learning_rate": 0.01, "ensemble_size": 1}
+    which = lanes_of(config)[lane]
+    if which.arm == "baseline":
+        tuned = {"learning_rate": 0.01}
+    record = new_record(config, which, {**tuned, **(settings or {})}, trial=trial)
+    update: dict[str, Any] = {"optuna_study": "small", "optuna_trial": trial} | changes
+    if val is not None:
+        update = {"state": "COMPLETE", "val": evaluation(val), "epochs": 9} | update
+    if test is not None:
+        update |= {"test": evaluation(test)}
+    return record.model_copy(update=update)

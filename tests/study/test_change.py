@@ -1,0 +1,57 @@
+"""What may change between two runs of a study."""
+
+import pytest
+
+from kdsearch.errors import StudyChangedError
+from kdsearch.study.change import refuse_change
+from tests.study.records import make_config
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"budget__trials": 100},
+        {"budget__max_failures": 1},
+        {"confirm__replicates": 7},
+        {"tracking__models": "all"},
+        {"question": "What else?"},
+        {"storage": "sqlite:///elsewhere.db"},
+    ],
+)
+def test_more_of_the_same_is_welcome(changes: dict[str, object]) -> None:
+    refuse_change(make_config(), make_config(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"search__alpha__high": 0.5}, "search.alpha.high: 1.0 -> 0.5"),
+        ({"search__width__values": [4, 16]}, "search.width.values: [4, 8] -> [4, 16]"),
+        ({"seed": 1}, "seed: 0 -> 1"),
+        ({"training__epochs": 10}, "training.epochs: 9 -> 10"),
+        ({"budget__generation": 5}, "budget.generation: 4 -> 5"),
+        ({"data": {"kind": "mnist1d"}}, "data.kind: digits -> mnist1d"),
+        ({"data": {"kind": "mnist1d"}}, "data.test_samples: (absent) -> 10000"),
+        ({"pruner": {"kind": "median"}}, "pruner.kind: halving -> median"),
+        ({"student__depth": 2}, "student.depth: 1 -> 2"),
+    ],
+)
+def test_another_study_is_refused_with_the_lines_that_differ(
+    changes: dict[str, object], line: str
+) -> None:
+    with pytest.raises(StudyChangedError) as refused:
+        refuse_change(make_config(), make_config(**changes))
+    assert f"  {line}" in str(refused.value).splitlines()
+
+
+def test_a_parameter_that_comes_or_goes_is_named() -> None:
+    longer = make_config()
+    search = {k: v for k, v in longer.model_dump(mode="json")["search"].items() if k != "alpha"}
+    shorter = longer.model_copy(
+        update={"search": {k: longer.search[k] for k in search}}, deep=True
+    )
+    with pytest.raises(StudyChangedError, match=r"search\.alpha\.low: 0\.0 -> \(absent\)"):
+        refuse_change(longer, shorter)
+    with pytest.raises(StudyChangedError, match=r"search\.alpha\.low: \(absent\) -> 0\.0"):
+        refuse_change(shorter, longer)

@@ -1,0 +1,78 @@
+"""The search space as Optuna sees it, and points of it without a model."""
+
+import math
+
+import pytest
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from kdsearch.config import SearchParameter
+from kdsearch.study.space import distributions, from_unit, grid_points, sobol_point
+from tests.study.records import make_config
+
+SEARCH = {
+    "temperature": {"role": "nuisance", "low": 1, "high": 20, "log": True},
+    "alpha": {"role": "nuisance", "low": 0.0, "high": 1.0, "step": 0.3},
+    "learning_rate": {"role": "nuisance", "low": 1e-4, "high": 1e-1, "log": True},
+    "width": {"role": "nuisance", "low": 4, "high": 64, "log": True},
+    "training.epochs": {"role": "nuisance", "low": 2, "high": 9, "step": 3},
+    "training.batch_size": {"role": "nuisance", "low": 16, "high": 64},
+    "training.optimizer": {"role": "nuisance", "values": ["adam", "sgd"]},
+}
+
+
+def test_the_field_decides_the_type_and_the_step_the_end() -> None:
+    config = make_config(search=SEARCH)
+    space = distributions(config, config.parameters("nuisance"))
+    assert space == {
+        "temperature": FloatDistribution(1.0, 20.0, log=True),
+        "alpha": FloatDistribution(0.0, 0.9, step=0.3),
+        "learning_rate": FloatDistribution(1e-4, 1e-1, log=True),
+        "width": IntDistribution(4, 64, log=True),
+        "training.epochs": IntDistribution(2, 8, step=3),
+        "training.batch_size": IntDistribution(16, 64),
+        "training.optimizer": CategoricalDistribution(("adam", "sgd")),
+    }
+
+
+def test_units_reach_both_ends_of_every_kind_of_range() -> None:
+    top = math.nextafter(1.0, 0.0)
+    assert from_unit(FloatDistribution(1.0, 3.0), 0.5) == 2.0
+    assert from_unit(FloatDistribution(1.0, 100.0, log=True), 0.5) == pytest.approx(10.0)
+    assert from_unit(FloatDistribution(0.0, 0.9, step=0.3), top) == pytest.approx(0.9)
+    assert [from_unit(IntDistribution(2, 8, step=3), u) for u in (0, 0.34, top)] == [2, 5, 8]
+    assert [from_unit(IntDistribution(1, 8, log=True), u) for u in (0, top)] == [1, 8]
+    assert [from_unit(CategoricalDistribution((1, "a")), u) for u in (0.49, 0.5)] == [1, "a"]
+
+
+def test_sobol_points_are_in_range_distinct_repeatable_and_stratified() -> None:
+    config = make_config(search=SEARCH)
+    space = distributions(config, config.parameters("nuisance"))
+    points = [sobol_point(space, index, 7) for index in range(16)]
+    assert points == [sobol_point(space, index, 7) for index in range(16)]
+    assert points != [sobol_point(space, index, 8) for index in range(16)]
+    assert len({tuple(point.items()) for point in points}) == 16
+    for point in points:
+        for name, value in point.items():
+            low_is_in = space[name]._contains(space[name].to_internal_repr(value))
+            assert low_is_in or name == "alpha", (name, value)
+        assert any(math.isclose(point["alpha"], step) for step in (0.0, 0.3, 0.6, 0.9))
+    # Any 2^k points of the sequence put as many into each half of every axis.
+    assert sum(point["temperature"] < math.sqrt(20) for point in points) == 8
+    assert sum(point["training.optimizer"] == "adam" for point in points) == 8
+
+
+def test_a_grid_is_complete_without_repeats_and_shuffled_by_its_seed() -> None:
+    space = {
+        "width": SearchParameter(role="nuisance", values=(4, 8)),
+        "alpha": SearchParameter(role="nuisance", low=0.0, high=1.0, step=0.25),
+    }
+    points = grid_points(space, 0)
+    assert points == grid_points(space, 0)
+    assert points != grid_points(space, 1)
+    expected = {(width, alpha) for width in (4, 8) for alpha in (0.0, 0.25, 0.5, 0.75, 1.0)}
+    assert len(points) == 10
+    assert {(point["width"], point["alpha"]) for point in points} == expected
