@@ -3,10 +3,15 @@
 from kdsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from kdsearch.training.data import TrainingData, epoch_order, select_device
 from kdsearch.training.evaluation import evaluate_logits, expected_calibration_error, mean_of
-from kdsearch.training.loop import StudentRun, soft_targets, val_accuracy
+from kdsearch.training.loop import StudentRun, soft_targets
 from kdsearch.training.optimizer import build_optimizer, schedule_factor
+from kdsearch.training.population import Member, Population
+from kdsearch.training.progress import Progress, val_accuracy
 
 __all__ = [
+    "Member",
+    "Population",
+    "Progress",
     "StudentRun",
     "TrainingData",
     "build_optimizer",

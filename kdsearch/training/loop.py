@@ -4,7 +4,7 @@ Every fast path is tested against it. B batch, N samples, C classes, K teachers.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -19,21 +19,13 @@ from kdsearch.results import EpochMetrics
 from kdsearch.training.data import TrainingData, epoch_order
 from kdsearch.training.evaluation import mean_of
 from kdsearch.training.optimizer import build_optimizer, schedule_factor
-
-Monitor = Callable[[EpochMetrics], float]
-"""The score of an epoch, higher is better; the best epoch's weights are the result."""
+from kdsearch.training.progress import Monitor, Progress, val_accuracy
 
 
-def val_accuracy(metrics: EpochMetrics) -> float:
-    """The default score."""
-    return metrics.val_accuracy
-
-
-class StudentRun:
+class StudentRun(Progress):
     """One model being trained: step, validate, keep the best; stops and goes on at epochs.
 
-    While it goes, `history` has one entry an epoch, and `best_epoch` and `best_state` say
-    which weights to keep. `state_dict` and `load_state_dict` resume exactly.
+    `state_dict` and `load_state_dict` resume exactly.
     """
 
     def __init__(
@@ -58,41 +50,15 @@ class StudentRun:
             order_seed: Decides the batches; runs with equal seeds see equal batches.
             score: Ranks epochs.
         """
+        super().__init__(training, score)
         self.model = model
-        self.history: list[EpochMetrics] = []
-        self.best_epoch = 0
-        self.best_state: dict[str, Tensor] = {}
         self._data = data
-        self._config = training
         self._distillation = distillation
         self._order_seed = order_seed
-        self._score = score
         self._targets = soft_targets(data, distillation)
         if training.lr_scaling == "mup":
             scale_readout(model, width=width, base_width=training.mup_base_width)
         self._optimizer = build_optimizer(model, training, width=width)
-
-    @property
-    def epoch(self) -> int:
-        """Epochs done."""
-        return len(self.history)
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether all epochs are done, or patience has run out."""
-        patience = self._config.patience
-        waited = self.epoch - self.best_epoch
-        return self.epoch >= self._config.epochs or (patience is not None and waited >= patience)
-
-    @property
-    def best(self) -> EpochMetrics:
-        """Metrics of the best epoch so far."""
-        return self.history[self.best_epoch - 1]
-
-    @property
-    def best_score(self) -> float:
-        """Score of the best epoch so far; -inf before the first."""
-        return self._score(self.best) if self.history else -math.inf
 
     def epochs(self, *, until: int) -> Iterator[EpochMetrics]:
         """Train up to and including epoch `until`, or until the run is finished.
@@ -104,7 +70,7 @@ class StudentRun:
         """
         while self.epoch < until and not self.is_finished:
             metrics = self._validate(self._train_epoch())
-            self._keep_best(metrics)
+            self.add(metrics, self._copy_weights)
             yield metrics
 
     def _train_epoch(self) -> float:
@@ -157,30 +123,21 @@ class StudentRun:
             learning_rate=self._learning_rate,
         )
 
-    def _keep_best(self, metrics: EpochMetrics) -> None:
-        is_best = self._score(metrics) > self.best_score
-        self.history.append(metrics)
-        if is_best:
-            self.best_epoch = metrics.epoch
-            self.best_state = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+    def _copy_weights(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
         """All that a run needs to go on exactly: tensors and plain values only."""
-        return {
+        return super().state_dict() | {
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "history": [metrics.model_dump() for metrics in self.history],
-            "best_epoch": self.best_epoch,
-            "best_state": self.best_state,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self.history = [EpochMetrics.model_validate(metrics) for metrics in state["history"]]
-        self.best_epoch = state["best_epoch"]
-        self.best_state = state["best_state"]
+        super().load_state_dict(state)
 
 
 def soft_targets(data: TrainingData, distillation: DistillationConfig) -> Tensor | None:

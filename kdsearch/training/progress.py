@@ -1,0 +1,73 @@
+"""What one student's training has shown so far, whichever engine trains it."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from kdsearch.config import TrainingConfig
+from kdsearch.results import EpochMetrics
+
+Monitor = Callable[[EpochMetrics], float]
+"""The score of an epoch, higher is better; the best epoch's weights are the result."""
+
+
+def val_accuracy(metrics: EpochMetrics) -> float:
+    """The default score."""
+    return metrics.val_accuracy
+
+
+class Progress:
+    """Epoch by epoch history, and the weights of the best epoch."""
+
+    def __init__(self, config: TrainingConfig, score: Monitor = val_accuracy) -> None:
+        self.history: list[EpochMetrics] = []
+        self.best_epoch = 0
+        self.best_state: dict[str, Tensor] = {}
+        self._config = config
+        self._score = score
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.history)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or patience has run out."""
+        patience = self._config.patience
+        waited = self.epoch - self.best_epoch
+        return self.epoch >= self._config.epochs or (patience is not None and waited >= patience)
+
+    @property
+    def best(self) -> EpochMetrics:
+        """Metrics of the best epoch so far."""
+        return self.history[self.best_epoch - 1]
+
+    @property
+    def best_score(self) -> float:
+        """Score of the best epoch so far; -inf before the first."""
+        return self._score(self.best) if self.history else -math.inf
+
+    def add(self, metrics: EpochMetrics, weights: Callable[[], dict[str, Tensor]]) -> None:
+        """Take in an epoch; `weights` is asked for a copy of the weights if it is the best."""
+        is_best = self._score(metrics) > self.best_score
+        self.history.append(metrics)
+        if is_best:
+            self.best_epoch = metrics.epoch
+            self.best_state = weights()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values."""
+        return {
+            "history": [metrics.model_dump() for metrics in self.history],
+            "best_epoch": self.best_epoch,
+            "best_state": self.best_state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.history = [EpochMetrics.model_validate(metrics) for metrics in state["history"]]
+        self.best_epoch = state["best_epoch"]
+        self.best_state = state["best_state"]
