@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from kdsearch.errors import DivergedError, StaleCacheError
+from kdsearch.errors import KdsearchError, StaleCacheError
 from kdsearch.execution.student import Student, students_path
 from kdsearch.execution.task import CohortTask, EpochDone, Event, Row, RowDone, RungReached
 from kdsearch.results import Outcome, State
@@ -147,7 +147,7 @@ def _saved_state(checkpoint: Path) -> dict[str, Any]:
 
 def reason_of(error: Exception) -> str:
     """One line that says why a trial failed."""
-    if isinstance(error, DivergedError):
+    if isinstance(error, KdsearchError):
         return str(error)
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"[:500]

@@ -1,5 +1,6 @@
 """What is confirmed and who becomes champion: validation decides, test never."""
 
+from kdsearch.results import TrialRecord
 from kdsearch.study.confirm import champion_of, confirmed_records, selected_trials
 from tests.study.records import evaluation, make_config, make_record
 
@@ -72,7 +73,7 @@ def test_the_champion_is_chosen_by_validation_although_test_says_otherwise() -> 
         make_record(CONFIG, 0, lane=B4, val=0.99),
     ]
 
-    def confirm(trial: int, lane: int, replicate: int, val: float, test: float) -> object:
+    def confirm(trial: int, lane: int, replicate: int, val: float, test: float) -> TrialRecord:
         return make_record(
             CONFIG, trial, lane=lane, val=val, test=test, stage="confirm", replicate=replicate
         )

@@ -178,7 +178,7 @@ def test_diverged_trials_are_recorded_and_stop_the_study_when_too_many(
         "search__width": {"role": "fixed", "value": 4},
     }
     path = write_study(name="diverged", budget={"trials": 6, "max_failures": 3}, **changes)
-    with pytest.raises(TooManyFailuresError, match="max_failures is 3.*loss became"):
+    with pytest.raises(TooManyFailuresError, match=r"max_failures is 3.*loss became"):
         run(path)
     failed = kdsearch.load_results("diverged").select(state="FAIL")
     assert len(failed) > 3

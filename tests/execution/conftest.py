@@ -1,0 +1,184 @@
+"""Real cohorts on a small real data set, with teachers trained once for all tests."""
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from kdsearch.config import Scalar, StudyConfig
+from kdsearch.data import cache_folder
+from kdsearch.execution import (
+    CohortTask,
+    EpochDone,
+    InlineExecutor,
+    Row,
+    RowDone,
+    RungReached,
+    Task,
+    TaskFailed,
+    TeacherTask,
+)
+from kdsearch.results import Outcome
+from tests.study.records import make_config
+
+USERS_MODELS = '''
+import os
+import signal
+from math import prod
+from pathlib import Path
+
+from torch import nn
+
+
+class Body(nn.Module):
+    def __init__(self, input_shape, num_classes, width):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Flatten(), nn.Linear(prod(input_shape), width), nn.Linear(width, num_classes)
+        )
+
+    def forward(self, x):
+        return self.body(x)
+
+
+class Fails(Body):
+    def forward(self, x):
+        if self.training and len(x) > 2:
+            raise KeyError("no such layer")
+        return super().forward(x)
+
+
+class Kills(Body):
+    """Kills its process at an early epoch, as often as the file says."""
+
+    def __init__(self, input_shape, num_classes, width, file):
+        super().__init__(input_shape, num_classes, width)
+        self.file, self.steps = file, 0
+
+    def forward(self, x):
+        self.steps += self.training
+        left = int(Path(self.file).read_text())
+        if self.steps == 25 and left:
+            Path(self.file).write_text(str(left - 1))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(x)
+
+
+def works(input_shape, num_classes, width):
+    return Body(input_shape, num_classes, width)
+
+
+def fails(input_shape, num_classes, width):
+    return Fails(input_shape, num_classes, width)
+
+
+def kills(input_shape, num_classes, width, file):
+    return Kills(input_shape, num_classes, width, file)
+
+
+def unbuildable(input_shape, num_classes, width):
+    raise ValueError("width is not to my taste")
+'''
+
+
+@pytest.fixture
+def users_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of an importable module of models that misbehave."""
+    name = f"models_{abs(hash(tmp_path))}"
+    (tmp_path / f"{name}.py").write_text(textwrap.dedent(USERS_MODELS))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return name
+
+
+@dataclass
+class Log:
+    """What executors tell."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    epochs: list[tuple[str, int]] = field(default_factory=list)
+    rungs: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+
+    def notify(self, task: Task, event: EpochDone | RowDone | TaskFailed) -> None:
+        match event:
+            case EpochDone():
+                self.epochs.append((event.row, event.metrics.epoch))
+            case RowDone():
+                self.outcomes[event.row] = event.outcome
+            case TaskFailed():
+                self.failures[task.key] = event.reason
+
+    def decide(self, task: CohortTask, rung: RungReached) -> frozenset[str]:
+        """The better half goes on."""
+        self.rungs.append((rung.epoch, rung.scores))
+        ranked = sorted(rung.scores, key=lambda key: (-rung.scores[key], key))
+        return frozenset(ranked[: -(-len(ranked) // 2)])
+
+
+def essence(outcomes: dict[str, Outcome]) -> dict[str, dict[str, object]]:
+    """Outcomes without the time they took."""
+    return {k: o.model_dump(exclude={"train_seconds"}) for k, o in sorted(outcomes.items())}
+
+
+@pytest.fixture(scope="session")
+def study(shared_state: None) -> StudyConfig:
+    """A study whose teachers are trained."""
+    config = make_config()
+    executor, log = InlineExecutor(), Log()
+    tasks = [
+        TeacherTask(
+            key=f"teacher/{member}",
+            teacher=config.teacher,
+            data=config.data,
+            member=member,
+            cache=cache_folder(),
+        )
+        for member in (1, 2)
+    ]
+    executor.run(tasks, decide=log.decide, notify=log.notify, should_stop=lambda: False)
+    assert not log.failures
+    return config
+
+
+MakeTask = Callable[..., CohortTask]
+SETTINGS: tuple[dict[str, Scalar], ...] = (
+    {"learning_rate": 0.05, "alpha": 0.5},
+    {"learning_rate": 0.001, "alpha": 0.0},
+    {"learning_rate": 0.02, "alpha": 1.0},
+    {"learning_rate": 0.0005, "alpha": 0.5},
+)
+
+
+@pytest.fixture
+def make_task(study: StudyConfig, tmp_path: Path) -> MakeTask:
+    def make(
+        key: str = "cohort",
+        settings: Sequence[dict[str, Scalar]] = SETTINGS,
+        *,
+        config: StudyConfig = study,
+        folder: Path = tmp_path,
+        rungs: tuple[int, ...] = (1, 3),
+    ) -> CohortTask:
+        rows = tuple(
+            Row(
+                key=f"{key}/{index}",
+                trial=config.trial_config({"width": 8, "temperature": 2.0} | one),
+                seed=1,
+                order_seed=2,
+            )
+            for index, one in enumerate(settings)
+        )
+        return CohortTask(
+            key=key,
+            rows=rows,
+            rungs=rungs,
+            score="val_accuracy",
+            teacher_data=config.data,
+            checkpoint=folder / "checkpoints" / f"{key}.pt",
+            students=folder / "students",
+            cache=cache_folder(),
+        )
+
+    return make

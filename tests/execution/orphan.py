@@ -1,0 +1,26 @@
+"""Cohorts that would train for long, for a coordinator that will not live to see their end."""
+
+from pathlib import Path
+
+from kdsearch.data import cache_folder
+from kdsearch.execution import CohortTask, Row
+from tests.study.records import make_config
+
+
+def make_tasks(folder: Path) -> list[CohortTask]:
+    config = make_config(training__epochs=100_000)
+    settings = {"width": 8, "temperature": 2.0, "alpha": 0.5, "learning_rate": 0.01}
+    row = Row(key="row", trial=config.trial_config(settings), seed=1, order_seed=2)
+    return [
+        CohortTask(
+            key=key,
+            rows=(row,),
+            rungs=(),
+            score="val_accuracy",
+            teacher_data=config.data,
+            checkpoint=folder / f"{key}.pt",
+            students=folder / "students",
+            cache=cache_folder(),
+        )
+        for key in ("one", "two")
+    ]
