@@ -56,11 +56,7 @@ class Crew:
 
     def prepare_teachers(self, records: Sequence[TrialRecord]) -> None:
         """Train the members that the trials need and no study has trained yet."""
-        teachers: list[TeacherConfig] = []
-        for record in records:
-            teacher = self.row(record).trial.teacher
-            if teacher not in teachers:
-                teachers.append(teacher)
+        teachers = self._teachers_of(records)
         tasks = self.teachers.missing(teachers)
         if tasks:
             self.listener.stage("teachers", total=len(tasks), done=0)
@@ -68,10 +64,14 @@ class Crew:
         for teacher in teachers:
             self.teachers.measure(teacher)
 
+    def write_missing_teachers(self) -> None:
+        """Write the teachers of ended trials that the tracker has missed."""
+        if any(m.mlflow_run_id is None for bank in self.ledger.banks() for m in bank.members):
+            self.teachers.write_missing(self._teachers_of(self.ledger.records()))
+
     def measure_test(self, records: Sequence[TrialRecord]) -> None:
         """Measure the teachers of confirmed students on the test set."""
-        for record in records:
-            teacher = self.row(record).trial.teacher
+        for teacher in self._teachers_of(records):
             self.teachers.measure(teacher, opened_by=f"{self.config.name}/teachers")
 
     def train(
@@ -122,6 +122,14 @@ class Crew:
             order_seed=order_seed(self.config, replicate=record.replicate),
             opens_test=record.stage == "confirm",
         )
+
+    def _teachers_of(self, records: Sequence[TrialRecord]) -> list[TeacherConfig]:
+        teachers: list[TeacherConfig] = []
+        for record in records:
+            teacher = self.row(record).trial.teacher
+            if teacher not in teachers:
+                teachers.append(teacher)
+        return teachers
 
     def _cohort(
         self, key: str, records: Sequence[TrialRecord], rungs: Sequence[int]

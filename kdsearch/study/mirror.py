@@ -16,7 +16,7 @@ from kdsearch.errors import InterruptedStudyError
 from kdsearch.execution.materials import load_data
 from kdsearch.execution.student import students_path
 from kdsearch.models import Classifier, Normalization, build_model
-from kdsearch.results import TeacherBankRecord, TrialRecord
+from kdsearch.results import TeacherBankRecord, TeacherRecord, TrialRecord
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.objective import best_score, objective_value
 from kdsearch.study.paths import StudyPaths
@@ -97,12 +97,15 @@ class Mirror:
             self._told_best[step] = value
 
     def bank(self, bank: TeacherBankRecord, teachers: list[Teacher]) -> None:
-        """Write the members of a bank."""
+        """Write the members of a bank, and keep their run ids in the ledger."""
 
         def write() -> None:
+            members: list[TeacherRecord] = []
             for teacher, record in zip(teachers, bank.members, strict=True):
                 model = LoggableModel(teacher.model, self._dataset.input_shape)
-                self._sink.log_teacher(bank, record, model=model)
+                run_id = self._sink.log_teacher(bank, record, model=model)
+                members.append(record.model_copy(update={"mlflow_run_id": run_id}))
+            self._ledger.save_bank(bank.model_copy(update={"members": tuple(members)}))
 
         self._write_in_order(f"bank {bank.key}", write)
 

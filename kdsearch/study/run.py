@@ -84,6 +84,7 @@ def run_study(
             should_stop=should_stop,
         )
         with mirror:
+            crew.write_missing_teachers()
             Search(config, ledger, crew, paths).run()
             if config.confirm.replicates:
                 Confirm(config, ledger, crew).run()

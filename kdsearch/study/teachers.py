@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kdsearch.config import StudyConfig, TeacherConfig
 from kdsearch.data import cache_folder
+from kdsearch.distill import TeacherBank
 from kdsearch.errors import InterruptedStudyError, KdsearchError
 from kdsearch.execution import EpochDone, RowDone, Task, TaskFailed, TeacherTask
 from kdsearch.execution.materials import open_bank
@@ -52,12 +53,20 @@ class Teachers:
             known = measure_bank(teacher, self._config.data, self._cache, opened_by=opened_by)
             known = known.model_copy(update={"settings": self._settings(teacher)})
             self._ledger.save_bank(known)
-        self._tell(known, teacher)
+        self._write(known, bank)
+        self._listener.teacher(known)
 
-    def _tell(self, record: TeacherBankRecord, teacher: TeacherConfig) -> None:
-        bank = open_bank(teacher, self._config.data, self._cache)
-        self._mirror.bank(record, [bank.load(member) for member in bank.members])
-        self._listener.teacher(record)
+    def write_missing(self, teachers: Sequence[TeacherConfig]) -> None:
+        """Write the banks that earlier runs of the study could not, if they are still cached."""
+        known = {b.key: b for b in self._ledger.banks()}
+        for teacher in teachers:
+            bank = open_bank(teacher, self._config.data, self._cache)
+            if bank.key in known and all(bank.is_cached(member) for member in bank.members):
+                self._write(known[bank.key], bank)
+
+    def _write(self, record: TeacherBankRecord, bank: TeacherBank) -> None:
+        if any(member.mlflow_run_id is None for member in record.members):
+            self._mirror.bank(record, [bank.load(member) for member in bank.members])
 
     def _settings(self, teacher: TeacherConfig) -> dict[str, object]:
         searched = [name for name in self._config.search if name.startswith("teacher.")]

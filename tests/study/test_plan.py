@@ -1,0 +1,69 @@
+"""A plan says what would run, counts right, and writes nothing."""
+
+from pathlib import Path
+
+import pytest
+
+import kdsearch
+from kdsearch.study.plan import in_words, plan_study
+from tests.conftest import WriteStudy
+from tests.study.records import make_config
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    return {str(f): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+def test_a_plan_writes_nothing_and_counts_what_is_missing_and_done(
+    write_study: WriteStudy, folder: Path, tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("KDSEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+    path = write_study(name="planned", teacher__seed=7, training__epochs=3)
+    before = listing(folder)
+    plan = plan_study(kdsearch.load_study(path))
+    assert listing(folder) == before
+    assert [f.name for f in folder.iterdir()] == ["planned.yaml"]
+    assert plan.num_strata == 2
+    assert plan.search_trials.startswith("24: 6 a stratum and arm (distilled and baseline); 0")
+    assert plan.confirm_runs == "8: 2 fresh seeds each; 0 done"
+    assert plan.teachers == "2 x mlp width 32 depth 1, 0 cached, 2 to train"
+    assert "1150 train" in plan.data or "train," in plan.data
+    kdsearch.run_study(kdsearch.load_study(path, ["budget.trials=2"]), workers=0)
+    before = listing(folder)
+    after = plan_study(kdsearch.load_study(path))
+    assert listing(folder) == before
+    assert after.search_trials.endswith("; 8 done")
+    assert after.confirm_runs == "8: 2 fresh seeds each; 8 done"
+    assert after.teachers.endswith("2 cached, 0 to train")
+
+
+def test_a_grid_smaller_than_the_budget_and_no_baseline(folder: Path) -> None:
+    config = make_config(
+        search={
+            "temperature": {"role": "nuisance", "values": [1.0, 2.0]},
+            "alpha": {"role": "nuisance", "values": [0.0, 0.5]},
+            "width": {"role": "scientific", "values": [4, 8, 16]},
+        },
+        sampler={"kind": "grid"},
+        budget__trials=4,
+        confirm={"replicates": 0},
+    )
+    plan = plan_study(config)
+    assert plan.search_trials.startswith("12: 4 a stratum and arm (distilled); 0 done")
+    assert plan.confirm_runs.startswith("0: ")
+    assert plan.method == "grid, halving at epochs [1, 3]"
+    assert list(folder.iterdir()) == []
+
+
+def test_passwords_stay_out_of_a_plan(folder: Path) -> None:
+    config = make_config(storage="sqlite:///kdsearch.db")
+    assert plan_study(config).storage == "sqlite:///kdsearch.db"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "1 seconds"), (89, "89 seconds"), (120, "2 minutes"), (7200, "2.0 hours")],
+)
+def test_times_in_words(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
