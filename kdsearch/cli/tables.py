@@ -15,7 +15,8 @@ from kdsearch.errors import UserInputError
 from kdsearch.results import Results, TeacherBankRecord, TeacherRecord
 from kdsearch.study.plan import StudyPlan
 
-console = Console()
+WIDE = 1000
+"""Columns where no terminal limits them: a file or a pipe gets one line a row."""
 
 
 def print_plan(plan: StudyPlan) -> None:
@@ -45,9 +46,9 @@ def print_status(results: Results) -> None:
         confirmed = sum(t.stage == "confirm" and t.state == "COMPLETE" for t in mine)
         counts = [search.count(s) for s in ("RUNNING", "COMPLETE", "PRUNED", "FAIL")]
         table.add_row(arm, stratum, *(str(count) for count in (*counts, confirmed)))
-    console.print(table)
+    _console().print(table)
     for trial in results.select(state="FAIL"):
-        console.print(f"{trial.key} failed: {trial.failure}", markup=False, soft_wrap=True)
+        _console().print(f"{trial.key} failed: {trial.failure}", markup=False, soft_wrap=True)
 
 
 def print_studies(studies: Sequence[Results]) -> None:
@@ -59,7 +60,7 @@ def print_studies(studies: Sequence[Results]) -> None:
         confirm = len(results.select(stage="confirm"))
         counts = (str(search), str(confirm), str(running))
         table.add_row(results.config.name, *counts, results.config.question_text)
-    console.print(table)
+    _console().print(table)
 
 
 def print_best(results: Results) -> None:
@@ -75,7 +76,7 @@ def print_best(results: Results) -> None:
                     _words({k: _short(v) for k, v in choice.trial.settings.items()}),
                     _accuracy(choice),
                 )
-    console.print(table)
+    _console().print(table)
 
 
 def print_bank(bank: TeacherBankRecord) -> None:
@@ -85,7 +86,7 @@ def print_bank(bank: TeacherBankRecord) -> None:
         table.add_row(f"member {member.member}: {member.model}", f"{member.val.accuracy:.2%}")
     for ensemble in bank.ensembles[1:]:
         table.add_row(f"ensemble of {ensemble.size}", f"{ensemble.val.accuracy:.2%}")
-    console.print(table)
+    _console().print(table)
 
 
 def print_teachers(teachers: Sequence[TeacherRecord], cache: Path) -> None:
@@ -94,8 +95,8 @@ def print_teachers(teachers: Sequence[TeacherRecord], cache: Path) -> None:
     for t in teachers:
         numbers = (f"{t.num_params:,}", str(t.epochs), f"{t.train_seconds:.1f}")
         table.add_row(t.key[:12], t.model, *numbers, f"{t.val.accuracy:.2%}")
-    console.print(table)
-    console.print(f"{len(teachers)} teachers in {cache / 'teachers'}", soft_wrap=True)
+    _console().print(table)
+    _console().print(f"{len(teachers)} teachers in {cache / 'teachers'}", soft_wrap=True)
 
 
 def export_table(
@@ -131,6 +132,11 @@ def _short(value: object) -> object:
     return f"{value:.3g}" if isinstance(value, float) else value
 
 
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDE)
+
+
 def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
     for column in columns:
@@ -142,4 +148,4 @@ def _print_pairs(rows: Sequence[tuple[str, str]]) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in rows:
         table.add_row(name, value)
-    console.print(table)
+    _console().print(table)

@@ -15,13 +15,17 @@ MEDIAN_STARTUP = 4
 
 
 def rung_epochs(pruner: PrunerConfig, epochs: int) -> tuple[int, ...]:
-    """The epochs, below `epochs`, after which students are compared."""
+    """The epochs after which students are compared, the last no later than epochs / factor.
+
+    A later one would stop students that have almost finished, and with them what their full
+    training would have told, to save next to nothing.
+    """
     if pruner.kind == "none":
         return ()
     factor = pruner.reduction_factor
     rung = pruner.min_epochs or max(epochs // factor**2, 1)
     rungs: list[int] = []
-    while rung < epochs:
+    while rung * factor <= epochs:
         rungs.append(rung)
         rung *= factor
     return tuple(rungs)

@@ -13,9 +13,9 @@ HALVING = PrunerConfig(kind="halving", reduction_factor=3)
     [
         (PrunerConfig(kind="none"), 100, ()),
         (HALVING, 9, (1, 3)),
-        (HALVING, 40, (4, 12, 36)),
+        (HALVING, 40, (4, 12)),
         (HALVING, 1, ()),
-        (HALVING, 2, (1,)),
+        (HALVING, 2, ()),
         (PrunerConfig(kind="halving", reduction_factor=2, min_epochs=5), 40, (5, 10, 20)),
         (PrunerConfig(kind="median", reduction_factor=4), 64, (4, 16)),
         (PrunerConfig(kind="halving", min_epochs=9), 9, ()),
