@@ -52,7 +52,7 @@ def main() -> None:
     try:
         # In its standalone mode, because typer has changed which exceptions a wrong command line
         # raises otherwise (its own copy of click's since 0.26).
-        app(arguments)
+        app(arguments, prog_name="kdsearch")
     except KdsearchError as error:
         if is_debugging:
             raise

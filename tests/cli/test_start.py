@@ -1,0 +1,40 @@
+"""`kdsearch --help` answers at once because it imports nothing heavy."""
+
+import subprocess
+import sys
+
+import kdsearch
+from tests.cli.conftest import Command
+
+HELP = """
+import sys
+sys.argv = ["kdsearch", "--help"]
+from kdsearch.cli.main import main
+try:
+    main()
+except SystemExit as left:
+    assert not left.code
+heavy = {"torch", "optuna", "mlflow", "pydantic", "pandas", "numpy", "sklearn", "scipy", "yaml"}
+print("heavy:", sorted(heavy & set(sys.modules)))
+"""
+
+
+def test_help_imports_nothing_heavy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HELP], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "Usage: kdsearch" in done.stdout
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+    for word in ("study", "teacher", "report", "--version", "--debug"):
+        assert word in done.stdout
+
+
+def test_version(command: Command) -> None:
+    assert command("--version") == (0, f"kdsearch {kdsearch.__version__}\n", "")
+
+
+def test_help_of_every_group(command: Command) -> None:
+    for arguments in (("study", "--help"), ("teacher", "--help"), ("study", "run", "--help")):
+        answer = command(*arguments)
+        assert answer.code == 0
+        assert "Usage: kdsearch" in answer.out

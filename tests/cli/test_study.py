@@ -1,0 +1,127 @@
+"""Commands that look at a study which the command line has run."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+
+import kdsearch
+from kdsearch.analysis.table import COLUMNS
+from tests.cli.conftest import STUDY, Command, Ran
+
+ESCAPE = "\x1b"
+EXPORT = [
+    "study", "stage", "arm", "trial", "replicate", "state", "temperature", "alpha", "width",
+    "ensemble_size", "learning_rate", "seed", "num_params", "macs", "size_bytes", "epochs",
+    "train_seconds", "val_accuracy", "val_loss", "val_agreement", "test_accuracy", "test_loss",
+    "test_agreement", "mlflow_run_id",
+]  # fmt: skip
+STUDENTS = 2 * 2 * (6 + 2)
+
+
+def test_running_without_a_terminal_prints_plain_lines(ran: Ran) -> None:
+    assert ESCAPE not in ran.out
+    lines = ran.out.splitlines()
+    assert lines[0].startswith(f"study {STUDY}: ")
+    assert any(line.startswith("search: 0 of 24 done") for line in lines)
+    assert any(line.startswith("confirm: 0 of 8 done") for line in lines)
+    assert f"{STUDENTS} students trained in this run. Report: " in lines[-1]
+    assert Path(lines[-1].rpartition("Report: ")[2]).exists()
+
+
+def test_running_again_trains_nobody(ran: Ran, command: Command) -> None:
+    answer = command("study", "run", "study.yaml", "--workers", "0")
+    assert answer.code == 0
+    assert "\n0 students trained in this run." in answer.out
+
+
+def test_list_status_and_best_keep_one_line_a_row(ran: Ran, command: Command) -> None:
+    listed = command("study", "list")
+    row = next(line for line in listed.out.splitlines() if STUDY in line)
+    assert row.split()[:4] == [STUDY, "24", "8", "0"]
+    status = command("study", "status", STUDY)
+    rows = [line.split() for line in status.out.splitlines()[1:]]
+    assert len(rows) == 4
+    for row in rows:
+        assert row[0] in ("distilled", "baseline")
+        assert row[1] == "width"
+        assert int(row[3]) == 0
+        assert sum(map(int, row[4:7])) == 6
+        assert row[7] == "2"
+    best = command("study", "best", STUDY)
+    assert len(best.out.splitlines()) == 5
+    assert best.out.count("n = 2") == 4
+    assert "learning_rate" in best.out
+    for answer in (listed, status, best):
+        assert answer.code == 0
+        assert answer.err == ""
+        assert ESCAPE not in answer.out
+
+
+def test_export_has_the_columns_of_the_contract_in_every_format(
+    ran: Ran, command: Command
+) -> None:
+    columns = [*EXPORT, "training.weight_decay"]
+    assert list(COLUMNS) == EXPORT
+    answer = command("study", "export", STUDY)
+    rows = list(csv.reader(io.StringIO(answer.out)))
+    assert rows[0] == columns
+    assert len(rows) == 1 + STUDENTS
+    records = json.loads(command("study", "export", STUDY, "--format", "json").out)
+    assert [list(record) for record in records] == [columns] * STUDENTS
+    assert {r["state"] for r in records} <= {"COMPLETE", "PRUNED", "FAIL"}
+    for record in records:
+        assert (record["test_accuracy"] is not None) == (record["stage"] == "confirm")
+        assert (record["temperature"] is None) == (record["arm"] == "baseline")
+    out = ran.folder / "tables" / "all.parquet"
+    written = command("study", "export", STUDY, "--format", "parquet", "--out", str(out))
+    assert written == (0, "", "")
+    table = pd.read_parquet(out)
+    assert list(table.columns) == columns
+    assert table["val_accuracy"].tolist() == [r["val_accuracy"] for r in records]
+    trials = kdsearch.load_results(STUDY).trials
+    assert table["seed"].tolist() == [t.seed for t in trials]
+    (ran.folder / "a-file").write_text("")
+    refused = command("study", "export", STUDY, "--out", "a-file/table.csv")
+    assert refused.code == 2
+    assert refused.err.startswith("a-file/table.csv cannot be written: ")
+
+
+def test_an_unknown_name_is_told_where_to_look(ran: Ran, command: Command) -> None:
+    for arguments in (("study", "status"), ("study", "best"), ("study", "export"), ("report",)):
+        answer = command(*arguments, "nobody")
+        assert answer.code == 2
+        assert (
+            answer.err == "no study is called nobody; `kdsearch study list` shows those that are\n"
+        )
+
+
+def test_report_writes_the_folder_again(ran: Ran, command: Command) -> None:
+    page = ran.folder / "reports" / STUDY / "report.html"
+    page.unlink()
+    answer = command("report", STUDY)
+    assert answer.code == 0
+    assert page.exists()
+    assert answer.out.splitlines()[-1] == f"Report: {page}"
+
+
+def test_plan_and_teachers(ran: Ran, command: Command) -> None:
+    plan = command("study", "plan", "study.yaml", "--set", "budget.trials=8")
+    assert plan.code == 0
+    assert "32: 8 a stratum and arm (distilled and baseline); 24 done" in plan.out
+    trained = command("teacher", "train", "study.yaml")
+    assert trained.code == 0
+    assert "member 2: mlp width 32 depth 1" in trained.out
+    assert "ensemble of 2" in trained.out
+    listed = command("teacher", "list")
+    assert listed.code == 0
+    assert "teachers in " in listed.out
+    assert "mlp width 32 depth 1" in listed.out
+
+
+def test_a_changed_study_is_refused(ran: Ran, command: Command) -> None:
+    answer = command("study", "run", "study.yaml", "--set", "search.alpha.high=0.5")
+    assert answer.code == 2
+    assert "search.alpha.high: 1.0 -> 0.5" in answer.err
