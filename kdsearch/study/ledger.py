@@ -15,6 +15,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import ValidationError
 
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.errors import UnknownStudyError, UserInputError
@@ -48,6 +49,7 @@ class Ledger:
 
         Raises:
             UnknownStudyError: It does not.
+            UserInputError: Another version of kdsearch has stored it.
         """
         self.name = name
         self._storage = storage
@@ -61,7 +63,7 @@ class Ledger:
         if CONFIG not in self._attributes(name):
             raise _unknown(name)
         saved = json.dumps(self._attributes(name)[CONFIG])
-        self.config = StudyConfig.model_validate_json(saved)
+        self.config = _read_config(name, saved)
         """The configuration that the study was last run with."""
         self._records: dict[tuple[str, int], TrialRecord] = {}
         for part, study_id in self._ids.items():
@@ -242,6 +244,16 @@ def _unknown(name: str) -> UnknownStudyError:
     return UnknownStudyError(
         f"no study is called {name}; `kdsearch study list` shows those that are"
     )
+
+
+def _read_config(name: str, saved: str) -> StudyConfig:
+    try:
+        return StudyConfig.model_validate_json(saved)
+    except ValidationError as error:
+        raise UserInputError(
+            f"study {name} was stored by another version of kdsearch, which this one cannot "
+            "read; use that version, or give the study file another name"
+        ) from error
 
 
 def _location(part: str, number: int) -> dict[str, Scalar]:

@@ -1,9 +1,10 @@
 """What a run would do, without doing it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kdsearch.config import StudyConfig, TrialConfig
+from kdsearch.config import StudyConfig, TeacherConfig, TrialConfig
 from kdsearch.data import Dataset, cache_folder
 from kdsearch.errors import UnknownStudyError
 from kdsearch.execution.materials import open_bank
@@ -53,7 +54,9 @@ def plan_study(config: StudyConfig) -> StudyPlan:
     confirm_total = len(lanes) * config.confirm.replicates
     search_done = sum(r.stage == "search" and r.state != "RUNNING" for r in records)
     confirm_done = sum(r.stage == "confirm" and r.state != "RUNNING" for r in records)
-    missing = missing_members(config)
+    teachers = planned_teachers(config)
+    members = len(teachers) * config.teacher.members
+    missing = missing_members(config, teachers)
     seconds = estimate_seconds(
         config,
         dataset,
@@ -68,8 +71,8 @@ def plan_study(config: StudyConfig) -> StudyPlan:
         question=config.question_text,
         data=f"{dataset.name}: {len(dataset.train)} train, {len(dataset.val)} validation, "
         f"{len(dataset.test)} test (sealed until confirm)",
-        teachers=f"{config.teacher.members} x {describe_model(config.teacher.model)}, "
-        f"{config.teacher.members - missing} cached, {missing} to train",
+        teachers=f"{members} x {' or '.join(describe_model(t.model) for t in teachers)}, "
+        f"{members - missing} cached, {missing} to train",
         num_strata=len(config.strata()),
         search_trials=f"{search_total}: {per_lane}; {search_done} done",
         confirm_runs=f"{confirm_total}: {config.confirm.replicates} fresh seeds each; "
@@ -89,10 +92,20 @@ def stored_records(config: StudyConfig) -> tuple[TrialRecord, ...]:
         return ()
 
 
-def missing_members(config: StudyConfig) -> int:
+def planned_teachers(config: StudyConfig) -> list[TeacherConfig]:
+    """The teacher sections that the strata use; tuned teacher fields count as they are written."""
+    teachers: list[TeacherConfig] = []
+    for stratum in config.strata():
+        teacher = config.trial_config(stratum).teacher
+        if teacher not in teachers:
+            teachers.append(teacher)
+    return teachers
+
+
+def missing_members(config: StudyConfig, teachers: Sequence[TeacherConfig]) -> int:
     """Teachers that are not cached."""
-    bank = open_bank(config.teacher, config.data, cache_folder())
-    return sum(not bank.is_cached(member) for member in bank.members)
+    banks = [open_bank(teacher, config.data, cache_folder()) for teacher in teachers]
+    return sum(not bank.is_cached(member) for bank in banks for member in bank.members)
 
 
 def estimate_seconds(

@@ -140,6 +140,18 @@ def test_a_bug_is_one_sentence_too_unless_debugged(
     )
 
 
+def test_an_interrupt_before_the_study_can_stop_by_itself(
+    command: Command, write_study: WriteStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plan, "plan_study", interrupted)
+    answer = command("study", "plan", write_study().name)
+    assert answer.code == 130
+    assert answer.err == "interrupted; run the same command again to go on\n"
+
+
 def test_a_study_that_another_process_runs(
     command: Command, write_study: WriteStudy, folder: Path
 ) -> None:

@@ -140,6 +140,14 @@ def test_a_study_killed_while_being_made_is_made_again(
     assert reopened().config == make_config()
 
 
+def test_a_study_of_another_version_is_named_as_such(ledger: Ledger) -> None:
+    study = optuna.load_study(study_name="small", storage=URL)
+    saved = study.user_attrs["kdsearch:config"]
+    study.set_user_attr("kdsearch:config", saved | {"colour": "blue"})
+    with pytest.raises(UserInputError, match="stored by another version of kdsearch"):
+        reopened()
+
+
 def test_somebody_elses_study_of_that_name_is_left_alone(folder: Path) -> None:
     study = optuna.create_study(study_name="small", storage=URL)
     study.add_trial(optuna.trial.create_trial(state=TrialState.COMPLETE, value=1.0))
