@@ -102,6 +102,10 @@ class Display:
             self.warn(f"trial {record.key} failed: {record.failure}")
         self._tell_now_and_then()
 
+    def note(self, text: str) -> None:
+        """See `Listener.note`."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def warn(self, text: str) -> None:
         """See `Listener.warn`."""
         self._console.print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)

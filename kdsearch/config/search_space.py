@@ -16,7 +16,8 @@ from kdsearch.config.trial import SHORT_NAMES
 Owners = dict[str, Section]
 
 _NOT_SEARCHED = frozenset(
-    {"kind", "name", "target", "options", "pretrained", "device", "seed", "ensemble_mode"}
+    {"kind", "name", "target", "options", "pretrained", "seed", "ensemble_mode"}
+    | {"device", "engine"}
 )
 _ROOTS = ("student", "training", "teacher", "data", "distillation")
 

@@ -30,6 +30,8 @@ class TrainingConfig(Section):
     """`mup` scales learning rates and initial readout with width (Tensor Programs V)."""
     mup_base_width: PositiveInt = 64
     """The width at which `mup` changes nothing."""
+    engine: Literal["auto", "reference", "population"] = "auto"
+    """`population` trains many mlp students in one step; `auto` measures if that is faster."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a CUDA device where there is one."""
 

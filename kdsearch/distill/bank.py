@@ -78,7 +78,7 @@ class TeacherBank:
 
     def _hash_identity(self, member: int) -> str:
         model = self._build(member)
-        training = self._config.training.model_dump(mode="json", exclude={"device"})
+        training = self._config.training.model_dump(mode="json", exclude={"device", "engine"})
         identity = {
             "data": self._dataset.fingerprint,
             # options of a user's model may change what it computes and neither weights nor repr

@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from kdsearch.errors import KdsearchError, StaleCacheError
+from kdsearch.errors import DivergedError, KdsearchError, StaleCacheError
+from kdsearch.execution.engine import Engine, build_engines
 from kdsearch.execution.student import Student, students_path
 from kdsearch.execution.task import CohortTask, EpochDone, Event, Row, RowDone, RungReached
 from kdsearch.results import Outcome, State
@@ -55,7 +56,7 @@ class Cohort:
         self._done: dict[str, Outcome] = {}
         self._announced: set[str] = set()
         self._saved_at = time.monotonic()
-        self._restore(_saved_state(task.checkpoint))
+        self._engines = self._restore(_saved_state(task.checkpoint))
 
     def announce(self) -> Events:
         """Save, then tell the outcomes that this process has not told yet."""
@@ -68,25 +69,29 @@ class Cohort:
 
     def train(self, until: int | None) -> Iterator[EpochDone]:
         """Train every live student to an epoch, or to its end."""
-        for key, student in list(self.students.items()):
-            target = until or student.row.trial.training.epochs
+        for engine in self._engines:
+            longest = max((s.row.trial.training.epochs for s in engine.students), default=0)
             try:
-                for metrics in student.epochs(until=target):
-                    yield EpochDone(key, metrics)
+                for student, outcome in engine.train(until or longest):
+                    if isinstance(outcome, DivergedError):
+                        self._fail(student, outcome)
+                        continue
+                    yield EpochDone(student.row.key, outcome)
                     self._save_now_and_then()
             except Exception as error:  # noqa: BLE001 - the trial boundary: a trial may fail, the study goes on
-                self._done[key] = student.failed(reason_of(error))
-                del self.students[key]
+                for student in list(engine.students):
+                    engine.drop(student)
+                    self._fail(student, error)
 
     def finish_complete(self) -> None:
         """Measure the students that have nothing left to train."""
         for key, student in list(self.students.items()):
-            if student.run.is_finished:
+            if student.progress.is_finished:
                 self._finish(key, "COMPLETE")
 
     def scores(self) -> dict[str, float]:
         """Best score so far of each live student."""
-        return {key: student.run.best_score for key, student in self.students.items()}
+        return {key: student.progress.best_score for key, student in self.students.items()}
 
     def decide(self, rung: int, keep: frozenset[str]) -> None:
         """Prune all but `keep`."""
@@ -101,7 +106,7 @@ class Cohort:
             {
                 "decided": list(self.decided),
                 "done": {key: o.model_dump(mode="json") for key, o in self._done.items()},
-                "students": {key: s.state_dict() for key, s in self.students.items()},
+                "students": self._states(),
             },
         )
         self._saved_at = time.monotonic()
@@ -110,15 +115,33 @@ class Cohort:
         if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
             self.save()
 
+    def _states(self) -> dict[str, Any]:
+        return {
+            student.row.key: {
+                "engine": engine.state(student),
+                "train_seconds": student.train_seconds,
+            }
+            for engine in self._engines
+            for student in self.students.values()
+            if student in engine.students
+        }
+
     def _finish(self, key: str, state: State) -> None:
         student = self.students.pop(key)
+        for engine in self._engines:
+            if student in engine.students:
+                engine.drop(student)
         try:
             student.save_weights(students_path(self._task.students, key))
             self._done[key] = student.outcome(state)
         except Exception as error:  # noqa: BLE001 - the trial boundary again, now measuring
             self._done[key] = student.failed(reason_of(error))
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _fail(self, student: Student, error: Exception) -> None:
+        del self.students[student.row.key]
+        self._done[student.row.key] = student.failed(reason_of(error))
+
+    def _restore(self, state: dict[str, Any]) -> list[Engine]:
         self.decided = list(state["decided"])
         keys = {row.key for row in self._task.rows}
         done = {key: o for key, o in state["done"].items() if key in keys}
@@ -126,15 +149,18 @@ class Cohort:
         for row in self._task.rows:
             if row.key not in self._done:
                 self._start(row, state["students"].get(row.key))
+        saved = {key: s["engine"] for key, s in state["students"].items()}
+        return build_engines(list(self.students.values()), saved, self._task.engine)
 
     def _start(self, row: Row, state: dict[str, Any] | None) -> None:
         try:
             student = Student(row, self._task)
-            if state is not None:
-                student.load_state_dict(state)
-            self.students[row.key] = student
         except Exception as error:  # noqa: BLE001 - the trial boundary: its model cannot be built
             self._done[row.key] = Outcome(state="FAIL", failure=reason_of(error))
+            return
+        if state is not None:
+            student.train_seconds = state["train_seconds"]
+        self.students[row.key] = student
 
 
 def _saved_state(checkpoint: Path) -> dict[str, Any]:

@@ -1,10 +1,7 @@
 """One row of a cohort: a student from its first weights to its measured outcome."""
 
 import base64
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +13,11 @@ from kdsearch.execution.materials import ensemble_test_logits, load_data, taught
 from kdsearch.execution.task import CohortTask, Row, ScoreName
 from kdsearch.models import build_model, count_capacity, predict_logits
 from kdsearch.results import EpochMetrics, Evaluation, Outcome, State
-from kdsearch.training import StudentRun, evaluate_logits, select_device
+from kdsearch.training import Progress, evaluate_logits, select_device
 
 
 class Student:
-    """A training run with what the study wants to know about it besides."""
+    """What an engine trains, and what the study wants to know about it besides."""
 
     def __init__(self, row: Row, task: CohortTask) -> None:
         self.row = row
@@ -37,27 +34,18 @@ class Student:
         self._capacity = count_capacity(body, self._dataset.input_shape)
         device = select_device(trial.training.device)
         data = taught_data(trial.data, trial.teacher, task.teacher_data, task.cache)
-        self.run = StudentRun(
-            body.to(device),
-            data.to(device),
-            training=trial.training,
-            distillation=trial.distillation,
-            width=trial.student.width,
-            order_seed=row.order_seed,
-            score=lambda metrics: score_of(metrics, task.score),
-        )
+        self.body = body.to(device)
+        self.data = data.to(device)
+        self.progress = Progress(trial.training, self.score)
+        """An engine may put its own in place of this empty one."""
 
-    def epochs(self, *, until: int) -> Iterator[EpochMetrics]:
-        """Train to an epoch, counting the seconds."""
-        started = time.perf_counter()
-        for metrics in self.run.epochs(until=until):
-            self.train_seconds += time.perf_counter() - started
-            yield metrics
-            started = time.perf_counter()
+    def score(self, metrics: EpochMetrics) -> float:
+        """An epoch's score under the study's objective."""
+        return score_of(metrics, self._task.score)
 
     def outcome(self, state: State) -> Outcome:
         """Measure the best weights on validation, and on the test set where the row may."""
-        self.run.model.load_state_dict(self.run.best_state)
+        self.body.load_state_dict(self.progress.best_state)
         dataset, task = self._dataset, self._task
         trial = self.row.trial
         data = taught_data(trial.data, trial.teacher, task.teacher_data, task.cache)
@@ -68,13 +56,13 @@ class Student:
         return Outcome(
             state=state,
             **self._capacity._asdict(),
-            epochs=self.run.epoch,
-            best_epoch=self.run.best_epoch,
+            epochs=self.progress.epoch,
+            best_epoch=self.progress.best_epoch,
             train_seconds=self.train_seconds,
             val=evaluate_logits(self._logits(data.val_x), dataset.val.y, data.teacher_val),
             test=test,
             test_correct=correct,
-            history=tuple(self.run.history),
+            history=tuple(self.progress.history),
         )
 
     def failed(self, reason: str) -> Outcome:
@@ -82,9 +70,9 @@ class Student:
         return Outcome(
             state="FAIL",
             **self._capacity._asdict(),
-            epochs=self.run.epoch,
+            epochs=self.progress.epoch,
             train_seconds=self.train_seconds,
-            history=tuple(self.run.history),
+            history=tuple(self.progress.history),
             failure=reason,
         )
 
@@ -92,21 +80,13 @@ class Student:
         """Write the best weights atomically as safetensors."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
-        save_file({k: v.cpu().contiguous() for k, v in self.run.best_state.items()}, temporary)
+        best = self.progress.best_state
+        save_file({k: v.cpu().contiguous().clone() for k, v in best.items()}, temporary)
         temporary.replace(path)
 
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        return {"run": self.run.state_dict(), "train_seconds": self.train_seconds}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self.run.load_state_dict(state["run"])
-        self.train_seconds = state["train_seconds"]
-
     def _logits(self, x: Tensor) -> Tensor:
-        device = next(self.run.model.parameters()).device
-        return predict_logits(self.run.model, x.to(device)).cpu()
+        device = next(self.body.parameters()).device
+        return predict_logits(self.body, x.to(device)).cpu()
 
     def _measure_test(self) -> tuple[Evaluation, str]:
         trial, task = self.row.trial, self._task

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from kdsearch.config import DataConfig, TeacherConfig, TrialConfig
 from kdsearch.results import EpochMetrics, Outcome
 
+EngineName = Literal["reference", "population"]
 ScoreName = Literal["val_accuracy", "val_loss", "val_agreement"]
 
 
@@ -43,6 +44,8 @@ class CohortTask:
     students: Path
     """Folder for the trained students' weights, one safetensors file a row."""
     cache: Path
+    engine: EngineName = "reference"
+    """How students that can be stacked are trained; the others take the reference loop."""
 
 
 @dataclass(frozen=True)

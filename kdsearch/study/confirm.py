@@ -10,6 +10,7 @@ from kdsearch.study.lane import lanes_of, weights_seed
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.objective import best_score
 from kdsearch.study.pareto import pareto_front
+from kdsearch.study.paths import StudyPaths
 from kdsearch.study.space import distributions
 
 COHORT_SIZE = 16
@@ -72,17 +73,19 @@ def champion_of(config: StudyConfig, records: Sequence[TrialRecord]) -> TrialRec
 class Confirm:
     """Trains what is still missing of the confirm stage."""
 
-    def __init__(self, config: StudyConfig, ledger: Ledger, crew: Crew) -> None:
+    def __init__(self, config: StudyConfig, ledger: Ledger, crew: Crew, paths: StudyPaths) -> None:
         self._config = config
+        self._paths = paths
         self._ledger = ledger
         self._crew = crew
 
     def run(self) -> None:
         """Add the missing replicates, train them, and measure teachers and students on test."""
+        generation = self._next_generation()
         selected = selected_trials(self._config, self._ledger.records())
         for replicate in range(1, self._config.confirm.replicates + 1):
             for trial in selected:
-                self._add(trial, replicate)
+                self._add(trial, replicate, generation)
         records = [r for r in self._ledger.records() if r.stage == "confirm"]
         running = [r for r in records if r.state == "RUNNING"]
         if not running:
@@ -92,10 +95,37 @@ class Confirm:
         self._crew.listener.stage("confirm", total=len(records), done=done)
         self._crew.measure_test(running)
         self._crew.train(
-            _cohorts(running), rungs=(), survive=lambda _key, _rung, scores: frozenset(scores)
+            self._cohorts(records),
+            rungs=(),
+            survive=lambda _key, _rung, scores: frozenset(scores),
         )
 
-    def _add(self, trial: TrialRecord, replicate: int) -> None:
+    def _next_generation(self) -> int:
+        """A new one, or the last one if a kill may have cut its adding short."""
+        records = [r for r in self._ledger.records() if r.stage == "confirm"]
+        if not records:
+            return 0
+        last = max(self._ledger.generation(r) for r in records)
+        members = [r for r in records if self._ledger.generation(r) == last]
+        cohorts = self._cohorts(members)
+        begun = any(self._paths.checkpoint(key).exists() for key in cohorts)
+        return last + (begun or any(r.state != "RUNNING" for r in members))
+
+    def _cohorts(self, records: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]]:
+        """Unfinished cohorts: replicates that were added together, whatever ended already."""
+        groups: dict[tuple[int, int], list[TrialRecord]] = {}
+        for record in records:
+            key = (self._ledger.generation(record), record.replicate)
+            groups.setdefault(key, []).append(record)
+        cohorts: dict[str, list[TrialRecord]] = {}
+        for (generation, replicate), runs in groups.items():
+            for start in range(0, len(runs), COHORT_SIZE):
+                chunk = runs[start : start + COHORT_SIZE]
+                if any(r.state == "RUNNING" for r in chunk):
+                    cohorts[f"confirm-g{generation:03d}-r{replicate:03d}-{start:04d}"] = chunk
+        return cohorts
+
+    def _add(self, trial: TrialRecord, replicate: int, generation: int) -> None:
         known = {(r.arm, r.trial, r.replicate) for r in self._ledger.records()}
         if (trial.arm, trial.trial, replicate) in known:
             return
@@ -109,7 +139,7 @@ class Confirm:
         )
         searched = self._config.parameters("scientific") | self._config.parameters("nuisance")
         space = {name: p for name, p in searched.items() if name in record.settings}
-        self._ledger.add(record, distributions(self._config, space))
+        self._ledger.add(record, distributions(self._config, space), generation=generation)
 
 
 IDENTITY = {
@@ -125,16 +155,6 @@ IDENTITY = {
     "learning_rate",
 }
 """What a confirm run has in common with the search trial whose settings it confirms."""
-
-
-def _cohorts(records: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]]:
-    cohorts: dict[str, list[TrialRecord]] = {}
-    for replicate in sorted({record.replicate for record in records}):
-        runs = [record for record in records if record.replicate == replicate]
-        for start in range(0, len(runs), COHORT_SIZE):
-            chunk = runs[start : start + COHORT_SIZE]
-            cohorts[f"confirm-r{replicate:03d}-{chunk[0].optuna_trial:06d}"] = chunk
-    return cohorts
 
 
 def _thinned(front: list[TrialRecord]) -> list[TrialRecord]:

@@ -17,6 +17,7 @@ from kdsearch.execution import (
     TeacherTask,
 )
 from kdsearch.results import Outcome, TrialRecord
+from kdsearch.study.engines import with_engine
 from kdsearch.study.lane import order_seed
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.listener import Listener
@@ -88,6 +89,7 @@ class Crew:
         """
         open_records = {r.key: r for records in cohorts.values() for r in records}
         tasks = [self._cohort(key, records, rungs) for key, records in cohorts.items()]
+        tasks = with_engine(tasks, self.config, self.ledger, self.listener)
 
         def decide(task: CohortTask, rung: RungReached) -> frozenset[str]:
             for key, score in rung.scores.items():

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from kdsearch.execution import Executor, InlineExecutor, ProcessExecutor
+from kdsearch.execution.student import single_threaded
 
 
 def available_cores() -> int:
@@ -18,6 +19,7 @@ def available_cores() -> int:
 @contextmanager
 def open_executor(workers: int | None) -> Iterator[Executor]:
     """Where to train: here for 0 workers, else in processes, one a core by default."""
+    single_threaded()
     count = available_cores() if workers is None else workers
     executor = ProcessExecutor(count) if count > 0 else InlineExecutor()
     try:

@@ -19,12 +19,13 @@ from pydantic import ValidationError
 
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.errors import UnknownStudyError, UserInputError
+from kdsearch.execution.task import EngineName
 from kdsearch.results import Arm, Stage, TeacherBankRecord, TrialRecord
 from kdsearch.study.database import connect
 from kdsearch.study.objective import objective_values, rung_value
 
 CONFIG, COMMAND, BANKS, RUN_ID = "kdsearch:config", "kdsearch:command", "kdsearch:bank:", "mlflow:"
-PARENT_RUN, STUDY_ID = "mlflow_run_id", "kdsearch:study_id"
+PARENT_RUN, STUDY_ID, ENGINE = "mlflow_run_id", "kdsearch:study_id", "kdsearch:engine"
 PARTS: tuple[tuple[Stage, Arm], ...] = (
     ("search", "distilled"),
     ("search", "baseline"),
@@ -132,9 +133,20 @@ class Ledger:
         return self._storage.get_all_trials(study_id, deepcopy=False)
 
     def generation(self, record: TrialRecord) -> int:
-        """The generation that a search trial was asked in."""
+        """The generation that a trial was added in."""
         assert record.optuna_trial is not None
-        return int(self.trials(record.arm)[record.optuna_trial].user_attrs["generation"])
+        study_id = self._ids[record.optuna_study or ""]
+        trial = self._storage.get_all_trials(study_id, deepcopy=False)[record.optuna_trial]
+        return int(trial.user_attrs["generation"])
+
+    @property
+    def engine(self) -> EngineName | None:
+        """The engine that the study trains with, once it has been measured."""
+        return self._attributes(self.name).get(ENGINE)
+
+    def save_engine(self, engine: EngineName) -> None:
+        """Remember the engine, so that a resumed study gives the same numbers."""
+        self._storage.set_study_user_attr(self._ids[self.name], ENGINE, engine)
 
     def next_number(self, stage: Stage, arm: Arm) -> int:
         """The number that the next trial of a stage and arm will have."""

@@ -26,6 +26,10 @@ class Listener(Protocol):
         """A trial has ended and is stored."""
         ...
 
+    def note(self, text: str) -> None:
+        """Something worth knowing about how the study runs."""
+        ...
+
     def warn(self, text: str) -> None:
         """Something went wrong that does not stop the study."""
         ...
@@ -45,6 +49,9 @@ class SilentListener:
 
     def trial(self, record: TrialRecord) -> None:
         """See `Listener.trial`."""
+
+    def note(self, text: str) -> None:
+        """See `Listener.note`."""
 
     def warn(self, text: str) -> None:
         """See `Listener.warn`."""

@@ -87,7 +87,7 @@ def run_study(
             crew.write_missing_teachers()
             Search(config, ledger, crew, paths).run()
             if config.confirm.replicates:
-                Confirm(config, ledger, crew).run()
+                Confirm(config, ledger, crew, paths).run()
             listener.stage("report", total=1, done=0)
             champion = champion_of(config, ledger.records())
             if champion is not None:

@@ -1,0 +1,199 @@
+"""The engines that train the students of a cohort: one by one, or as a population."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from kdsearch.config import MlpModel
+from kdsearch.errors import DivergedError
+from kdsearch.execution.student import Student
+from kdsearch.execution.task import EngineName, Row
+from kdsearch.models.mlp import Mlp
+from kdsearch.results import EpochMetrics
+from kdsearch.training import Member, Population, StudentRun
+
+CHUNK = 16
+"""Students of a population: more gain nothing and leave the cache (measured)."""
+
+Step = tuple[Student, EpochMetrics | DivergedError]
+
+
+class Engine(Protocol):
+    """Trains some students of a cohort."""
+
+    students: list[Student]
+    """Those still in training."""
+
+    def train(self, until: int) -> Iterator[Step]:
+        """Train to an epoch; yields each student's epochs, or its failure, which ends it."""
+        ...
+
+    def drop(self, student: Student) -> None:
+        """Stop training a student."""
+        ...
+
+    def state(self, student: Student) -> dict[str, Any] | None:
+        """What a checkpoint keeps of a student; None if it has not begun."""
+        ...
+
+
+class ReferenceEngine:
+    """One student through the reference loop."""
+
+    def __init__(self, student: Student, state: dict[str, Any] | None) -> None:
+        self.students = [student]
+        self._saved = state
+        self._run: StudentRun | None = None
+        if state is not None:
+            student.progress.load_state_dict(state)
+
+    def train(self, until: int) -> Iterator[Step]:
+        """See `Engine.train`."""
+        if not self.students:
+            return
+        (student,) = self.students
+        started = time.perf_counter()
+        run = self._run = self._run or self._start(student)
+        try:
+            for metrics in run.epochs(until=until):
+                student.train_seconds += time.perf_counter() - started
+                yield student, metrics
+                started = time.perf_counter()
+        except DivergedError as error:
+            self.drop(student)
+            yield student, error
+
+    def drop(self, student: Student) -> None:
+        """See `Engine.drop`."""
+        self.students.remove(student)
+
+    def state(self, student: Student) -> dict[str, Any] | None:
+        """See `Engine.state`."""
+        assert student in self.students
+        return self._saved if self._run is None else self._run.state_dict()
+
+    def _start(self, student: Student) -> StudentRun:
+        trial = student.row.trial
+        run = StudentRun(
+            student.body,
+            student.data,
+            training=trial.training,
+            distillation=trial.distillation,
+            width=trial.student.width,
+            order_seed=student.row.order_seed,
+            score=student.score,
+        )
+        if self._saved is not None:
+            run.load_state_dict(self._saved)
+        student.progress = run
+        return run
+
+
+class PopulationEngine:
+    """Up to 16 students that share batches, in one step; rebuilt without those that leave."""
+
+    def __init__(
+        self, students: Sequence[Student], states: dict[str, dict[str, Any] | None]
+    ) -> None:
+        self.students = sorted(students, key=lambda s: s.row.trial.student.width)
+        self._states = {key: state for key, state in states.items() if state is not None}
+        self._population: Population | None = None
+        for student in self.students:
+            if student.row.key in self._states:
+                student.progress.load_state_dict(self._states[student.row.key]["progress"])
+
+    def train(self, until: int) -> Iterator[Step]:
+        """See `Engine.train`."""
+        while any(s.progress.epoch < until for s in self.students):
+            self._population = self._population or self._build()
+            started = time.perf_counter()
+            for outcomes in self._population.epochs(until=until):
+                share = (time.perf_counter() - started) / len(outcomes)
+                yield from self._told(outcomes, share)
+                if self._population is None:
+                    break
+                started = time.perf_counter()
+
+    def drop(self, student: Student) -> None:
+        """See `Engine.drop`."""
+        self._remember()
+        self.students.remove(student)
+        self._population = None
+
+    def state(self, student: Student) -> dict[str, Any] | None:
+        """See `Engine.state`."""
+        self._remember()
+        return self._states.get(student.row.key)
+
+    def _told(
+        self, outcomes: dict[int, EpochMetrics | DivergedError], seconds: float
+    ) -> Iterator[Step]:
+        steps = [(self.students[row], outcome) for row, outcome in outcomes.items()]
+        for student, outcome in steps:
+            student.train_seconds += seconds
+            if isinstance(outcome, DivergedError) or student.progress.is_finished:
+                self.drop(student)
+        yield from steps
+
+    def _build(self) -> Population:
+        members = []
+        for student in self.students:
+            trial = student.row.trial
+            assert isinstance(student.body, Mlp)
+            members.append(
+                Member(student.body, trial.training, trial.distillation, student.progress)
+            )
+        first = self.students[0]
+        population = Population(members, first.data, order_seed=first.row.order_seed)
+        for row, student in enumerate(self.students):
+            if student.row.key in self._states:
+                population.load_row(row, self._states[student.row.key])
+        return population
+
+    def _remember(self) -> None:
+        if self._population is not None:
+            for row, student in enumerate(self.students):
+                self._states[student.row.key] = self._population.row_state(row)
+
+
+def build_engines(
+    students: Sequence[Student],
+    states: dict[str, dict[str, Any] | None],
+    engine: EngineName,
+) -> list[Engine]:
+    """Engines for the students of a cohort, grouped by what must be equal in a population.
+
+    The grouping follows from the students alone, so it is the same after a resume.
+    """
+    engines: list[Engine] = []
+    groups: dict[object, list[Student]] = {}
+    for student in students:
+        if engine == "population" and can_stack(student.row):
+            groups.setdefault(stack_key(student.row), []).append(student)
+        else:
+            engines.append(ReferenceEngine(student, states.get(student.row.key)))
+    for group in groups.values():
+        ordered = sorted(group, key=lambda s: s.row.trial.student.width)
+        for start in range(0, len(ordered), CHUNK):
+            engines.append(PopulationEngine(ordered[start : start + CHUNK], states))
+    return engines
+
+
+def can_stack(row: Row) -> bool:
+    """Whether a population can train this student."""
+    return isinstance(row.trial.student, MlpModel)
+
+
+def stack_key(row: Row) -> object:
+    """What students of one population have in common."""
+    trial = row.trial
+    assert isinstance(trial.student, MlpModel)
+    return (
+        trial.data,
+        trial.teacher,
+        trial.student.depth,
+        trial.training.batch_size,
+        trial.training.optimizer,
+        trial.training.device,
+        row.order_seed,
+    )

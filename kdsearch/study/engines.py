@@ -1,0 +1,39 @@
+"""Which engine a study trains with: chosen once, by measurement, and kept."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from kdsearch.config import StudyConfig
+from kdsearch.execution import CohortTask
+from kdsearch.execution.measurement import PREFER_POPULATION, population_speedup
+from kdsearch.execution.task import EngineName
+from kdsearch.study.ledger import Ledger
+from kdsearch.study.listener import Listener
+
+
+def with_engine(
+    tasks: Sequence[CohortTask], config: StudyConfig, ledger: Ledger, listener: Listener
+) -> list[CohortTask]:
+    """The tasks, to be trained by the study's engine.
+
+    `training.engine: auto` measures on the first cohort whose students can be stacked, the one
+    with the widest of them, where a population gains least. The choice is stored, because the
+    engines agree to rounding only, and a resumed study must give the same numbers.
+    """
+    engine = config.training.engine
+    chosen = engine if engine != "auto" else ledger.engine or _measure(tasks, ledger, listener)
+    return [replace(task, engine=chosen) for task in tasks]
+
+
+def _measure(tasks: Sequence[CohortTask], ledger: Ledger, listener: Listener) -> EngineName:
+    widest = max(tasks, key=lambda task: max(row.trial.student.width for row in task.rows))
+    speedup = population_speedup(widest)
+    if speedup is None:
+        return "reference"
+    engine: EngineName = "population" if speedup > PREFER_POPULATION else "reference"
+    listener.note(
+        f"engine: {engine} (a population trains the widest students here {speedup:.1f} times as "
+        "fast as the reference loop)"
+    )
+    ledger.save_engine(engine)
+    return engine
