@@ -97,6 +97,7 @@ class PopulationEngine:
     ) -> None:
         self.students = sorted(students, key=lambda s: s.row.trial.student.width)
         self._states = {key: state for key, state in states.items() if state is not None}
+        self._stacked: list[Student] = []
         self._population: Population | None = None
         for student in self.students:
             if student.row.key in self._states:
@@ -104,21 +105,20 @@ class PopulationEngine:
 
     def train(self, until: int) -> Iterator[Step]:
         """See `Engine.train`."""
-        while any(s.progress.epoch < until for s in self.students):
-            self._population = self._population or self._build()
+        while any(s.progress.epoch < until for s in self._unfinished()):
+            population = self._population or self._stack()
             started = time.perf_counter()
-            for outcomes in self._population.epochs(until=until):
-                share = (time.perf_counter() - started) / len(outcomes)
-                yield from self._told(outcomes, share)
+            for outcomes in population.epochs(until=until):
+                seconds = (time.perf_counter() - started) / len(outcomes)
+                yield from self._told(outcomes, seconds)
                 if self._population is None:
                     break
                 started = time.perf_counter()
 
     def drop(self, student: Student) -> None:
         """See `Engine.drop`."""
-        self._remember()
+        self._unstack()
         self.students.remove(student)
-        self._population = None
 
     def state(self, student: Student) -> dict[str, Any] | None:
         """See `Engine.state`."""
@@ -128,31 +128,43 @@ class PopulationEngine:
     def _told(
         self, outcomes: dict[int, EpochMetrics | DivergedError], seconds: float
     ) -> Iterator[Step]:
-        steps = [(self.students[row], outcome) for row, outcome in outcomes.items()]
-        for student, outcome in steps:
+        steps = [(self._stacked[row], outcome) for row, outcome in outcomes.items()]
+        for student, _ in steps:
             student.train_seconds += seconds
-            if isinstance(outcome, DivergedError) or student.progress.is_finished:
-                self.drop(student)
         yield from steps
+        for student, outcome in steps:
+            if isinstance(outcome, DivergedError):
+                self.drop(student)
+        if any(student.progress.is_finished for student, _ in steps):
+            self._unstack()
 
-    def _build(self) -> Population:
+    def _unfinished(self) -> list[Student]:
+        return [student for student in self.students if not student.progress.is_finished]
+
+    def _stack(self) -> Population:
+        self._stacked = self._unfinished()
         members = []
-        for student in self.students:
+        for student in self._stacked:
             trial = student.row.trial
             assert isinstance(student.body, Mlp)
             members.append(
                 Member(student.body, trial.training, trial.distillation, student.progress)
             )
-        first = self.students[0]
+        first = self._stacked[0]
         population = Population(members, first.data, order_seed=first.row.order_seed)
-        for row, student in enumerate(self.students):
+        for row, student in enumerate(self._stacked):
             if student.row.key in self._states:
                 population.load_row(row, self._states[student.row.key])
+        self._population = population
         return population
+
+    def _unstack(self) -> None:
+        self._remember()
+        self._population = None
 
     def _remember(self) -> None:
         if self._population is not None:
-            for row, student in enumerate(self.students):
+            for row, student in enumerate(self._stacked):
                 self._states[student.row.key] = self._population.row_state(row)
 
 

@@ -20,6 +20,7 @@ from kdsearch.execution import (
     TaskFailed,
     TeacherTask,
 )
+from kdsearch.execution.task import EngineName
 from kdsearch.results import Outcome
 from tests.study.records import make_config
 
@@ -151,8 +152,13 @@ SETTINGS: tuple[dict[str, Scalar], ...] = (
 )
 
 
+@pytest.fixture(params=["reference", "population"])
+def engine(request: pytest.FixtureRequest) -> EngineName:
+    return request.param
+
+
 @pytest.fixture
-def make_task(study: StudyConfig, tmp_path: Path) -> MakeTask:
+def make_task(study: StudyConfig, tmp_path: Path, engine: EngineName) -> MakeTask:
     def make(
         key: str = "cohort",
         settings: Sequence[dict[str, Scalar]] = SETTINGS,
@@ -179,6 +185,7 @@ def make_task(study: StudyConfig, tmp_path: Path) -> MakeTask:
             checkpoint=folder / "checkpoints" / f"{key}.pt",
             students=folder / "students",
             cache=cache_folder(),
+            engine=engine,
         )
 
     return make
