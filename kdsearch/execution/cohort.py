@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kdsearch.errors import DivergedError, KdsearchError, StaleCacheError
-from kdsearch.execution.engine import Engine, build_engines
+from kdsearch.execution.engine import Engine, Step, build_engines
 from kdsearch.execution.student import Student, students_path
 from kdsearch.execution.task import CohortTask, EpochDone, Event, Row, RowDone, RungReached
 from kdsearch.results import Outcome, State
@@ -33,8 +33,8 @@ def train_cohort(task: CohortTask, should_stop: Callable[[], bool]) -> Events:
     for rung in (*task.rungs, None):
         if rung is not None and rung in cohort.decided:
             continue
-        for epoch_done in cohort.train(rung):
-            yield epoch_done
+        for told in cohort.train(rung):
+            yield from told
             if should_stop():
                 cohort.save()
                 return
@@ -67,16 +67,13 @@ class Cohort:
             self._announced.add(key)
             yield RowDone(key, outcome)
 
-    def train(self, until: int | None) -> Iterator[EpochDone]:
-        """Train every live student to an epoch, or to its end."""
+    def train(self, until: int | None) -> Iterator[Events]:
+        """Train every live student to an epoch, or to its end, step by step."""
         for engine in self._engines:
             longest = max((s.row.trial.training.epochs for s in engine.students), default=0)
             try:
-                for student, outcome in engine.train(until or longest):
-                    if isinstance(outcome, DivergedError):
-                        self._fail(student, outcome)
-                        continue
-                    yield EpochDone(student.row.key, outcome)
+                for step in engine.train(until or longest):
+                    yield self._tell(step)
                     self._save_now_and_then()
             except Exception as error:  # noqa: BLE001 - the trial boundary: a trial may fail, the study goes on
                 for student in list(engine.students):
@@ -110,6 +107,13 @@ class Cohort:
             },
         )
         self._saved_at = time.monotonic()
+
+    def _tell(self, step: Step) -> Events:
+        for student, outcome in step:
+            if isinstance(outcome, DivergedError):
+                self._fail(student, outcome)
+            else:
+                yield EpochDone(student.row.key, outcome)
 
     def _save_now_and_then(self) -> None:
         if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:

@@ -15,7 +15,8 @@ from kdsearch.training import Member, Population, StudentRun
 CHUNK = 16
 """Students of a population: more gain nothing and leave the cache (measured)."""
 
-Step = tuple[Student, EpochMetrics | DivergedError]
+Step = list[tuple[Student, EpochMetrics | DivergedError]]
+"""Students that finished an epoch at the same time, each with its metrics or its failure."""
 
 
 class Engine(Protocol):
@@ -25,7 +26,7 @@ class Engine(Protocol):
     """Those still in training."""
 
     def train(self, until: int) -> Iterator[Step]:
-        """Train to an epoch; yields each student's epochs, or its failure, which ends it."""
+        """Train to an epoch, step by step; a failure ends a student."""
         ...
 
     def drop(self, student: Student) -> None:
@@ -57,11 +58,11 @@ class ReferenceEngine:
         try:
             for metrics in run.epochs(until=until):
                 student.train_seconds += time.perf_counter() - started
-                yield student, metrics
+                yield [(student, metrics)]
                 started = time.perf_counter()
         except DivergedError as error:
             self.drop(student)
-            yield student, error
+            yield [(student, error)]
 
     def drop(self, student: Student) -> None:
         """See `Engine.drop`."""
@@ -128,14 +129,14 @@ class PopulationEngine:
     def _told(
         self, outcomes: dict[int, EpochMetrics | DivergedError], seconds: float
     ) -> Iterator[Step]:
-        steps = [(self._stacked[row], outcome) for row, outcome in outcomes.items()]
-        for student, _ in steps:
+        step: Step = [(self._stacked[row], outcome) for row, outcome in outcomes.items()]
+        for student, _ in step:
             student.train_seconds += seconds
-        yield from steps
-        for student, outcome in steps:
+        yield step
+        for student, outcome in step:
             if isinstance(outcome, DivergedError):
                 self.drop(student)
-        if any(student.progress.is_finished for student, _ in steps):
+        if any(student.progress.is_finished for student, _ in step):
             self._unstack()
 
     def _unfinished(self) -> list[Student]:
