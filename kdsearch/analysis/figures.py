@@ -1,6 +1,7 @@
 """The report's figures: which there are, what each says, and how its panels are laid out."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from kdsearch.analysis.optimization_history import (
 from kdsearch.analysis.pareto import draw_pareto
 from kdsearch.analysis.summary import Summary
 from kdsearch.analysis.temperature_alpha import axis_labels, draw_temperature_alpha
+from kdsearch.results import Arm
 
 
 class ReportFigure(NamedTuple):
@@ -161,7 +163,7 @@ def _temperature_alpha(s: Summary) -> ReportFigure:
             )  # fmt: skip
             bar.set_label(color_label, fontsize=8.5)
             bar.outline.set_visible(False)  # type: ignore[operator]  # Spine, not Colorbar's own
-        style.add_caption(figure, _search_caption(s))
+        style.add_caption(figure, _search_caption(s, "distilled"))
     return ReportFigure(
         "temperature_alpha",
         "Temperature and alpha",
@@ -184,7 +186,7 @@ def _ensemble_size(s: Summary) -> ReportFigure:
         figure = style.new_figure(8.2, 3.9)
         for ax, draw in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
             draw(info, ax)
-        style.add_caption(figure, _search_caption(s))
+        style.add_caption(figure, _search_caption(s, "distilled"))
     return ReportFigure(
         "ensemble_size",
         "Ensemble size",
@@ -295,12 +297,13 @@ def _confirmed_caption(s: Summary, how: str = "") -> str:
     return f"mean of {n} replicates, {how}bars: 90 % t interval{se} · {_origin(s)}"
 
 
-def _search_caption(s: Summary) -> str:
-    n = s.budget.states
+def _search_caption(s: Summary, arm: Arm | None = None) -> str:
+    n = Counter(trial.state for trial in s.results.select(stage="search", arm=arm))
     shown = ", ".join(
         f"{n[state]} {state.lower()}" for state in ("COMPLETE", "PRUNED", "FAIL") if n.get(state)
     )
-    return f"search trials on validation, one seed each: {shown} · {_origin(s)}"
+    whose = "search trials" if arm is None else f"{arm} search trials"
+    return f"{whose} on validation, one seed each: {shown} · {_origin(s)}"
 
 
 def _origin(s: Summary) -> str:

@@ -42,23 +42,11 @@ def compute_finding(
     """
     recommended = _recommended(strata, saturation)
     return FindingInfo(
-        question=results.config.question or _derived_question(results, strata),
+        question=results.config.question_text,
         finding=(_accuracy_sentence(strata, teachers, saturation.clause), gain_sentence(gain)),
         recommendation=_recommendation(results, strata, teachers, gain, recommended),
         recommended=recommended,
     )
-
-
-def _derived_question(results: Results, info: StrataInfo) -> str:
-    nuisance = wording.listing([wording.leaf(n) for n in results.config.parameters("nuisance")])
-    if len(results.config.objective) > 1:
-        metrics = wording.listing([o.metric for o in results.config.objective])
-        return f"Which settings trade {metrics} best?"
-    if info.scientific:
-        axis = wording.listing([wording.leaf(n) for n in info.scientific])
-        tuned = f", with {nuisance} tuned at each value" if nuisance else ""
-        return f"How does a student's accuracy depend on {axis}{tuned}?"
-    return f"Which {nuisance or 'settings'} suit the student best?"
 
 
 def _accuracy_sentence(info: StrataInfo, teachers: TeachersInfo, saturation: str) -> str:

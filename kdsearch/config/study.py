@@ -127,7 +127,7 @@ class StudyConfig(Section):
     @property
     def question_text(self) -> str:
         """What the study asks, in one sentence."""
-        return self.question or derived_question(self.student, self.search)
+        return self.question or derived_question(self.student, self.search, self.objective)
 
 
 def applies_to_baseline(name: str) -> bool:

@@ -1,16 +1,20 @@
 """The question of a study, put in words where its author left it out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kdsearch.config.base import Scalar
 from kdsearch.config.model import ModelConfig
-from kdsearch.config.search import SearchParameter
+from kdsearch.config.search import Objective, SearchParameter
 from kdsearch.config.trial import SHORT_NAMES
 
 _WIDTH = "student.width"
 
 
-def derived_question(student: ModelConfig, search: Mapping[str, SearchParameter]) -> str:
+def derived_question(
+    student: ModelConfig,
+    search: Mapping[str, SearchParameter],
+    objectives: Sequence[Objective],
+) -> str:
     """`Which temperature and alpha suit mlp students of width 8, 16, ..., 256?`."""
     tuned = [_words(name) for name, p in search.items() if p.role == "nuisance"]
     fixed = {SHORT_NAMES.get(n, n): p.value for n, p in search.items() if p.role == "fixed"}
@@ -24,9 +28,12 @@ def derived_question(student: ModelConfig, search: Mapping[str, SearchParameter]
     if axes:
         points = (f"{_words(name)} {_series(p.values or ())}" for name, p in axes.items())
         students += f" at {' and '.join(points)}"
+    goal = ""
+    if len(objectives) > 1:
+        goal = f" for {_listed([f'{o.direction[:3]}imal {_words(o.metric)}' for o in objectives])}"
     if tuned:
-        return f"Which {_listed(tuned)} {'suits' if len(tuned) == 1 else 'suit'} {students}?"
-    return f"How well do {students} learn?"
+        return f"Which {_listed(tuned)} {'suits' if len(tuned) == 1 else 'suit'} {students}{goal}?"
+    return f"How well do {students} learn{goal}?"
 
 
 def _words(name: str) -> str:

@@ -144,7 +144,7 @@ def in_fast_layout(model: nn.Module) -> nn.Module:
     """The model, its 2-D convolutions channels-last on a CPU: 1.4 to 1.8 times as fast there."""
     weights = [p for p in model.parameters() if p.dim() == 4]
     if weights and all(p.device.type == "cpu" for p in weights):
-        return model.to(memory_format=torch.channels_last)
+        return model.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload]
     return model
 
 

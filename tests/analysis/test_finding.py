@@ -62,8 +62,8 @@ def test_hard_labels_are_recommended_where_distillation_hurts():
 def test_question_is_derived_or_taken():
     results = make_results(widths=(8,), trials=2, replicates=0)
     assert compute_summary(results).finding.question == (
-        "How does a student's accuracy depend on width, with temperature, alpha, learning_rate "
-        "and ensemble_size tuned at each value?"
+        "Which temperature, alpha, learning rate and ensemble size suit mlp students of width 8, "
+        "16, ..., 256?"
     )
     asked = dataclasses.replace(results, config=study_config(question="Why?"))
     assert compute_summary(asked).finding.question == "Why?"
