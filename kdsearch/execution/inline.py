@@ -10,10 +10,12 @@ from kdsearch.execution.task import (
     CohortTask,
     Decide,
     EpochDone,
+    Idle,
     Notify,
     RungReached,
     Task,
     TaskFailed,
+    nothing_to_do,
 )
 from kdsearch.execution.teacher import train_teacher
 
@@ -55,6 +57,7 @@ class InlineExecutor:
         decide: Decide,
         notify: Notify,
         should_stop: Callable[[], bool],
+        idle: Idle = nothing_to_do,
     ) -> None:
         """See `Executor.run`."""
         for task in tasks:
@@ -73,6 +76,8 @@ class InlineExecutor:
                     answer = decide(task, event)
                 else:
                     notify(task, event)
+                while idle():
+                    pass
 
     def close(self) -> None:
         """Nothing to release."""

@@ -21,10 +21,12 @@ from kdsearch.execution.student import single_threaded
 from kdsearch.execution.task import (
     CohortTask,
     Decide,
+    Idle,
     Notify,
     RungReached,
     Task,
     TaskFailed,
+    nothing_to_do,
 )
 
 POLL_SECONDS = 0.2
@@ -79,6 +81,7 @@ class ProcessExecutor:
         decide: Decide,
         notify: Notify,
         should_stop: Callable[[], bool],
+        idle: Idle = nothing_to_do,
     ) -> None:
         """See `Executor.run`."""
         self._stop.clear()
@@ -90,7 +93,10 @@ class ProcessExecutor:
                 queue.clear()
             self._hand_out(queue, attempts)
             busy = {worker.pipe: worker for worker in self._workers if worker.task}
-            for pipe in wait(list(busy), timeout=POLL_SECONDS):
+            ready = wait(list(busy), timeout=0)
+            if not ready and not idle():
+                ready = wait(list(busy), timeout=POLL_SECONDS)
+            for pipe in ready:
                 assert isinstance(pipe, Connection)
                 self._listen(busy[pipe], queue, attempts, decide=decide, notify=notify)
 

@@ -98,6 +98,14 @@ Event = EpochDone | RungReached | RowDone | TaskFailed
 Decide = Callable[[CohortTask, RungReached], frozenset[str]]
 Notify = Callable[[Task, EpochDone | RowDone | TaskFailed], None]
 
+Idle = Callable[[], bool]
+"""Does a piece of waiting work, if there is one, and says whether there was."""
+
+
+def nothing_to_do() -> bool:
+    """An `Idle` without work."""
+    return False
+
 
 class Executor(Protocol):
     """Where tasks run. Results must not depend on the choice."""
@@ -109,6 +117,7 @@ class Executor(Protocol):
         decide: Decide,
         notify: Notify,
         should_stop: Callable[[], bool],
+        idle: Idle = nothing_to_do,
     ) -> None:
         """Run all tasks; return when the last has ended, or soon after `should_stop` says so.
 
@@ -117,6 +126,7 @@ class Executor(Protocol):
             decide: Called at each rung of a cohort; returns the row keys that go on.
             notify: Called with everything else that happens, in the calling thread.
             should_stop: Polled; once true, tasks save a checkpoint and end early.
+            idle: Called while no task has anything to say, so that bookkeeping holds no task up.
         """
         ...
 

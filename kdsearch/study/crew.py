@@ -1,5 +1,6 @@
 """The crew: an executor, the stop flag, and what every stage does with what they send back."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from kdsearch.execution import (
     TaskFailed,
     TeacherTask,
 )
+from kdsearch.execution.task import Idle, nothing_to_do
 from kdsearch.results import Outcome, TrialRecord
 from kdsearch.study.engines import with_engine
 from kdsearch.study.lane import order_seed
@@ -78,7 +80,10 @@ class Crew:
     def train(
         self, cohorts: dict[str, list[TrialRecord]], *, rungs: Sequence[int], survive: Survivors
     ) -> None:
-        """Train cohorts of RUNNING trials to their ends, storing each trial as it ends.
+        """Train cohorts of RUNNING trials to their ends, and store each.
+
+        A trial is stored when the executor has nothing else to ask, so that no worker waits for a
+        database; until then its cohort's checkpoint remembers how it ended.
 
         Trials of a cohort that have ended already take part again only as far as the checkpoint
         has not kept them, so that the decisions at rungs come out the same.
@@ -97,14 +102,23 @@ class Crew:
                     self.ledger.report(open_records[key], epoch=rung.epoch, score=score)
             return survive(task.key, rung.epoch, rung.scores)
 
+        ended: deque[tuple[str, Outcome]] = deque()
+
         def on_done(key: str, outcome: Outcome) -> None:
+            ended.append((key, outcome))
+
+        def store_one() -> bool:
+            if not ended:
+                return False
+            key, outcome = ended.popleft()
             record = open_records[key]
             if record.state == "RUNNING":
                 open_records[key] = self._finish(record, outcome)
             else:
                 self._mirror.drop_weights(record)
+            return True
 
-        self._execute(tasks, decide=decide, on_done=on_done)
+        self._execute(tasks, decide=decide, on_done=on_done, idle=store_one)
         for task in tasks:
             task.checkpoint.unlink(missing_ok=True)
 
@@ -153,6 +167,7 @@ class Crew:
         *,
         decide: Callable[[CohortTask, RungReached], frozenset[str]],
         on_done: Callable[[str, Outcome], None] | None,
+        idle: Idle = nothing_to_do,
     ) -> None:
         def notify(task: Task, event: EpochDone | RowDone | TaskFailed) -> None:
             match event:
@@ -164,7 +179,11 @@ class Crew:
                 case TaskFailed():
                     self._task_failed(task, event.reason, on_done)
 
-        self._executor.run(tasks, decide=decide, notify=notify, should_stop=self._stop_now)
+        self._executor.run(
+            tasks, decide=decide, notify=notify, should_stop=self._stop_now, idle=idle
+        )
+        while idle():
+            pass
         self._check_failures()
         if self._should_stop():
             raise InterruptedStudyError(
