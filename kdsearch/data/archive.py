@@ -15,6 +15,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     Raises:
         DataError: the file is missing, is not an archive, is damaged, or holds Python objects.
     """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: a NumPy archive (.npz) is expected there.")
     if not path.is_file():
         raise DataError(f"There is no file {path}: a NumPy archive (.npz) is expected there.")
     # np.load would read a bare .npy too, and calls anything else a pickle.

@@ -117,8 +117,9 @@ class _UserCode:
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, Exception | SystemExit) and not isinstance(error, KdsearchError):
+            reason = " ".join(str(error).split())  # messages are one line
             raise self._error_type(
-                f"{self._doing} failed with {type(error).__name__}: {error}"
+                f"{self._doing} failed with {type(error).__name__}: {reason}"
             ) from error
 
 

@@ -78,7 +78,8 @@ def _probe(model: nn.Module, target: str, input_shape: tuple[int, ...]) -> objec
     # What a user's forward raises on samples it cannot read; NotImplementedError where none is.
     except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
             ValueError) as error:  # fmt: skip
+        reason = " ".join(str(error).split())  # messages are one line
         raise UserInputError(
             f"{target} returned a module that fails on a batch of shape {[2, *input_shape]} with "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {reason}"
         ) from error

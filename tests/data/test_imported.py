@@ -176,3 +176,9 @@ def test_every_failure_of_a_data_target_is_a_data_error(load, module) -> None:
     ):
         with pytest.raises(DataError, match=target):
             load(kind="import", target=target, options=options)
+
+
+def test_an_error_of_two_lines_becomes_one(load, module) -> None:
+    name = module("def make(): raise ValueError('first\\n  second')")
+    with pytest.raises(DataError, match=r"failed with ValueError: first second$"):
+        load(kind="import", target=f"{name}:make")

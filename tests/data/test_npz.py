@@ -63,7 +63,7 @@ def test_no_file(load, path: Path) -> None:
 
 
 def test_a_folder_is_no_file(load, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="There is no file"):
+    with pytest.raises(DataError, match="is a folder: a NumPy archive"):
         load(kind="npz", path=str(tmp_path))
 
 
