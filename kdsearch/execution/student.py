@@ -11,7 +11,7 @@ from torch import Tensor
 from kdsearch.distill import ensemble_logits
 from kdsearch.execution.materials import ensemble_test_logits, load_data, taught_data
 from kdsearch.execution.task import CohortTask, Row, ScoreName
-from kdsearch.models import build_model, count_capacity, predict_logits
+from kdsearch.models import Normalization, build_model, count_capacity, predict_logits
 from kdsearch.results import EpochMetrics, Evaluation, Outcome, State
 from kdsearch.training import Progress, evaluate_logits, select_device
 
@@ -91,11 +91,12 @@ class Student:
     def _measure_test(self) -> tuple[Evaluation, str]:
         trial, task = self.row.trial, self._task
         test = self._dataset.test.open(by=self.row.key)
+        normalize = Normalization(self._dataset.mean, self._dataset.std)
         members = ensemble_test_logits(
             trial.teacher, task.teacher_data, task.cache, opened_by=self.row.key
         )
         teacher = ensemble_logits(members, size=len(members), mode=trial.teacher.ensemble_mode)
-        logits = self._logits((test.x - self._dataset.mean) / self._dataset.std)
+        logits = self._logits(normalize(test.x))
         correct = logits.argmax(dim=1) == test.y
         return evaluate_logits(logits, test.y, teacher), pack_flags(correct)
 

@@ -94,7 +94,7 @@ def fit_member(
 
 def _start_run(model: Classifier, task: TeacherTask) -> StudentRun:
     training = task.teacher.training
-    device = select_device(training.device)
+    device = select_device(training.device, field="teacher.training.device")
     return StudentRun(
         model.body.to(device),
         plain_data(load_data(task.data, task.cache)).to(device),

@@ -2,7 +2,7 @@
 
 from kdsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from kdsearch.training.data import TrainingData, epoch_order, select_device
-from kdsearch.training.evaluation import evaluate_logits, expected_calibration_error, mean_of
+from kdsearch.training.evaluation import evaluate_logits, expected_calibration_error, share_of
 from kdsearch.training.loop import StudentRun, soft_targets
 from kdsearch.training.optimizer import build_optimizer, schedule_factor
 from kdsearch.training.population import Member, Population
@@ -19,10 +19,10 @@ __all__ = [
     "evaluate_logits",
     "expected_calibration_error",
     "load_checkpoint",
-    "mean_of",
     "save_checkpoint",
     "schedule_factor",
     "select_device",
+    "share_of",
     "soft_targets",
     "val_accuracy",
 ]

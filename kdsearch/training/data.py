@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kdsearch.config.seed import derive_seed
+from kdsearch.errors import UserInputError
 
 
 class TrainingData(NamedTuple):
@@ -45,14 +46,18 @@ def epoch_order(order_seed: int, epoch: int, num_samples: int) -> Tensor:
     return torch.randperm(num_samples, generator=generator)
 
 
-def select_device(wanted: str) -> torch.device:
+def select_device(wanted: str, *, field: str = "training.device") -> torch.device:
     """The device that `auto`, `cpu` or `cuda` means on this machine.
 
+    Args:
+        wanted: What the study file says.
+        field: Where it says so, for the message.
+
     Raises:
-        ValueError: CUDA is asked for and not there.
+        UserInputError: CUDA is asked for and not there.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise ValueError("training.device is cuda, but torch sees no CUDA device; use auto or cpu")
+        raise UserInputError(f"{field} is cuda, but torch sees no CUDA device; use auto or cpu")
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(wanted)

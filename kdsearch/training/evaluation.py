@@ -24,9 +24,9 @@ def evaluate_logits(logits: Tensor, labels: Tensor, teacher_logits: Tensor) -> E
     one_hot = F.one_hot(labels, logits.shape[1])
     predicted = logits.argmax(dim=1)
     return Evaluation(
-        accuracy=mean_of(predicted == labels),
+        accuracy=share_of(predicted == labels),
         loss=float(F.nll_loss(log_probs, labels)),
-        agreement=mean_of(predicted == teacher_logits.argmax(dim=1)),
+        agreement=share_of(predicted == teacher_logits.argmax(dim=1)),
         teacher_kl=float(
             F.kl_div(log_probs, teacher_log_probs, reduction="batchmean", log_target=True)
         ),
@@ -36,7 +36,7 @@ def evaluate_logits(logits: Tensor, labels: Tensor, teacher_logits: Tensor) -> E
     )
 
 
-def mean_of(flags: Tensor) -> float:
+def share_of(flags: Tensor) -> float:
     """Share of true values among flags [N], exact in double precision."""
     return int(flags.sum()) / len(flags)
 

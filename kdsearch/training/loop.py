@@ -17,7 +17,7 @@ from kdsearch.errors import DivergedError
 from kdsearch.models import predict_logits, scale_readout
 from kdsearch.results import EpochMetrics
 from kdsearch.training.data import TrainingData, epoch_order
-from kdsearch.training.evaluation import mean_of
+from kdsearch.training.evaluation import share_of
 from kdsearch.training.optimizer import build_optimizer, schedule_factor
 from kdsearch.training.progress import Monitor, Progress, val_accuracy
 
@@ -115,11 +115,11 @@ class StudentRun(Progress):
         return EpochMetrics(
             epoch=self.epoch + 1,
             train_loss=train_loss,
-            val_accuracy=mean_of(predicted == data.val_y),
+            val_accuracy=share_of(predicted == data.val_y),
             val_loss=self._checked(
                 float(nn.functional.cross_entropy(logits, data.val_y)), "validation"
             ),
-            val_agreement=0.0 if teacher is None else mean_of(predicted == teacher.argmax(dim=1)),
+            val_agreement=0.0 if teacher is None else share_of(predicted == teacher.argmax(dim=1)),
             learning_rate=self._learning_rate,
         )
 

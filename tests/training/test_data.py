@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from kdsearch.errors import UserInputError
 from kdsearch.training import epoch_order, select_device
 from tests.training.problem import make_data
 
@@ -37,8 +38,10 @@ def test_devices() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for what is not there")
 def test_cuda_is_asked_for_and_not_there() -> None:
-    with pytest.raises(ValueError, match="no CUDA device; use auto or cpu"):
+    with pytest.raises(UserInputError, match=r"^training.device is cuda.*use auto or cpu"):
         select_device("cuda")
+    with pytest.raises(UserInputError, match=r"^teacher.training.device is cuda"):
+        select_device("cuda", field="teacher.training.device")
 
 
 def test_moving_keeps_everything() -> None:

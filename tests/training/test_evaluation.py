@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from kdsearch.training import evaluate_logits, expected_calibration_error, mean_of
+from kdsearch.training import evaluate_logits, expected_calibration_error, share_of
 
 
 def logits_of(probs: list[list[float]]) -> torch.Tensor:
@@ -105,6 +105,6 @@ def test_calibration_against_a_loop_over_bins() -> None:
     assert expected_calibration_error(probs, labels) == pytest.approx(expected, rel=1e-6)
 
 
-def test_mean_of_flags_is_exact() -> None:
+def test_share_of_flags_is_exact() -> None:
     flags = torch.tensor([True, False, False])
-    assert mean_of(flags) == 1 / 3
+    assert share_of(flags) == 1 / 3
