@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kdsearch.analysis import style
+from kdsearch.analysis.credentials import redact_results, without_credentials
 from kdsearch.analysis.document import json_document
 from kdsearch.analysis.figures import ReportFigure, build_figures
 from kdsearch.analysis.page import render_page
@@ -37,7 +38,7 @@ def write_report(results: Results, folder: Path) -> Report:
     Raises:
         OSError: The folder cannot be written.
     """
-    summary = compute_summary(results)
+    summary = compute_summary(redact_results(results))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as draft_name:
         draft = Path(draft_name)
@@ -47,7 +48,8 @@ def write_report(results: Results, folder: Path) -> Report:
         page = render_page(summary, figures, svgs)
         (draft / "report.html").write_text(page, encoding="utf-8")
         write_table(results_table(results), draft / "results.csv", "csv")
-        text = json.dumps(json_document(summary), indent=2, allow_nan=False, ensure_ascii=False)
+        document = without_credentials(json_document(summary))
+        text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
         (draft / "results.json").write_text(text + "\n", encoding="utf-8")
         _put_in_place(draft, folder)
     return Report(

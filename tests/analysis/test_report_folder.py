@@ -131,6 +131,28 @@ def test_hostile_names_stay_text(results, tmp_path):
         assert "<script" not in svg.read_text()
 
 
+def test_no_password_in_any_file(tmp_path):
+    url = "postgresql+psycopg://ann:se/cr'et@db.example/k"
+    small = make_results(widths=(8, 16), trials=6, replicates=2)
+    leaky = dataclasses.replace(
+        small,
+        command=f"kdsearch study run s.yaml --storage {url}",
+        config=study_config(storage=url),
+        trials=tuple(
+            t.model_copy(update={"failure": f"cannot open {url}"}) if t.state == "FAIL" else t
+            for t in small.trials
+        ),
+    )
+    write_report(leaky, tmp_path / "r")
+    for path in (tmp_path / "r").rglob("*"):
+        assert path.is_dir() or b"cr'et" not in path.read_bytes()
+        assert path.is_dir() or b"se/cr" not in path.read_bytes()
+    document = json.loads((tmp_path / "r" / "results.json").read_text())
+    assert document["config"]["storage"] == "postgresql+psycopg://***@db.example/k"
+    assert document["command"].endswith("--storage postgresql+psycopg://***@db.example/k")
+    assert "db.example" in (tmp_path / "r" / "report.html").read_text()
+
+
 def without(results, keep):
     return dataclasses.replace(results, trials=tuple(t for t in results.trials if keep(t)))
 
