@@ -18,7 +18,6 @@ class Curve(NamedTuple):
     """Validation accuracy by epoch, from epoch 1; lengths differ with early stopping."""
     mean: tuple[float, ...]
     """Mean over replicates, up to the epoch that all of them reached."""
-    best_epochs: tuple[int, ...]
     confirmed: bool
     """False: the one run of the search, for want of confirmed ones."""
 
@@ -56,7 +55,6 @@ def _curve(arm: Arm, choice: Choice | None) -> Curve | None:
         arm=arm,
         replicates=accuracies,
         mean=tuple(float(m) for m in mean),
-        best_epochs=tuple(t.best_epoch for t in runs if t.best_epoch is not None),
         confirmed=bool(choice.replicates),
     )
 

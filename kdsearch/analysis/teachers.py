@@ -24,8 +24,6 @@ class Bank(NamedTuple):
     model: str
     num_params: int
     """Of one member."""
-    best_member_test: float | None
-    """Test accuracy of the member with the best validation accuracy."""
     mean_member_test: float | None
     ensembles: tuple[EnsembleAccuracy, ...]
 
@@ -54,14 +52,12 @@ def compute_teachers(results: Results) -> TeachersInfo:
 
 
 def _bank(record: TeacherBankRecord) -> Bank:
-    best = max(record.members, key=lambda m: m.val.accuracy, default=None)
     tested = [m.test.accuracy for m in record.members if m.test is not None]
     return Bank(
         label=", ".join(f"{name} {value}" for name, value in record.settings.items()),
         members=len(record.members),
         model=record.members[0].model if record.members else "",
         num_params=record.members[0].num_params if record.members else 0,
-        best_member_test=_accuracy(best.test) if best else None,
         mean_member_test=sum(tested) / len(tested) if tested else None,
         ensembles=tuple(
             EnsembleAccuracy(e.size, e.val.accuracy, _accuracy(e.test))
