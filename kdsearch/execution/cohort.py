@@ -5,12 +5,13 @@ iterates it) and worker processes (which send its events through a pipe).
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 from kdsearch.errors import DivergedError, KdsearchError, StaleCacheError
-from kdsearch.execution.engine import Engine, Step, build_engines
+from kdsearch.execution.engine import Engine, ReferenceEngine, Step, build_engines
 from kdsearch.execution.student import Student, students_path
 from kdsearch.execution.task import CohortTask, EpochDone, Event, Row, RowDone, RungReached
 from kdsearch.results import Outcome, State
@@ -18,6 +19,9 @@ from kdsearch.training import load_checkpoint, save_checkpoint
 
 CHECKPOINT_SECONDS = 15.0
 """A kill loses at most this much of a cohort's work, or one epoch."""
+
+TRIAL_FAILURES = (Exception, SystemExit)
+"""The trial boundary: whatever a student's own code raises fails it alone; the study goes on."""
 
 Events = Generator[Event, frozenset[str] | None, None]
 
@@ -69,16 +73,29 @@ class Cohort:
 
     def train(self, until: int | None) -> Iterator[Events]:
         """Train every live student to an epoch, or to its end, step by step."""
-        for engine in self._engines:
+        waiting = deque(self._engines)
+        while waiting:
+            engine = waiting.popleft()
             longest = max((s.row.trial.training.epochs for s in engine.students), default=0)
             try:
                 for step in engine.train(until or longest):
                     yield self._tell(step)
                     self._save_now_and_then()
-            except Exception as error:  # noqa: BLE001 - the trial boundary: a trial may fail, the study goes on
-                for student in list(engine.students):
-                    engine.drop(student)
-                    self._fail(student, error)
+            except TRIAL_FAILURES as error:
+                waiting.extendleft(reversed(self._without(engine, error)))
+
+    def _without(self, engine: Engine, error: BaseException) -> list[Engine]:
+        """What goes on after an engine has failed: of many students, each alone from its start."""
+        self._engines.remove(engine)
+        if len(engine.students) == 1:
+            self._fail(engine.students[0], error)
+            return []
+        singles = [Student(student.row, self._task) for student in engine.students]
+        for student in singles:
+            self.students[student.row.key] = student
+        alone: list[Engine] = [ReferenceEngine(student, None) for student in singles]
+        self._engines += alone
+        return alone
 
     def finish_complete(self) -> None:
         """Measure the students that have nothing left to train."""
@@ -138,10 +155,10 @@ class Cohort:
         try:
             student.save_weights(students_path(self._task.students, key))
             self._done[key] = student.outcome(state)
-        except Exception as error:  # noqa: BLE001 - the trial boundary again, now measuring
+        except TRIAL_FAILURES as error:
             self._done[key] = student.failed(reason_of(error))
 
-    def _fail(self, student: Student, error: Exception) -> None:
+    def _fail(self, student: Student, error: BaseException) -> None:
         del self.students[student.row.key]
         self._done[student.row.key] = student.failed(reason_of(error))
 
@@ -159,7 +176,7 @@ class Cohort:
     def _start(self, row: Row, state: dict[str, Any] | None) -> None:
         try:
             student = Student(row, self._task)
-        except Exception as error:  # noqa: BLE001 - the trial boundary: its model cannot be built
+        except TRIAL_FAILURES as error:
             self._done[row.key] = Outcome(state="FAIL", failure=reason_of(error))
             return
         if state is not None:
@@ -175,7 +192,7 @@ def _saved_state(checkpoint: Path) -> dict[str, Any]:
     return state or {"decided": [], "done": {}, "students": {}}
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """One line that says why a trial failed."""
     if isinstance(error, KdsearchError):
         return str(error)

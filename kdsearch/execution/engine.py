@@ -176,15 +176,18 @@ def build_engines(
 ) -> list[Engine]:
     """Engines for the students of a cohort, grouped by what must be equal in a population.
 
-    The grouping follows from the students alone, so it is the same after a resume.
+    The grouping follows from the students alone, so it is the same after a resume; a student
+    that a failed population left to the reference loop stays there.
     """
     engines: list[Engine] = []
     groups: dict[object, list[Student]] = {}
     for student in students:
-        if engine == "population" and can_stack(student.row):
+        state = states.get(student.row.key)
+        was_alone = state is not None and "optimizer" in state
+        if engine == "population" and can_stack(student.row) and not was_alone:
             groups.setdefault(stack_key(student.row), []).append(student)
         else:
-            engines.append(ReferenceEngine(student, states.get(student.row.key)))
+            engines.append(ReferenceEngine(student, state))
     for group in groups.values():
         ordered = sorted(group, key=lambda s: s.row.trial.student.width)
         for start in range(0, len(ordered), CHUNK):

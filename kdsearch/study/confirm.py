@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from kdsearch.config import StudyConfig
 from kdsearch.results import TrialRecord
 from kdsearch.study.crew import Crew
-from kdsearch.study.lane import lanes_of, weights_seed
+from kdsearch.study.lane import lanes_of, searched, weights_seed
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.objective import best_score
 from kdsearch.study.pareto import pareto_front
@@ -96,7 +96,7 @@ class Confirm:
         self._crew.measure_test(running)
         self._crew.train(
             self._cohorts(records),
-            rungs=(),
+            rungs={},
             survive=lambda _key, _rung, scores: frozenset(scores),
         )
 
@@ -137,9 +137,8 @@ class Confirm:
             replicate=replicate,
             seed=seed,
         )
-        searched = self._config.parameters("scientific") | self._config.parameters("nuisance")
-        space = {name: p for name, p in searched.items() if name in record.settings}
-        self._ledger.add(record, distributions(self._config, space), generation=generation)
+        space = distributions(self._config, searched(self._config, record.arm))
+        self._ledger.add(record, space, generation=generation)
 
 
 IDENTITY = {

@@ -1,10 +1,11 @@
 """The crew: an executor, the stop flag, and what every stage does with what they send back."""
 
+import shutil
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from kdsearch.config import StudyConfig, TeacherConfig, applies_to_baseline
+from kdsearch.config import Scalar, StudyConfig, TeacherConfig, applies_to_baseline
 from kdsearch.errors import InterruptedStudyError, KdsearchError, TooManyFailuresError
 from kdsearch.execution import (
     CohortTask,
@@ -56,16 +57,29 @@ class Crew:
         self._paths = paths
         self._cache = cache
         self._should_stop = should_stop
+        self._untaught: dict[TeacherConfig, str] = {}
+        """Teachers that cannot be trained, and why."""
+        if not ledger.records():  # what is there belongs to a deleted study of the same name
+            shutil.rmtree(paths.checkpoints, ignore_errors=True)
+            shutil.rmtree(paths.students, ignore_errors=True)
 
     def prepare_teachers(self, records: Sequence[TrialRecord]) -> None:
-        """Train the members that the trials need and no study has trained yet."""
-        teachers = self._teachers_of(records)
-        tasks = self.teachers.missing(teachers)
+        """Train the members that the trials need and no study has trained yet.
+
+        Raises:
+            KdsearchError: None of the trials' teachers can be trained.
+        """
+        teachers = self._teachers_of([r for r in records if not never_began(r)])
+        wanted = [teacher for teacher in teachers if teacher not in self._untaught]
+        tasks = self.teachers.missing(wanted)
         if tasks:
             self.listener.stage("teachers", total=len(tasks), done=0)
             self._execute(tasks, decide=lambda _task, _rung: frozenset(), on_done=None)
+        if teachers and all(teacher in self._untaught for teacher in teachers):
+            raise KdsearchError(f"no teacher can be trained: {self._untaught[teachers[0]]}")
         for teacher in teachers:
-            self.teachers.measure(teacher)
+            if teacher not in self._untaught:
+                self.teachers.measure(teacher)
 
     def write_missing_teachers(self) -> None:
         """Write the teachers of ended trials that the tracker has missed."""
@@ -78,7 +92,11 @@ class Crew:
             self.teachers.measure(teacher, opened_by=f"{self.config.name}/teachers")
 
     def train(
-        self, cohorts: dict[str, list[TrialRecord]], *, rungs: Sequence[int], survive: Survivors
+        self,
+        cohorts: dict[str, list[TrialRecord]],
+        *,
+        rungs: Mapping[str, Sequence[int]],
+        survive: Survivors,
     ) -> None:
         """Train cohorts of RUNNING trials to their ends, and store each.
 
@@ -93,7 +111,16 @@ class Crew:
             TooManyFailuresError: More trials failed than the study file allows.
         """
         open_records = {r.key: r for records in cohorts.values() for r in records}
-        tasks = [self._cohort(key, records, rungs) for key, records in cohorts.items()]
+        for key, record in open_records.items():
+            reason = self._untaught.get(self.row(record).trial.teacher)
+            if reason is not None and record.state == "RUNNING":
+                failure = Outcome(state="FAIL", failure=f"its teacher cannot be trained: {reason}")
+                open_records[key] = self._finish(record, failure)
+        tasks = [
+            self._cohort(key, [open_records[r.key] for r in records], rungs.get(key, ()))
+            for key, records in cohorts.items()
+        ]
+        tasks = [task for task in tasks if task.rows]
         tasks = with_engine(tasks, self.config, self.ledger, self.listener)
 
         def decide(task: CohortTask, rung: RungReached) -> frozenset[str]:
@@ -126,11 +153,8 @@ class Crew:
         """What a worker needs to know of a trial."""
         settings = record.settings
         if record.arm == "baseline":
-            settings = {
-                name: value
-                for name, value in settings.items()
-                if applies_to_baseline(name) or name == "alpha"
-            }
+            own = {n: v for n, v in settings.items() if applies_to_baseline(n) or n == "alpha"}
+            settings = self._measured_against() | own
         return Row(
             key=record.key,
             trial=self.config.trial_config(settings),
@@ -138,6 +162,11 @@ class Crew:
             order_seed=order_seed(self.config, replicate=record.replicate),
             opens_test=record.stage == "confirm",
         )
+
+    def _measured_against(self) -> dict[str, Scalar]:
+        """The teacher whose agreement with a baseline student is measured: the first stratum's."""
+        first = self.config.strata()[0]
+        return {name: value for name, value in first.items() if name.startswith("teacher.")}
 
     def _teachers_of(self, records: Sequence[TrialRecord]) -> list[TeacherConfig]:
         teachers: list[TeacherConfig] = []
@@ -152,7 +181,7 @@ class Crew:
     ) -> CohortTask:
         return CohortTask(
             key=key,
-            rows=tuple(self.row(record) for record in records),
+            rows=tuple(self.row(record) for record in records if not never_began(record)),
             rungs=tuple(rungs),
             score=score_name(self.config),
             teacher_data=self.config.data,
@@ -194,8 +223,10 @@ class Crew:
     def _task_failed(
         self, task: Task, reason: str, on_done: Callable[[str, Outcome], None] | None
     ) -> None:
-        if isinstance(task, TeacherTask) or on_done is None:
-            raise KdsearchError(f"{task.key} failed: {reason}")
+        if isinstance(task, TeacherTask):
+            self._untaught[task.teacher] = reason
+            return
+        assert on_done is not None
         for row in task.rows:
             on_done(row.key, Outcome(state="FAIL", failure=reason))
 
@@ -220,3 +251,8 @@ class Crew:
                 f"{len(failed)} trials failed and budget.max_failures is "
                 f"{self.config.budget.max_failures}; the last one because: {failed[-1].failure}"
             )
+
+
+def never_began(record: TrialRecord) -> bool:
+    """Whether a trial failed before its first epoch, so that nobody was compared with it."""
+    return record.state == "FAIL" and record.epochs == 0

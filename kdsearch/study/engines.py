@@ -28,12 +28,13 @@ def with_engine(
 def _measure(tasks: Sequence[CohortTask], ledger: Ledger, listener: Listener) -> EngineName:
     widest = max(tasks, key=lambda task: max(row.trial.student.width for row in task.rows))
     speedup = population_speedup(widest)
-    if speedup is None:
-        return "reference"
-    engine: EngineName = "population" if speedup > PREFER_POPULATION else "reference"
-    listener.note(
-        f"engine: {engine} (a population trains the widest students here {speedup:.1f} times as "
-        "fast as the reference loop)"
-    )
+    engine: EngineName = "reference"
+    if speedup is not None:
+        engine = "population" if speedup > PREFER_POPULATION else "reference"
+        how = "together" if engine == "population" else "one by one"
+        listener.note(
+            f"students are trained {how} (engine: {engine}): together is {speedup:.1f} times as "
+            "fast here, for the widest of them"
+        )
     ledger.save_engine(engine)
     return engine

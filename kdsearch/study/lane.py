@@ -1,6 +1,5 @@
 """A lane: one stratum of one arm, searched with its own budget and its own sampler state."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,6 +46,22 @@ def nuisances(config: StudyConfig, arm: Arm) -> dict[str, SearchParameter]:
     if arm == "distilled":
         return parameters
     return {name: p for name, p in parameters.items() if applies_to_baseline(name)}
+
+
+def searched(config: StudyConfig, arm: Arm) -> dict[str, SearchParameter]:
+    """The parameters that differ between an arm's trials: its scientific and tuned ones."""
+    scientific = config.parameters("scientific")
+    if arm == "baseline":
+        scientific = {name: p for name, p in scientific.items() if applies_to_baseline(name)}
+    return scientific | nuisances(config, arm)
+
+
+def lane_epochs(config: StudyConfig, lane: Lane) -> int:
+    """The fewest epochs that a trial of the lane can have, which its rungs must fit into."""
+    tuned = nuisances(config, lane.arm).get("training.epochs")
+    if tuned is not None:
+        return min(int(value) for key, value in tuned.given() if key != "high")
+    return config.trial_config(dict(lane.stratum)).training.epochs
 
 
 def lane_budget(config: StudyConfig, lane: Lane) -> int:
@@ -98,8 +113,8 @@ def weights_seed(config: StudyConfig, settings: dict[str, Scalar], *, replicate:
     A function of the study, the architecture and the replicate, and of nothing that the student
     is taught: so both arms start from the same weights.
     """
-    student = config.trial_config(settings).student.model_dump(mode="json")
-    architecture = json.dumps(student, sort_keys=True)
+    student = config.trial_config(settings).student
+    architecture = student.model_dump_json(include={"kind", "width", "depth", "target"})
     return derive_seed("weights", config.seed, architecture, replicate)
 
 

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
 
 from kdsearch.config import Scalar, StudyConfig
-from kdsearch.errors import UnknownStudyError, UserInputError
+from kdsearch.errors import StudyChangedError, UnknownStudyError, UserInputError
 from kdsearch.execution.task import EngineName
 from kdsearch.results import Arm, Stage, TeacherBankRecord, TrialRecord
 from kdsearch.study.database import connect
@@ -26,6 +26,7 @@ from kdsearch.study.objective import objective_values, rung_value
 
 CONFIG, COMMAND, BANKS, RUN_ID = "kdsearch:config", "kdsearch:command", "kdsearch:bank:", "mlflow:"
 PARENT_RUN, STUDY_ID, ENGINE = "mlflow_run_id", "kdsearch:study_id", "kdsearch:engine"
+DATA = "kdsearch:data"
 PARTS: tuple[tuple[Stage, Arm], ...] = (
     ("search", "distilled"),
     ("search", "baseline"),
@@ -67,9 +68,12 @@ class Ledger:
         self.config = _read_config(name, saved)
         """The configuration that the study was last run with."""
         self._records: dict[tuple[str, int], TrialRecord] = {}
+        self._generations: dict[tuple[str, int], int] = {}
+        self._ordered: tuple[TrialRecord, ...] | None = None
         for part, study_id in self._ids.items():
             linked = self._linked_runs(study_id)
             for trial in storage.get_all_trials(study_id, deepcopy=False):
+                self._generations[part, trial.number] = int(trial.user_attrs["generation"])
                 self._remember(_read_record(part, trial, linked))
 
     @classmethod
@@ -123,9 +127,11 @@ class Ledger:
 
     def records(self) -> tuple[TrialRecord, ...]:
         """Every trained student: search before confirm, distilled before baseline, by number."""
-        order = {part: index for index, part in enumerate(self._ids)}
-        keys = sorted(self._records, key=lambda key: (order[key[0]], key[1]))
-        return tuple(self._records[key] for key in keys)
+        if self._ordered is None:
+            order = {part: index for index, part in enumerate(self._ids)}
+            keys = sorted(self._records, key=lambda key: (order[key[0]], key[1]))
+            self._ordered = tuple(self._records[key] for key in keys)
+        return self._ordered
 
     def trials(self, arm: Arm) -> list[FrozenTrial]:
         """Optuna's trials of one arm's search, by number; not to be changed."""
@@ -134,10 +140,24 @@ class Ledger:
 
     def generation(self, record: TrialRecord) -> int:
         """The generation that a trial was added in."""
+        assert record.optuna_study is not None
         assert record.optuna_trial is not None
-        study_id = self._ids[record.optuna_study or ""]
-        trial = self._storage.get_all_trials(study_id, deepcopy=False)[record.optuna_trial]
-        return int(trial.user_attrs["generation"])
+        return self._generations[record.optuna_study, record.optuna_trial]
+
+    def bind_data(self, fingerprint: str) -> None:
+        """Remember what data the study is about.
+
+        Raises:
+            StudyChangedError: It has been about other data.
+        """
+        known = self._attributes(self.name).get(DATA, fingerprint)
+        if known != fingerprint:
+            raise StudyChangedError(
+                f"the data of study {self.name} is not what it was (fingerprint {known[:12]}, now "
+                f"{fingerprint[:12]}), so its trials would not be comparable; put the data back, "
+                "or give the study file another name"
+            )
+        self._storage.set_study_user_attr(self._ids[self.name], DATA, fingerprint)
 
     @property
     def engine(self) -> EngineName | None:
@@ -185,6 +205,7 @@ class Ledger:
         )
         trial_id = self._storage.create_new_trial(self._ids[part], template)
         number = self._storage.get_trial_number_from_id(trial_id)
+        self._generations[part, number] = generation
         return self._remember(record.model_copy(update=_location(part, number)))
 
     def report(self, record: TrialRecord, *, epoch: int, score: float) -> None:
@@ -249,6 +270,7 @@ class Ledger:
         assert record.optuna_study is not None
         assert record.optuna_trial is not None
         self._records[record.optuna_study, record.optuna_trial] = record
+        self._ordered = None
         return record
 
 

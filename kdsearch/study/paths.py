@@ -31,6 +31,11 @@ class StudyPaths:
         """The report and its figures."""
         return self.root / "reports" / self.name
 
+    @property
+    def checkpoints(self) -> Path:
+        """Where cohorts stand."""
+        return self.folder / "checkpoints"
+
     def checkpoint(self, cohort: str) -> Path:
         """Checkpoint of one cohort."""
-        return self.folder / "checkpoints" / f"{cohort.replace('/', '-')}.pt"
+        return self.checkpoints / f"{cohort.replace('/', '-')}.pt"

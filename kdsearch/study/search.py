@@ -10,7 +10,14 @@ from kdsearch.config import StudyConfig
 from kdsearch.execution.student import score_of
 from kdsearch.results import TrialRecord
 from kdsearch.study.crew import Crew
-from kdsearch.study.lane import Lane, lane_budget, lanes_of, new_record, nuisances
+from kdsearch.study.lane import (
+    Lane,
+    lane_budget,
+    lane_epochs,
+    lanes_of,
+    new_record,
+    searched,
+)
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.objective import score_name
 from kdsearch.study.paths import StudyPaths
@@ -28,7 +35,9 @@ class Search:
         self._crew = crew
         self._paths = paths
         self._lanes = lanes_of(config)
-        self._rungs = rung_epochs(config.pruner, config.training.epochs)
+        self._rungs = {
+            lane: rung_epochs(config.pruner, lane_epochs(config, lane)) for lane in self._lanes
+        }
 
     @property
     def total(self) -> int:
@@ -49,7 +58,7 @@ class Search:
             lanes = {self._cohort_key(lane, records): lane for lane, records in cohorts.items()}
             self._crew.train(
                 {key: cohorts[lane] for key, lane in lanes.items()},
-                rungs=self._rungs,
+                rungs={key: self._rungs[lane] for key, lane in lanes.items()},
                 survive=lambda key, rung, scores, lanes=lanes: self._survivors(
                     lanes[key], rung, scores
                 ),
@@ -97,15 +106,12 @@ class Search:
     def _ask(self, lane: Lane, generation: int, count: int) -> list[TrialRecord]:
         history = [self._ledger.trials(lane.arm)[record.trial] for record in self._records(lane)]
         sampler = LaneSampler(self._config, lane, history)
-        searched = self._config.parameters("scientific") | nuisances(self._config, lane.arm)
+        space = distributions(self._config, searched(self._config, lane.arm))
         asked: list[TrialRecord] = []
         for _ in range(count):
             number = self._ledger.next_number("search", lane.arm)
             tuned, remembered = sampler.ask(number)
             record = new_record(self._config, lane, tuned, trial=number)
-            space = distributions(
-                self._config, {n: p for n, p in searched.items() if n in record.settings}
-            )
             asked.append(
                 self._ledger.add(record, space, generation=generation, system_attrs=remembered)
             )
@@ -125,8 +131,8 @@ class Search:
         }
         kept = survivors(
             self._config.pruner,
-            rung=self._rungs.index(rung),
-            rungs=self._rungs,
+            rung=self._rungs[lane].index(rung),
+            rungs=self._rungs[lane],
             scores={index[key]: score for key, score in scores.items()},
             earlier=earlier,
         )

@@ -120,3 +120,20 @@ def test_a_row_that_fails_fails_alone_with_its_reason(
     assert log.outcomes["sgd/0"].num_params is not None
     kept = {k: o for k, o in log.outcomes.items() if k.startswith("rows")}
     assert essence(kept) == essence(alone.outcomes)
+
+
+def test_a_population_that_fails_leaves_its_students_to_the_reference_loop(
+    make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kdsearch.training import Population
+
+    task = replace(make_task(folder=tmp_path / "alone"), engine="reference")
+    alone = drive(task, Log())
+
+    def out_of_memory(self: object, epoch: int) -> list[float]:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(Population, "_train_epoch", out_of_memory)
+    task = replace(make_task(folder=tmp_path / "fallen"), engine="population")
+    log = drive(task, Log())
+    assert essence(log.outcomes) == essence(alone.outcomes)
