@@ -1,6 +1,7 @@
 """The cache folder, and arrays that are made once and kept in it."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,20 @@ def cache_folder() -> Path:
     """
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("kdsearch")
+
+
+def prepare_cache(cache: Path) -> None:
+    """Make the cache folder, and write a nameless file into it to see that it can be done.
+
+    Raises:
+        UserInputError: It cannot; the message names the folder and what decides it.
+    """
+    _make_folder(cache)
+    try:
+        with tempfile.TemporaryFile(dir=cache):
+            pass
+    except OSError as error:  # what permissions do not show: a full disk, /proc
+        raise _unwritable(cache, error) from error
 
 
 def dataset_folder(cache: Path) -> Path:

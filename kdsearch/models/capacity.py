@@ -1,11 +1,15 @@
 """How big a model is."""
 
 import itertools
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from kdsearch.config import ImportModel, ModelConfig
+from kdsearch.models.build import build_model
 
 
 class Capacity(NamedTuple):
@@ -38,3 +42,19 @@ def count_capacity(model: nn.Module, input_shape: tuple[int, ...]) -> Capacity:
         macs=counter.get_total_flops() // 2,
         size_bytes=sum(t.numel() * t.element_size() for t in tensors),
     )
+
+
+def count_model(
+    config: ModelConfig, *, input_shape: tuple[int, ...], num_classes: int
+) -> Capacity:
+    """Count what a model's section describes, without its memory: nothing of it is allocated.
+
+    A user's own model is built for real, because its code may compute with its weights.
+
+    Raises:
+        UserInputError: As `build_model`.
+    """
+    is_own = isinstance(config, ImportModel)
+    with nullcontext() if is_own else torch.device("meta"):
+        model = build_model(config, input_shape=input_shape, num_classes=num_classes, seed=0)
+    return count_capacity(model, input_shape)

@@ -8,7 +8,7 @@ from kdsearch.config import StudyConfig, TeacherConfig, TrialConfig
 from kdsearch.data import Dataset, cache_folder
 from kdsearch.errors import UnknownStudyError
 from kdsearch.execution.materials import open_bank
-from kdsearch.models import build_model, count_capacity, describe_model
+from kdsearch.models import count_model, describe_model
 from kdsearch.results import TrialRecord
 from kdsearch.study.database import connect_existing, without_password
 from kdsearch.study.executors import available_cores
@@ -132,13 +132,8 @@ def estimate_seconds(
 
 def train_seconds(trial: TrialConfig, dataset: Dataset) -> float:
     """One training to the last epoch on one core."""
-    model = build_model(
-        trial.student,
-        input_shape=dataset.input_shape,
-        num_classes=dataset.num_classes,
-        seed=0,
-    )
-    macs = count_capacity(model, dataset.input_shape).macs
+    shape = {"input_shape": dataset.input_shape, "num_classes": dataset.num_classes}
+    macs = count_model(trial.student, **shape).macs
     training = trial.training
     steps = math.ceil(len(dataset.train) / training.batch_size)
     arithmetic = len(dataset.train) * macs * BACKWARD_FACTOR / MACS_PER_SECOND

@@ -8,7 +8,14 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from kdsearch.config import CnnModel, Conv1dModel, MlpModel, ModelConfig
-from kdsearch.models import Capacity, Classifier, Normalization, build_model, count_capacity
+from kdsearch.models import (
+    Capacity,
+    Classifier,
+    Normalization,
+    build_model,
+    count_capacity,
+    count_model,
+)
 from tests.models.architectures import CASES, NUM_CLASSES, Case, imported, name_of
 
 BATCH_COUNTER_BYTES = 8  # num_batches_tracked, an int64 in each batch norm
@@ -144,3 +151,25 @@ def test_normalisation_is_not_a_parameter() -> None:
     whole = Classifier(Normalization(torch.tensor(0.5), torch.tensor(2.0)), body)
     alone = count_capacity(body, (64,))
     assert count_capacity(whole, (64,))[:2] == alone[:2]
+
+
+@pytest.mark.parametrize(
+    ("config", "shape"),
+    [
+        (MlpModel(kind="mlp", width=7, depth=3), (12,)),
+        (Conv1dModel(kind="conv1d", width=5, depth=2), (1, 40)),
+        (CnnModel(kind="cnn", width=3, depth=2), (1, 8, 8)),
+    ],
+)
+def test_a_section_counts_like_the_model_it_describes(
+    config: ModelConfig, shape: tuple[int, ...]
+) -> None:
+    model = build_model(config, input_shape=shape, num_classes=4, seed=0)
+    assert count_model(config, input_shape=shape, num_classes=4) == count_capacity(model, shape)
+
+
+def test_a_section_is_counted_without_its_memory() -> None:
+    largest = MlpModel(kind="mlp", width=65_536, depth=16)
+    counted = count_model(largest, input_shape=(4,), num_classes=2)  # 258 GB, were it built
+    assert counted.macs == 4 * 65_536 + 15 * 65_536**2 + 65_536 * 2
+    assert counted.size_bytes == 4 * counted.num_params
