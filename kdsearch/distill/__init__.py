@@ -1,6 +1,12 @@
 """Losses, ensembles, and the bank of teachers with its logits."""
 
-from kdsearch.distill.bank import FitMember, Teacher, TeacherBank, cached_teachers
+from kdsearch.distill.bank import (
+    FitMember,
+    Teacher,
+    TeacherBank,
+    TeacherInterrupted,
+    cached_teachers,
+)
 from kdsearch.distill.ensemble import EnsembleMode, ensemble_logits
 from kdsearch.distill.fingerprint import state_hash, tensors_hash
 from kdsearch.distill.logits import CachedLogits, LogitsCache
@@ -13,6 +19,7 @@ __all__ = [
     "LogitsCache",
     "Teacher",
     "TeacherBank",
+    "TeacherInterrupted",
     "cached_teachers",
     "distillation_loss",
     "ensemble_logits",

@@ -3,7 +3,7 @@
 A member is addressed by everything that decides its weights: the data's fingerprint, its
 architecture (its section, and the initial weights that gives), its training and its seed. Two
 processes that want the same member wait for each other on a file lock, and the second finds it
-trained.
+trained. A member whose files are damaged counts as not trained: they are set aside.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -31,8 +31,20 @@ FitMember = Callable[[nn.Module, Path], TeacherRecord]
 """Trains a fresh member in place (a pretrained one it only measures), checkpointing in the
 given folder, and says how it went."""
 
+RECIPE_VERSION = 1
+"""Part of every trained member's address. Raise it with a change of the training code after which
+the same section trains to other weights, be it by rounding: a teacher that is cached must be the
+one that training it again would give."""
+
+POLL_SECONDS = 0.2
+"""How often it is asked whether to stop, while another process trains the member."""
+
 # What reading a file raises that is missing, cut, or not what it should be.
 _DAMAGE = (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError)
+
+
+class TeacherInterrupted(Exception):
+    """Training a member, or waiting for who trains it, was stopped; what there is, is kept."""
 
 
 class Teacher(NamedTuple):
@@ -52,6 +64,7 @@ class TeacherBank:
         self._folder = cache / "teachers"
         self._logits = LogitsCache(cache / "logits")
         self._keys: dict[int, str] = {}
+        self._seen_whole: set[int] = set()
 
     @property
     def key(self) -> str:
@@ -86,25 +99,46 @@ class TeacherBank:
             "initial": state_hash(model),
             "architecture": repr(model),
             "training": None if self.is_pretrained else training,
+            "recipe": None if self.is_pretrained else RECIPE_VERSION,
             "seed": self._seed(member),
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:40]
 
     def is_cached(self, member: int) -> bool:
-        """Whether the member need not be trained."""
-        return (self._folder / self.member_key(member) / "teacher.json").exists()
+        """Whether the member need not be trained; its files are read the first time."""
+        if not (self._folder / self.member_key(member) / "teacher.json").exists():
+            return False
+        if member not in self._seen_whole:
+            try:
+                self.load(member)
+            except StaleCacheError:
+                return False
+            self._seen_whole.add(member)
+        return True
 
-    def ensure(self, member: int, fit: FitMember) -> Teacher:
-        """The member, trained by `fit` if no process has trained it yet.
+    def ensure(
+        self, member: int, fit: FitMember, *, should_stop: Callable[[], bool] = lambda: False
+    ) -> Teacher:
+        """The member, trained by `fit` if no process has trained it yet, or if it is damaged.
+
+        Args:
+            member: Its number.
+            fit: Trains it.
+            should_stop: Polled while another process trains it.
 
         Raises:
-            StaleCacheError: Its cached file is damaged.
+            TeacherInterrupted: `should_stop` became true before the other process was done.
         """
         folder = self._folder / self.member_key(member)
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock"):
+        lock = _acquire(folder / "lock", should_stop)
+        try:
+            self._seen_whole.discard(member)
             if not self.is_cached(member):
+                _set_aside(folder)
                 self._train(member, folder, fit)
+        finally:
+            lock.release()
         return self.load(member)
 
     def load(self, member: int) -> Teacher:
@@ -124,10 +158,12 @@ class TeacherBank:
         except _DAMAGE as error:
             raise StaleCacheError(
                 f"teacher {folder} is missing or damaged ({type(error).__name__}); "
-                f"delete the folder"
+                f"run again, and it is trained again"
             ) from error
         if weights != state_hash(model):
-            raise StaleCacheError(f"{folder / 'model.safetensors'} was changed; delete the folder")
+            raise StaleCacheError(
+                f"{folder / 'model.safetensors'} was changed; run again, and it is trained again"
+            )
         return Teacher(
             model=model.eval().requires_grad_(False),
             record=record.model_copy(update={"member": member}),
@@ -174,6 +210,26 @@ class TeacherBank:
 
     def _seed(self, member: int) -> int:
         return derive_seed("teacher", self._config.seed, member)
+
+
+def _acquire(path: Path, should_stop: Callable[[], bool]) -> FileLock:
+    lock = FileLock(path)
+    while True:
+        try:
+            lock.acquire(timeout=POLL_SECONDS)
+        except Timeout:
+            if should_stop():
+                raise TeacherInterrupted from None
+        else:
+            return lock
+
+
+def _set_aside(folder: Path) -> None:
+    # the record first: without it nothing here looks trained
+    for name in ("teacher.json", "model.safetensors"):
+        file = folder / name
+        if file.exists():
+            file.replace(folder / f"{name}.damaged")
 
 
 def cached_teachers(cache: Path) -> list[TeacherRecord]:

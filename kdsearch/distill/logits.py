@@ -2,7 +2,7 @@
 
 A cache file is named by what it was computed from (teacher and samples), so it cannot be stale;
 it carries the ids it belongs to, so a shuffled or shortened data set is refused, and a hash of
-its content, so a changed file is too.
+its content, so a changed file is too. A refused file is computed again in its place.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ class LogitsCache:
         self._folder = folder
 
     def get(self, teacher: nn.Module, split: Split, *, teacher_key: str = "") -> CachedLogits:
-        """The teacher's logits on `split`, computed if they are not cached.
+        """The teacher's logits on `split`, computed if they are not cached, or not as written.
 
         Args:
             teacher: Maps raw samples [B, ...] to logits; run in eval mode, left unchanged.
@@ -63,7 +63,6 @@ class LogitsCache:
                 compute different things, as a user's own may.
 
         Raises:
-            StaleCacheError: The cached file is damaged or was changed.
             DivergedError: The teacher gives NaN or infinite logits.
         """
         path = self._folder / f"{logits_key(teacher, split, teacher_key)}.safetensors"
@@ -102,6 +101,7 @@ def _compute(path: Path, teacher: nn.Module, split: Split) -> CachedLogits:
 
 
 def _load(path: Path, split: Split) -> CachedLogits | None:
+    """What the file holds; None if there is none, or it does not hold what its name promises."""
     if not path.exists():
         return None
     try:
@@ -109,10 +109,7 @@ def _load(path: Path, split: Split) -> CachedLogits | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             promised = (file.metadata() or {}).get("sha256")
         cached = CachedLogits(**tensors)
-    except (SafetensorError, TypeError) as error:
-        raise StaleCacheError(f"{path} is damaged ({error}); delete it") from error
-    if promised != tensors_hash(tensors):
-        raise StaleCacheError(f"{path} was changed; delete it")
-    if not torch.equal(cached.ids, split.ids.sort().values):
-        raise StaleCacheError(f"{path} belongs to other samples than its name says; delete it")
-    return cached
+    except (SafetensorError, TypeError):
+        return None
+    is_whole = promised == tensors_hash(tensors)
+    return cached if is_whole and torch.equal(cached.ids, split.ids.sort().values) else None

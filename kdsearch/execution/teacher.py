@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kdsearch.config import DataConfig, DistillationConfig, TeacherConfig
 from kdsearch.config.seed import derive_seed
 from kdsearch.data import Split
-from kdsearch.distill import TeacherBank, ensemble_logits
+from kdsearch.distill import TeacherBank, TeacherInterrupted, ensemble_logits
 from kdsearch.execution.materials import load_data, open_bank, plain_data, whole
 from kdsearch.execution.student import pack_flags
 from kdsearch.execution.task import EpochDone, TeacherTask
@@ -32,10 +32,6 @@ from kdsearch.training import (
 CHECKPOINT_SECONDS = 15.0
 
 
-class TeacherInterrupted(Exception):
-    """Training a member was stopped; its checkpoint is saved."""
-
-
 def train_teacher(
     task: TeacherTask, should_stop: Callable[[], bool], emit: Callable[[EpochDone], None]
 ) -> None:
@@ -49,7 +45,7 @@ def train_teacher(
         return fit_member(model, folder, task=task, notify=emit, should_stop=should_stop)
 
     try:
-        bank.ensure(task.member, fit)
+        bank.ensure(task.member, fit, should_stop=should_stop)
     except TeacherInterrupted:
         return
     full = load_data(whole(task.data), task.cache)

@@ -11,6 +11,7 @@ from torch import nn
 from kdsearch.config import CnnModel, MlpModel
 from kdsearch.data import Dataset
 from kdsearch.distill import TeacherBank, cached_teachers, state_hash
+from kdsearch.distill import bank as bank_module
 from kdsearch.models import Classifier, predict_logits
 from kdsearch.results import TeacherRecord
 from tests.distill.conftest import TEACHER, Fit, OpenBank, never_fit
@@ -82,6 +83,14 @@ def test_address_changes_with_what_decides_the_weights(
         ).member_key(1),
     ]  # fmt: skip
     assert len(set(keys)) == len(keys)
+
+
+def test_address_changes_with_the_recipe(
+    open_bank: OpenBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = open_bank().member_key(1)
+    monkeypatch.setattr(bank_module, "RECIPE_VERSION", bank_module.RECIPE_VERSION + 1)
+    assert open_bank().member_key(1) != before
 
 
 def test_address_ignores_what_does_not_decide_the_weights(open_bank: OpenBank) -> None:

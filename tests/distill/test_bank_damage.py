@@ -41,10 +41,13 @@ class Malicious:
 
 
 def refused(bank: TeacherBank) -> None:
-    with pytest.raises(StaleCacheError, match="delete the folder") as caught:
-        bank.ensure(1, never_fit)
+    """Noticed by who loads it, and trained again by who wants it trained."""
+    with pytest.raises(StaleCacheError, match="run again, and it is trained again") as caught:
+        bank.load(1)
     assert "\n" not in str(caught.value)  # one sentence
     bank.load(2)  # the other member is none the worse
+    assert not bank.is_cached(1)
+    assert bank.is_cached(2)
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.999])
@@ -95,15 +98,21 @@ def test_record_without_the_weights_hash(bank: TeacherBank, folder: Path) -> Non
     refused(bank)
 
 
-def test_deleting_the_folder_as_told_works(
-    bank: TeacherBank, folder: Path, tmp_path: Path
+@pytest.mark.parametrize("file", ["model.safetensors", "teacher.json"])
+def test_a_damaged_member_is_set_aside_and_trained_again(
+    bank: TeacherBank, folder: Path, tmp_path: Path, file: str
 ) -> None:
     before = state_hash(bank.load(1).model)
-    (folder / "model.safetensors").write_bytes(b"")
-    refused(bank)
-    shutil.rmtree(folder)
-    again = bank.ensure(1, Fit(TEACHER, 1, tmp_path / "cache"))
+    assert bank.is_cached(1)  # seen whole, and damaged afterwards
+    (folder / file).write_bytes(b"damaged")
+    fit = Fit(TEACHER, 1, tmp_path / "cache")
+    again = bank.ensure(1, fit)
+    assert fit.calls == 1
     assert state_hash(again.model) == before
+    assert (folder / f"{file}.damaged").read_bytes() == b"damaged"
+    assert bank.is_cached(1)
+    bank.ensure(1, never_fit)
+    assert len(cached_teachers(tmp_path / "cache")) == 2
 
 
 def test_a_pickle_in_place_of_the_weights_is_not_run(

@@ -7,10 +7,11 @@ import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+import pytest
 from torch import nn
 
 from kdsearch.data import Dataset, load_dataset
-from kdsearch.distill import TeacherBank, state_hash
+from kdsearch.distill import TeacherBank, TeacherInterrupted, state_hash
 from kdsearch.results import TeacherRecord
 from tests.distill.conftest import DATA, TEACHER, Fit, never_fit
 
@@ -78,3 +79,23 @@ def test_a_killed_process_leaves_the_lock_and_no_half_teacher(
     bank.ensure(1, fit)
     bank.ensure(1, never_fit)
     assert fit.calls == 1
+
+
+def test_waiting_for_another_process_can_be_stopped(tmp_path: Path, digits: Dataset) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    start = spawn.Event()
+    start.set()
+    process = spawn.Process(target=want_member, args=(tmp_path, start, PATIENCE_SECONDS))
+    process.start()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (tmp_path / "fits.log").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    asked = iter([False, True])
+    began = time.monotonic()
+    with pytest.raises(TeacherInterrupted):
+        TeacherBank(TEACHER, digits, tmp_path).ensure(
+            1, never_fit, should_stop=lambda: next(asked)
+        )
+    assert time.monotonic() - began < 5
+    process.kill()
+    process.join(PATIENCE_SECONDS)
