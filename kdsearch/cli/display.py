@@ -1,7 +1,8 @@
 """What a running study shows: a live display on a terminal, plain lines elsewhere."""
 
+import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group
@@ -18,11 +19,13 @@ from rich.progress import (
 from rich.table import Table
 
 from kdsearch.config import StudyConfig
-from kdsearch.results import EpochMetrics, TeacherBankRecord, TrialRecord
+from kdsearch.results import EpochMetrics, Stage, TeacherBankRecord, TrialRecord
 from kdsearch.study.listener import StageName
 from kdsearch.study.run import StudyResult
 
 LINE_EVERY_SECONDS = 5.0
+TEACHER_ROW = "teacher/"
+"""How the row keys of teachers begin."""
 
 TITLES = {
     "teachers": "teachers",
@@ -48,11 +51,13 @@ class Display:
             console=console,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._stage: StageName = "teachers"
         self._counts: dict[str, dict[str, int]] = {}
         self._best: dict[str, float] = {}
         self._epochs: dict[str, int] = {}
         self._told_at = 0.0
+        self._banks: set[str] = set()
+        self._members = 0  # trained in stages that are over
+        self._finished: set[str] = set()  # rows of the teachers' stage that goes on
 
     def start(self) -> None:
         """Begin to show, live if there is a terminal."""
@@ -66,9 +71,20 @@ class Display:
         if self._live is not None:
             self._live.stop()
 
+    def resumed(self, records: Sequence[TrialRecord]) -> None:
+        """See `Listener.resumed`."""
+        for record in records:
+            if record.state != "RUNNING":
+                self._count(record)
+
     def stage(self, name: StageName, *, total: int, done: int) -> None:
         """See `Listener.stage`."""
-        self._stage = name
+        self._end_teachers()
+        if name == "teachers":
+            if not total:
+                return
+            # Each time that some teachers are missing is a stage of its own; the bar sums them.
+            self._members, total, done = (n + self._members for n in (total, total, done))
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(TITLES[name], total=total)
             self._line(f"{TITLES[name]}: {done} of {total} done")
@@ -76,12 +92,21 @@ class Display:
 
     def epoch(self, row: str, metrics: EpochMetrics) -> None:
         """See `Listener.epoch`."""
-        self._epochs[row] = metrics.epoch
+        is_teacher = row.startswith(TEACHER_ROW)
+        if not is_teacher or metrics.epoch < self._config.teacher.training.epochs:
+            self._epochs[row] = metrics.epoch
+            return
+        self._epochs.pop(row, None)
+        if "teachers" in self._tasks and row not in self._finished:
+            self._finished.add(row)
+            self._progress.advance(self._tasks["teachers"])
 
     def teacher(self, bank: TeacherBankRecord) -> None:
         """See `Listener.teacher`."""
-        if "teachers" in self._tasks:
-            self._progress.update(self._tasks["teachers"], completed=len(bank.members))
+        self._end_teachers()
+        if bank.key in self._banks:  # told again once it is measured on the test set
+            return
+        self._banks.add(bank.key)
         whole = bank.ensembles[-1]
         self._line(
             f"teachers: {len(bank.members)} x {bank.members[0].model}, "
@@ -91,16 +116,11 @@ class Display:
     def trial(self, record: TrialRecord) -> None:
         """See `Listener.trial`."""
         self._epochs.pop(record.key, None)
-        self._progress.advance(self._tasks[self._stage])
-        stratum = stratum_label(record)
-        counts = self._counts.setdefault(stratum, {})
-        state = "confirmed" if record.stage == "confirm" else record.state
-        counts[state] = counts.get(state, 0) + 1
-        if record.stage == "search" and record.state == "COMPLETE" and record.val is not None:
-            self._best[stratum] = max(self._best.get(stratum, 0.0), record.val.accuracy)
+        self._progress.advance(self._tasks[record.stage])
+        self._count(record)
         if record.state == "FAIL":
             self.warn(f"trial {record.key} failed: {record.failure}")
-        self._tell_now_and_then()
+        self._tell_now_and_then(record.stage)
 
     def note(self, text: str) -> None:
         """See `Listener.note`."""
@@ -113,13 +133,38 @@ class Display:
     def summary(self, result: StudyResult) -> None:
         """Print what was found and where it is."""
         for sentence in (*result.report.finding, result.report.recommendation):
-            self._console.print(sentence, markup=False, highlight=False)
+            self._console.print(
+                self._wrap(sentence), markup=False, highlight=False, soft_wrap=True
+            )
         self._console.print(
             f"\n{result.new_trials} students trained in this run. Report: {result.report.html}",
             markup=False,
             highlight=False,
             soft_wrap=True,
         )
+
+    def _count(self, record: TrialRecord) -> None:
+        stratum = stratum_label(record)
+        counts = self._counts.setdefault(stratum, {})
+        state = "confirmed" if record.stage == "confirm" else record.state
+        counts[state] = counts.get(state, 0) + 1
+        if record.stage == "search" and record.state == "COMPLETE" and record.val is not None:
+            self._best[stratum] = max(self._best.get(stratum, 0.0), record.val.accuracy)
+
+    def _end_teachers(self) -> None:
+        """Whoever still counts as in training stopped early: the next stage has begun."""
+        self._finished.clear()
+        for row in [row for row in self._epochs if row.startswith(TEACHER_ROW)]:
+            del self._epochs[row]
+        if "teachers" in self._tasks:
+            self._progress.update(self._tasks["teachers"], completed=self._members)
+
+    def _wrap(self, sentence: str) -> str:
+        """A sentence in lines that fit the terminal, with no `%` away from its number."""
+        if not self._console.is_terminal:
+            return sentence
+        kept = sentence.replace(" %", "\u00a0%")  # which rich would break at, and textwrap not
+        return textwrap.fill(kept, self._console.width).replace("\u00a0", " ")
 
     def _render(self) -> Group:
         table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
@@ -136,16 +181,16 @@ class Display:
         running = f"{len(self._epochs)} in training" if self._epochs else ""
         return Group(self._progress, table, running)
 
-    def _tell_now_and_then(self) -> None:
+    def _tell_now_and_then(self, stage: Stage) -> None:
         if self._live is not None or time.monotonic() - self._told_at < LINE_EVERY_SECONDS:
             return
         self._told_at = time.monotonic()
-        task = self._progress.tasks[self._tasks[self._stage]]
+        task = self._progress.tasks[self._tasks[stage]]
         best = max(self._best.values(), default=None)
         tail = "" if best is None else f", best validation accuracy so far {best:.1%}"
         left = task.time_remaining
         tail += "" if left is None else f", about {left:.0f} s left"
-        self._line(f"{TITLES[self._stage]}: {task.completed:.0f} of {task.total:.0f}{tail}")
+        self._line(f"{TITLES[stage]}: {task.completed:.0f} of {task.total:.0f}{tail}")
 
     def _line(self, text: str) -> None:
         if self._live is None:

@@ -67,7 +67,7 @@ def status(name: StudyName, storage: Storage = DEFAULT_STORAGE) -> None:
     from kdsearch.cli.tables import print_status
     from kdsearch.study.outcome import load_results
 
-    print_status(load_results(name, storage=storage))
+    print_status(load_results(name, storage=storage, derived=False))
 
 
 @app.command("list")
@@ -101,4 +101,5 @@ def export(
     from kdsearch.cli.tables import export_table
     from kdsearch.study.outcome import load_results
 
-    export_table(load_results(name, storage=storage), table_format.value, out)
+    results = load_results(name, storage=storage, derived=False)
+    export_table(results, table_format.value, out)

@@ -4,22 +4,23 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.table import Table
 
-from kdsearch.analysis import results_table, write_table
-from kdsearch.analysis.strata import Choice, compute_strata
 from kdsearch.errors import UserInputError
 from kdsearch.results import Results, TeacherBankRecord, TeacherRecord
-from kdsearch.study.plan import StudyPlan
+
+if TYPE_CHECKING:  # analysis and plan take seconds to import, which most tables do not need
+    from kdsearch.analysis.strata import Choice
+    from kdsearch.study.plan import StudyPlan
 
 WIDE = 1000
 """Columns where no terminal limits them: a file or a pipe gets one line a row."""
 
 
-def print_plan(plan: StudyPlan) -> None:
+def print_plan(plan: "StudyPlan") -> None:
     """What a run would do."""
     rows = [
         ("study", plan.name),
@@ -65,6 +66,8 @@ def print_studies(studies: Sequence[Results]) -> None:
 
 def print_best(results: Results) -> None:
     """Best settings and confirmed accuracy of every stratum and arm."""
+    from kdsearch.analysis.strata import compute_strata
+
     table = _table("stratum", "arm", "trial", "settings", "test accuracy (mean ± SE, n)")
     for stratum in compute_strata(results).strata:
         for arm, choice in (("distilled", stratum.distilled), ("baseline", stratum.baseline)):
@@ -103,6 +106,8 @@ def export_table(
     results: Results, table_format: Literal["csv", "json", "parquet"], out: Path | None
 ) -> None:
     """Write the results table to a file or standard output."""
+    from kdsearch.analysis import results_table, write_table
+
     table = results_table(results)
     if out is not None:
         try:
@@ -116,7 +121,7 @@ def export_table(
         sys.stdout.buffer.write(path.read_bytes())
 
 
-def _accuracy(choice: Choice) -> str:
+def _accuracy(choice: "Choice") -> str:
     estimate = choice.test_accuracy
     if estimate is None:
         return "not confirmed"

@@ -3,13 +3,37 @@
 from pathlib import Path
 
 import optuna
+import sqlalchemy
 import sqlalchemy.exc
 from optuna.storages import BaseStorage, RDBStorage
 
 from kdsearch.errors import UnknownStudyError, UserInputError
+from kdsearch.tracking.redaction import without_userinfo
 
 DEFAULT_STORAGE = "sqlite:///kdsearch.db"
 SQLITE_TIMEOUT_SECONDS = 60
+DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "pymysql", "pymysql": "pymysql"}
+"""Packages to install for the modules that SQLAlchemy looks for."""
+
+
+def check_storage(url: str) -> None:
+    """Make sure that a storage can be opened, as far as one knows without touching it.
+
+    Raises:
+        UserInputError: The folder of an SQLite file or the database's driver is missing.
+    """
+    path = sqlite_file(url)
+    if path is not None and not path.absolute().parent.is_dir():
+        raise UserInputError(
+            f"storage {without_password(url)} cannot be opened: there is no folder "
+            f"{path.absolute().parent}; make it or set another `storage`"
+        )
+    try:
+        sqlalchemy.make_url(url).get_dialect().import_dbapi()
+    except ImportError as error:
+        raise UserInputError(_without_driver(url, error)) from error
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        raise _unusable(url, error) from error
 
 
 def connect(url: str) -> BaseStorage:
@@ -18,16 +42,14 @@ def connect(url: str) -> BaseStorage:
     Raises:
         UserInputError: The database cannot be opened; says which, without its password.
     """
+    check_storage(url)
     options = {}
     if url.startswith("sqlite"):
         options = {"connect_args": {"timeout": SQLITE_TIMEOUT_SECONDS}}
     try:
         return optuna.storages.get_storage(RDBStorage(url, engine_kwargs=options))
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserInputError(
-            f"storage {without_password(url)} cannot be opened: {without_password(reason)}"
-        ) from error
+        raise _unusable(url, error) from error
 
 
 def connect_existing(url: str) -> BaseStorage:
@@ -47,17 +69,21 @@ def connect_existing(url: str) -> BaseStorage:
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file of an SQLite URL; None for other databases."""
-    head, separator, path = url.partition(":///")
-    return Path(path) if separator and head.startswith("sqlite") else None
+    """The file of an SQLite URL; None for other databases and those in memory."""
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        return None
+    in_memory = parsed.database in (None, "", ":memory:")
+    if parsed.get_backend_name() != "sqlite" or in_memory:
+        return None
+    name = str(parsed.database)
+    return None if name.startswith("file:") else Path(name)
 
 
 def without_password(text: str) -> str:
     """`text` with the credentials of any URL in it removed."""
-    head, separator, tail = text.partition("://")
-    if not separator or "@" not in tail:
-        return text
-    return f"{head}://{tail.rpartition('@')[2]}"
+    return without_userinfo(text)
 
 
 def study_names(storage: BaseStorage) -> list[str]:
@@ -65,3 +91,20 @@ def study_names(storage: BaseStorage) -> list[str]:
     names = {study.study_name for study in storage.get_all_studies()}
     found = [s for s in storage.get_all_studies() if f"{s.study_name}/confirm" in names]
     return [s.study_name for s in sorted(found, key=lambda s: s._study_id)]
+
+
+def _unusable(url: str, error: Exception) -> UserInputError:
+    reason = without_password(str(error).splitlines()[0])
+    return UserInputError(f"storage {without_password(url)} cannot be opened: {reason}")
+
+
+def _without_driver(url: str, error: ImportError) -> str:
+    module = error.name or ""
+    package = DRIVERS.get(module, module)
+    advice = f"`pip install {package}`" if package else "install the driver that it names"
+    if module == "MySQLdb":
+        advice += " and begin the URL with mysql+pymysql://"
+    return (
+        f"storage {without_password(url)} cannot be opened: the database's driver "
+        f"{module or error} is not installed; {advice}"
+    )

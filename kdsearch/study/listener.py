@@ -1,5 +1,6 @@
 """Who watches a study while it runs: the command line's display, a notebook, nobody."""
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from kdsearch.results import EpochMetrics, TeacherBankRecord, TrialRecord
@@ -9,6 +10,10 @@ StageName = Literal["teachers", "search", "confirm", "report"]
 
 class Listener(Protocol):
     """Called in the coordinator's thread; must return quickly."""
+
+    def resumed(self, records: Sequence[TrialRecord]) -> None:
+        """The run begins with these trials, which earlier runs of the study stored; often none."""
+        ...
 
     def stage(self, name: StageName, *, total: int, done: int) -> None:
         """A stage begins: `total` units of work, of which `done` are there already."""
@@ -37,6 +42,9 @@ class Listener(Protocol):
 
 class SilentListener:
     """Watches nothing."""
+
+    def resumed(self, records: Sequence[TrialRecord]) -> None:
+        """See `Listener.resumed`."""
 
     def stage(self, name: StageName, *, total: int, done: int) -> None:
         """See `Listener.stage`."""

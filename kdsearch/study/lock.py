@@ -1,11 +1,17 @@
-"""One process per study: who holds it says so, and the next one is told."""
+"""One process per study: who holds it says so, and the next one is told.
+
+A study is its name in its storage, so an SQLite file has a lock beside it, and two folders that
+share the file cannot run the study at once. The folder has one too: its checkpoints and its
+report are the study's. Limit: a database on a server is not locked; who runs one study from two
+folders on such a storage is not stopped.
+"""
 
 import getpass
 import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,20 +22,36 @@ from kdsearch.study.paths import StudyPaths
 
 
 @contextmanager
-def hold_study(paths: StudyPaths) -> Iterator[None]:
+def hold_study(paths: StudyPaths, database: Path | None = None) -> Iterator[None]:
     """Hold the study's lock; the operating system drops it if this process is killed.
+
+    Args:
+        paths: The study and its folder.
+        database: The SQLite file that stores it, whose folder exists; None for a server.
 
     Raises:
         StudyLockedError: Another process holds it.
     """
-    paths.folder.mkdir(parents=True, exist_ok=True)
-    holder = paths.folder / "holder.json"
-    lock = FileLock(paths.lock)
+    with ExitStack() as held:
+        if database is not None:
+            # The file itself, whatever links lead to it. The lock stays: a removed one would let
+            # in whoever makes it anew.
+            file = database.resolve()
+            beside = file.with_name(f".{file.name}.{paths.name}.lock")
+            held.enter_context(_hold(beside, beside.with_suffix(".holder"), paths.name))
+        paths.folder.mkdir(parents=True, exist_ok=True)
+        held.enter_context(_hold(paths.lock, paths.folder / "holder.json", paths.name))
+        yield
+
+
+@contextmanager
+def _hold(path: Path, holder: Path, study: str) -> Iterator[None]:
+    lock = FileLock(path)
     try:
         lock.acquire(blocking=False)
     except Timeout:
         raise StudyLockedError(
-            f"study {paths.name} is being run by {_describe(holder)}; wait for it or stop it"
+            f"study {study} is being run by {_describe(holder)}; wait for it or stop it"
         ) from None
     with lock:
         lock.release()  # `with` has acquired it once more

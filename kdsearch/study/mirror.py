@@ -56,6 +56,7 @@ class Mirror:
         self._retry_at = -math.inf
         self._told_best: dict[int, float] = {}
         self._waiting: dict[str, Callable[[], object]] = {}
+        self._lost: set[str] = set()
 
     def __enter__(self) -> "Mirror":
         """Open the study's run and write what the sink has missed."""
@@ -133,9 +134,31 @@ class Mirror:
             command=self._command,
             dataset=summarize(self._dataset),
         )
-        self._is_open = True
         if run_id is not None:
             self._ledger.link_study(run_id)
+        self._find_lost()
+        self._is_open = True
+
+    def _find_lost(self) -> None:
+        """Find what was written once and is not there now: another tracker, or a deleted one."""
+        ended = [r for r in self._ledger.records() if r.mlflow_run_id is not None]
+        lost = [r for r in ended if r.state != "RUNNING" and not self._sink.has_trial(r)]
+        self._lost = {record.key for record in lost}
+        for bank in self._ledger.banks():
+            members = tuple(
+                m
+                if m.mlflow_run_id is None or self._sink.has_teacher(bank, m)
+                else m.model_copy(update={"mlflow_run_id": None})
+                for m in bank.members
+            )
+            if members != bank.members:
+                self._ledger.save_bank(bank.model_copy(update={"members": members}))
+        if any(self._wants_model(r) and not self._weights(r).exists() for r in lost):
+            self._warn(
+                f"MLflow has lost {len(lost)} runs of this study, which are written again; their "
+                "models cannot be, because weights are deleted once they are logged, so "
+                f"models:/{self._config.name}@champion stays as it is"
+            )
 
     def _write_in_order(self, key: str, write: Callable[[], object]) -> None:
         self._waiting[key] = write
@@ -144,7 +167,8 @@ class Mirror:
     def _catch_up(self) -> None:
         self._is_behind = False
         for record in self._ledger.records():
-            if record.state == "RUNNING" or record.mlflow_run_id is not None:
+            is_written = record.mlflow_run_id is not None and record.key not in self._lost
+            if record.state == "RUNNING" or is_written:
                 continue
             written = self._write(record)
             if written is None:
@@ -166,6 +190,7 @@ class Mirror:
         if not self._attempt(write):
             return None
         self._weights(record).unlink(missing_ok=True)
+        self._lost.discard(record.key)
         return record.model_copy(update={"mlflow_run_id": run_ids[0]})
 
     def _attempt(self, call: Callable[[], object]) -> bool:
@@ -187,9 +212,7 @@ class Mirror:
 
     def _model(self, record: TrialRecord) -> LoggableModel | None:
         path = self._weights(record)
-        policy = self._config.tracking.models
-        wanted = policy == "all" or (policy == "confirmed" and record.stage == "confirm")
-        if not (wanted and record.state == "COMPLETE" and path.exists()):
+        if not (self._wants_model(record) and path.exists()):
             return None
         trial = self._config.trial_config(record.settings)
         body = build_model(
@@ -202,6 +225,11 @@ class Mirror:
         seen = load_data(trial.data, self._cache)
         model = Classifier(Normalization(seen.mean, seen.std), body)
         return LoggableModel(model.eval(), self._dataset.input_shape)
+
+    def _wants_model(self, record: TrialRecord) -> bool:
+        policy = self._config.tracking.models
+        wanted = policy == "all" or (policy == "confirmed" and record.stage == "confirm")
+        return wanted and record.state == "COMPLETE"
 
     def _weights(self, record: TrialRecord) -> Path:
         return students_path(self._paths.students, record.key)

@@ -1,7 +1,6 @@
 """Running a study from its file to its report."""
 
 import math
-import shlex
 import statistics
 import sys
 from dataclasses import dataclass
@@ -9,20 +8,23 @@ from pathlib import Path
 
 from kdsearch.analysis import Report, write_report
 from kdsearch.config import StudyConfig
-from kdsearch.data import Dataset, cache_folder
+from kdsearch.data import cache_folder
 from kdsearch.results import Results, TrialRecord
 from kdsearch.study.change import refuse_change
 from kdsearch.study.confirm import Confirm, champion_of, confirmed_records
 from kdsearch.study.crew import Crew
+from kdsearch.study.database import check_storage, sqlite_file
 from kdsearch.study.executors import open_executor, stop_on_signals
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.listener import Listener, SilentListener
 from kdsearch.study.lock import hold_study
 from kdsearch.study.mirror import Mirror
-from kdsearch.study.outcome import results_of
+from kdsearch.study.outcome import refuse_all_failed, results_of
 from kdsearch.study.paths import StudyPaths
 from kdsearch.study.pieces import check_pieces
 from kdsearch.study.search import Search
+from kdsearch.tracking import Sink
+from kdsearch.tracking.redaction import redact, redact_command, redact_url
 
 
 @dataclass(frozen=True)
@@ -61,18 +63,35 @@ def run_study(
             began.
         StudyLockedError: Another process runs the study.
         InterruptedStudyError: SIGINT or SIGTERM; everything is kept, and running again goes on.
+        KdsearchError: No trial of the study succeeded.
         TooManyFailuresError: More trials failed than `budget.max_failures`.
     """
     listener = listener or SilentListener()
-    command = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    called = redact_command([Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = called if command is None else redact(command)
     paths = StudyPaths(Path.cwd(), config.name)
+    check_storage(config.storage)
     dataset = check_pieces(config)
-    with hold_study(paths), stop_on_signals() as should_stop, open_executor(workers) as executor:
+    sink = open_sink()
+    lock = hold_study(paths, sqlite_file(config.storage))
+    with lock, stop_on_signals() as should_stop, open_executor(workers) as executor:
         ledger = Ledger.create(config, command=command)
         refuse_change(ledger.config, config)
-        ledger.update(config, command=command)
+        ledger.bind_data(dataset.fingerprint)
+        stored = config.model_copy(update={"storage": redact_url(config.storage)})
+        ledger.update(stored, command=command)
         before = num_ended(ledger)
-        mirror = open_mirror(config, ledger, dataset, paths, command, listener)
+        listener.resumed(ledger.records())
+        mirror = Mirror(
+            sink,
+            config=config,
+            ledger=ledger,
+            dataset=dataset,
+            paths=paths,
+            cache=cache_folder(),
+            command=command,
+            warn=listener.warn,
+        )
         crew = Crew(
             config,
             ledger=ledger,
@@ -95,6 +114,7 @@ def run_study(
             results = results_of(ledger)
             report = write_report(results, paths.report)
             mirror.report(paths.report, summary=report.metrics, markdown=note_of(report))
+            refuse_all_failed(results, report.html)
     new_trials = num_ended(ledger) - before
     return StudyResult(config.name, results, report, champion, new_trials=new_trials)
 
@@ -104,27 +124,15 @@ def num_ended(ledger: Ledger) -> int:
     return sum(record.state != "RUNNING" for record in ledger.records())
 
 
-def open_mirror(
-    config: StudyConfig,
-    ledger: Ledger,
-    dataset: Dataset,
-    paths: StudyPaths,
-    command: str,
-    listener: Listener,
-) -> Mirror:
-    """The MLflow mirror of a study."""
+def open_sink() -> Sink:
+    """The study's MLflow; connects to nothing yet.
+
+    Raises:
+        UserInputError: `MLFLOW_TRACKING_URI` cannot work.
+    """
     from kdsearch.tracking.mlflow_sink import MlflowSink
 
-    return Mirror(
-        MlflowSink(),
-        config=config,
-        ledger=ledger,
-        dataset=dataset,
-        paths=paths,
-        cache=cache_folder(),
-        command=command,
-        warn=listener.warn,
-    )
+    return MlflowSink()
 
 
 def champion_tags(config: StudyConfig, ledger: Ledger, champion: TrialRecord) -> dict[str, str]:

@@ -19,6 +19,8 @@ from kdsearch.tracking.redaction import redact
 
 _SQLITE = "sqlite:///"
 _SERVERS = ("http://", "https://", "databricks")
+_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
+_DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "pymysql"}
 _CONNECT_SECONDS = 10
 _INIT_SECONDS = 120
 
@@ -43,6 +45,45 @@ def sqlite_path(tracking_uri: str) -> Path | None:
     return Path(unquote(tracking_uri.removeprefix(_SQLITE))).absolute()
 
 
+def check_uri(tracking_uri: str) -> None:
+    """Make sure that a URI can work, as far as one knows without connecting to it.
+
+    Raises:
+        UserInputError: It cannot, whoever answers.
+    """
+    if "?" in tracking_uri and tracking_uri.startswith(_SQLITE):
+        raise UserInputError(
+            f"MLflow cannot keep a database in a path with a question mark: {tracking_uri}"
+        )
+    scheme, separator, _ = tracking_uri.partition(":")
+    kind = scheme.partition("+")[0]
+    if not separator or kind == "file":
+        if tracking_uri == "databricks":
+            return
+        raise UserInputError(
+            f"MLflow no longer keeps runs in plain folders ({tracking_uri}); "
+            "set MLFLOW_TRACKING_URI to sqlite:////absolute/path/mlflow.db or to a server"
+        )
+    if kind not in _SCHEMES:
+        raise UserInputError(
+            f"MLFLOW_TRACKING_URI {redact(tracking_uri)} cannot be opened: its scheme is not one "
+            f"of {', '.join(_SCHEMES)}"
+        )
+    if sqlite_path(tracking_uri) is None and not tracking_uri.startswith(_SERVERS):
+        _check_driver(tracking_uri)
+
+
+def _check_driver(tracking_uri: str) -> None:
+    where = f"MLFLOW_TRACKING_URI {redact(tracking_uri)} cannot be opened"
+    try:
+        sqlalchemy.make_url(tracking_uri).get_dialect().import_dbapi()
+    except ImportError as error:
+        package = _DRIVERS.get(error.name or "", error.name)
+        raise UserInputError(f"{where}: {redact(str(error))}; `pip install {package}`") from error
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        raise UserInputError(f"{where}: {redact(str(error))}") from error
+
+
 def connect(tracking_uri: str) -> MlflowClient:
     """A client whose store exists and answers.
 
@@ -50,19 +91,11 @@ def connect(tracking_uri: str) -> MlflowClient:
         UserInputError: The URI cannot work, whoever answers.
         OSError, sqlalchemy.exc.DBAPIError, mlflow.exceptions.MlflowException: Nobody answers.
     """
-    if "?" in tracking_uri and tracking_uri.startswith(_SQLITE):
-        raise UserInputError(
-            f"MLflow cannot keep a database in a path with a question mark: {tracking_uri}"
-        )
+    check_uri(tracking_uri)
     if path := sqlite_path(tracking_uri):
         _prepare_sqlite(path)
-    elif "://" in tracking_uri and not tracking_uri.startswith((*_SERVERS, "file:")):
-        _probe(tracking_uri)
     elif not tracking_uri.startswith(_SERVERS):
-        raise UserInputError(
-            f"MLflow no longer keeps runs in plain folders ({tracking_uri}); "
-            "set MLFLOW_TRACKING_URI to sqlite:////absolute/path/mlflow.db or to a server"
-        )
+        _probe(tracking_uri)
     client = MlflowClient(tracking_uri=tracking_uri)
     _open_store(client, tracking_uri)
     return client
@@ -84,12 +117,7 @@ def _probe(tracking_uri: str) -> None:
     # MLflow retries a failed first connection for 100 s, and logs each try; we ask once.
     timeout = {"connect_timeout": _CONNECT_SECONDS}
     known = tracking_uri.startswith(("postgres", "mysql"))
-    try:
-        engine = sqlalchemy.create_engine(tracking_uri, connect_args=timeout if known else {})
-    except (ImportError, sqlalchemy.exc.ArgumentError) as error:
-        raise UserInputError(
-            f"MLFLOW_TRACKING_URI cannot be opened: {redact(str(error))}"
-        ) from error
+    engine = sqlalchemy.create_engine(tracking_uri, connect_args=timeout if known else {})
     try:
         engine.connect().close()
     finally:
@@ -106,17 +134,23 @@ def _prepare_sqlite(path: Path) -> None:
     if path.exists() and path.stat().st_size:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock"), timeout=_INIT_SECONDS):
-        if path.exists() and path.stat().st_size:
-            return
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.unlink(missing_ok=True)
-        engine = create_sqlalchemy_engine(f"{_SQLITE}{fresh}")
-        _initialize_tables(engine)
-        engine.dispose()
-        with contextlib.closing(sqlite3.connect(fresh)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-        fresh.replace(path)
+    lock = path.with_name(f".{path.name}.lock")
+    with FileLock(lock, timeout=_INIT_SECONDS):
+        if not (path.exists() and path.stat().st_size):
+            _make_sqlite(path)
+        # Nobody asks for the lock of a database that is there, so it need not stay in the folder.
+        lock.unlink(missing_ok=True)
+
+
+def _make_sqlite(path: Path) -> None:
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    engine = create_sqlalchemy_engine(f"{_SQLITE}{fresh}")
+    _initialize_tables(engine)
+    engine.dispose()
+    with contextlib.closing(sqlite3.connect(fresh)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    fresh.replace(path)
 
 
 def checkpoint(tracking_uri: str) -> None:

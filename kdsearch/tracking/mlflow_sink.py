@@ -53,8 +53,12 @@ class MlflowSink:
         Args:
             tracking_uri: Where to write; if left out, `MLFLOW_TRACKING_URI`, else `mlflow.db` in
                 the current folder.
+
+        Raises:
+            UserInputError: The tracking URI cannot work.
         """
         self.tracking_uri = tracking_uri or database.resolve_tracking_uri()
+        database.check_uri(self.tracking_uri)
         self._opening: Opening | None = None
         self._study: _OpenStudy | None = None
 
@@ -147,6 +151,26 @@ class MlflowSink:
                 ),
                 status="FINISHED",
             )
+
+    def has_trial(self, record: TrialRecord) -> bool:
+        """Whether MLflow has a run of that student.
+
+        Raises:
+            TrackingUnavailableError: MLflow does not answer.
+        """
+        with self._connected() as study:
+            key = labels.trial_key(study.opening.study_id, record)
+            return study.runs.get(key) is not None
+
+    def has_teacher(self, bank: TeacherBankRecord, record: TeacherRecord) -> bool:
+        """Whether MLflow has a run of that teacher in this study.
+
+        Raises:
+            TrackingUnavailableError: MLflow does not answer.
+        """
+        with self._connected() as study:
+            key = labels.teacher_key(study.opening.study_id, bank, record)
+            return study.runs.get(key) is not None
 
     def log_best(self, *, step: int, value: float) -> None:
         """Add a point to `study/best` on the study's run.

@@ -78,6 +78,14 @@ class Sink(Protocol):
         """Write one teacher; again once its test metrics are known. Returns the id of its run."""
         ...
 
+    def has_trial(self, record: TrialRecord) -> bool:
+        """Whether the tracker has a run of that student; false again once it is deleted there."""
+        ...
+
+    def has_teacher(self, bank: TeacherBankRecord, record: TeacherRecord) -> bool:
+        """Whether the tracker has a run of that teacher in this study."""
+        ...
+
     def log_best(self, *, step: int, value: float) -> None:
         """Write the best objective so far on the study's run; `step` is the trial's number."""
         ...

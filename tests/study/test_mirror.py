@@ -71,6 +71,12 @@ class FlakySink:
         self.teachers.add(record.key)
         return record.key
 
+    def has_trial(self, record: TrialRecord) -> bool:
+        return record.key in self.trials
+
+    def has_teacher(self, bank: TeacherBankRecord, record: TeacherRecord) -> bool:
+        return record.key in self.teachers
+
     def log_best(self, *, step: int, value: float) -> None:
         self._call()
         assert step not in self.best, "told twice"
