@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import torch
+
 from kdsearch.execution import Executor, InlineExecutor, ProcessExecutor
 from kdsearch.execution.student import single_threaded
 
@@ -18,7 +20,11 @@ def available_cores() -> int:
 
 @contextmanager
 def open_executor(workers: int | None) -> Iterator[Executor]:
-    """Where to train: here for 0 workers, else in processes, one a core by default."""
+    """Where to train: here for 0 workers, else in processes, one a core by default.
+
+    This process computes in one thread meanwhile, and in as many as before afterwards.
+    """
+    threads = torch.get_num_threads()
     single_threaded()
     count = available_cores() if workers is None else workers
     executor = ProcessExecutor(count) if count > 0 else InlineExecutor()
@@ -26,6 +32,7 @@ def open_executor(workers: int | None) -> Iterator[Executor]:
         yield executor
     finally:
         executor.close()
+        torch.set_num_threads(threads)
 
 
 @contextmanager

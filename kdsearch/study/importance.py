@@ -1,11 +1,12 @@
 """Which nuisance parameters matter, by Optuna's PED-ANOVA within strata."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import optuna
 from optuna.trial import TrialState
 
-from kdsearch.config import StudyConfig
+from kdsearch.config import Scalar, StudyConfig
 from kdsearch.results import TrialRecord
 from kdsearch.study.lane import nuisances
 from kdsearch.study.objective import best_score
@@ -29,15 +30,19 @@ def parameter_importance(config: StudyConfig, records: Sequence[TrialRecord]) ->
     space = distributions(config, nuisances(config, "distilled"))
     if len(complete) < MIN_TRIALS or len(space) < 2:
         return {}
+    peers: defaultdict[frozenset[tuple[str, Scalar]], list[float]] = defaultdict(list)
+    for record in complete:
+        peers[frozenset(record.stratum.items())].append(best_score(record, config))
+    means = {stratum: sum(scores) / len(scores) for stratum, scores in peers.items()}
     study = optuna.create_study(direction="maximize")
     for record in complete:
-        peers = [best_score(r, config) for r in complete if r.stratum == record.stratum]
+        mean = means[frozenset(record.stratum.items())]
         study.add_trial(
             optuna.trial.create_trial(
                 state=TrialState.COMPLETE,
                 params={name: record.settings[name] for name in space},
                 distributions=space,
-                value=best_score(record, config) - sum(peers) / len(peers),
+                value=best_score(record, config) - mean,
             )
         )
     return optuna.importance.get_param_importances(study)
