@@ -154,9 +154,16 @@ def draw_capacity_curve(info: CapacityCurveInfo, ax: Axes, fit: CapacityFit | No
 def _draw_series(series: Series, color: str, marker: str, ax: Axes) -> None:
     x = np.array([p.num_params for p in series.points], dtype=float)
     mean = np.array([p.estimate.mean for p in series.points])
-    reach = [(p.estimate.high or p.estimate.mean) - p.estimate.mean for p in series.points]
+    reach = np.array([_reach(p.estimate) for p in series.points]).T
     label = " · ".join(filter(None, [style.ARM_NAMES[series.arm], series.name]))
     ax.errorbar(x, mean, yerr=reach, label=label, **style.error_bar(color, marker), zorder=4)
+
+
+def _reach(e: Estimate) -> tuple[float, float]:
+    """Lengths of the bar below and above the mean; no bar without an interval."""
+    if e.low is None or e.high is None:
+        return 0.0, 0.0
+    return e.mean - e.low, e.high - e.mean
 
 
 def _join(series: Series, color: str, ax: Axes) -> None:
@@ -208,8 +215,8 @@ def draw_strata(info: StrataInfo, ax: Axes) -> None:
             if choice is None or choice.test_accuracy is None:
                 continue
             e = choice.test_accuracy
-            reach = (e.high - e.mean) if e.high is not None else None
             marker = "o" if arm == "distilled" else "s"
+            reach = np.array([_reach(e)]).T
             ax.errorbar(x + offset, e.mean, yerr=reach, label=label,
                         **style.error_bar(color, marker))  # fmt: skip
             label = "_nolegend_"

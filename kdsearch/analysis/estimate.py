@@ -43,6 +43,14 @@ def estimate_mean(values: Sequence[float], *, confidence: float = CONFIDENCE) ->
     return Estimate(mean, n, se, mean - reach, mean + reach)
 
 
+def estimate_accuracy(values: Sequence[float]) -> Estimate | None:
+    """`estimate_mean` of fractions: the interval ends at 0 and 1."""
+    estimate = estimate_mean(values)
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return estimate
+    return estimate._replace(low=max(estimate.low, 0.0), high=min(estimate.high, 1.0))
+
+
 def unpack_correct(packed: str, num_samples: int) -> NDArray[np.uint8]:
     """Per-example correctness, shape [num_samples], of a `test_correct` field.
 

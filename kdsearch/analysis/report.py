@@ -56,7 +56,7 @@ def write_report(results: Results, folder: Path) -> Report:
         html=folder / "report.html",
         finding=summary.finding.finding,
         recommendation=summary.finding.recommendation,
-        metrics=_metrics(summary),
+        metrics=headline_metrics(summary),
     )
 
 
@@ -89,7 +89,8 @@ def _put_in_place(draft: Path, folder: Path) -> None:
     shutil.rmtree(draft / "figures")
 
 
-def _metrics(summary: Summary) -> dict[str, float]:
+def headline_metrics(summary: Summary) -> dict[str, float]:
+    """Headline numbers by name. The best student is the best by validation, never by test."""
     found: dict[str, float | None] = {"test_openings": float(summary.budget.test_openings)}
     chosen = summary.finding.recommended
     if chosen is not None and chosen.distilled is not None:
@@ -101,15 +102,12 @@ def _metrics(summary: Summary) -> dict[str, float]:
         found["recommended_distillation_gain"] = (
             gain.estimate.mean if gain and gain.estimate else None
         )
-    means = [
-        s.distilled.test_accuracy.mean
-        for s in summary.strata.confirmed
-        if s.distilled and s.distilled.test_accuracy
-    ]
+    best = summary.finding.champion
+    if best is not None and best.distilled is not None and best.distilled.test_accuracy:
+        found["best_test_accuracy"] = best.distilled.test_accuracy.mean
     fit = summary.saturation.fit
     if fit is not None and fit.verdict == "saturated":
         found["saturation_num_params"] = fit.saturation_size
-    found["best_test_accuracy"] = max(means, default=None)
     if len(summary.teachers.banks) == 1:
         bank = summary.teachers.banks[0]
         found["teacher_test_accuracy"] = bank.mean_member_test

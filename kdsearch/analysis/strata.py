@@ -1,12 +1,13 @@
 """What was chosen and confirmed at each stratum, in each arm."""
 
 import itertools
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.estimate import Estimate, estimate_mean
+from kdsearch.analysis.estimate import Estimate, estimate_accuracy
 from kdsearch.analysis.score import best_trial, objective_value
 from kdsearch.config import StudyConfig
 from kdsearch.results import Arm, Results, State, TrialRecord
@@ -24,6 +25,10 @@ class Choice(NamedTuple):
     """COMPLETE confirm records with a test evaluation, by replicate."""
     test_accuracy: Estimate | None
     """Over the replicates; None before the confirm stage."""
+    val_accuracy: float | None
+    """Mean validation accuracy of the replicates: what a student is chosen by."""
+    val_score: float | None
+    """Mean of the first objective over the replicates."""
     newer_choice: bool
     """Whether the search has found better settings since these were confirmed."""
 
@@ -127,12 +132,16 @@ def _make_choice(
     trial: TrialRecord, replicates: list[TrialRecord], results: Results, *, newer: bool
 ) -> Choice:
     replicates = sorted(replicates, key=lambda t: t.replicate)
-    is_search = trial.stage == "search"
+    objective, is_search = results.config.objective[0], trial.stage == "search"
+    scores = [s for t in replicates if (s := objective_value(t, objective)) is not None]
+    accuracies = [t.val.accuracy for t in replicates if t.val]
     return Choice(
         trial=trial,
-        search_value=objective_value(trial, results.config.objective[0]) if is_search else None,
+        search_value=objective_value(trial, objective) if is_search else None,
         replicates=tuple(replicates),
-        test_accuracy=estimate_mean([t.test.accuracy for t in replicates if t.test]),
+        test_accuracy=estimate_accuracy([t.test.accuracy for t in replicates if t.test]),
+        val_accuracy=statistics.fmean(accuracies) if accuracies else None,
+        val_score=statistics.fmean(scores) if scores else None,
         newer_choice=newer,
     )
 

@@ -53,7 +53,8 @@ def compute_summary(results: Results) -> Summary:
     strata, teachers = compute_strata(results), compute_teachers(results)
     gain, capacity = compute_gain(strata), compute_capacity_curve(results, strata, teachers)
     saturation = compute_saturation(capacity)
-    finding = compute_finding(results, strata, teachers, gain, saturation)
+    importance = compute_importance(results)
+    finding = compute_finding(results, strata, teachers, gain, saturation, importance)
     return Summary(
         results=results,
         strata=strata,
@@ -65,7 +66,7 @@ def compute_summary(results: Results) -> Summary:
         finding=finding,
         temperature_alpha=compute_temperature_alpha(results),
         ensemble_size=compute_ensemble_size(results),
-        importance=compute_importance(results),
+        importance=importance,
         history=compute_optimization_history(results),
         learning_curve=compute_learning_curve(finding.recommended or _first_with_trials(strata)),
         pareto=compute_pareto(results),

@@ -40,12 +40,18 @@ def scalar(value: Scalar | None) -> str:
 
 
 def estimate(value: Estimate | None, digits: int = 2) -> str:
-    """`87.31 ± 0.12 %`, with the standard error; without it where n is 1."""
+    """`87.31 ± 0.12 %`, with the standard error; without it where n is 1.
+
+    An error that the digits cannot show is bounded: `99.8 ± <0.05 %`.
+    """
     if value is None:
         return DASH
     if value.se is None:
         return percent(value.mean, digits)
-    return f"{100 * value.mean:.{digits}f} ± {100 * value.se:.{digits}f} %"
+    error = f"{100 * value.se:.{digits}f}"
+    if float(error) == 0:
+        error = f"<{0.5 * 10.0**-digits:.{digits + 1}f}"
+    return f"{100 * value.mean:.{digits}f} ± {error} %"
 
 
 def interval(low: float | None, high: float | None, digits: int = 2) -> str:
@@ -69,6 +75,31 @@ def leaf(name: str) -> str:
     """
     last = name.rsplit(".", 1)[-1]
     return f"teacher {last}" if name.startswith("teacher.") else last
+
+
+def words(name: str) -> str:
+    """A parameter's name for people: `training.weight_decay` as `weight decay`."""
+    return leaf(name).replace("_", " ")
+
+
+_METRICS = {
+    "val_accuracy": "validation accuracy",
+    "val_loss": "validation loss",
+    "val_agreement": "validation agreement with the ensemble",
+    "num_params": "parameters",
+    "macs": "multiply-accumulates a sample",
+    "size_bytes": "bytes",
+}
+
+
+def metric(name: str) -> str:
+    """An objective's name for people: `val_accuracy` as `validation accuracy`."""
+    return _METRICS.get(name, name)
+
+
+def capitalized(text: str) -> str:
+    """With a capital first letter; the rest as it is."""
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def stratum_label(stratum: Mapping[str, Scalar]) -> str:

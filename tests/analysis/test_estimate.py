@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from synthetic import pack
 
-from kdsearch.analysis.estimate import bootstrap_examples, estimate_mean, unpack_correct
+from kdsearch.analysis.estimate import (
+    bootstrap_examples,
+    estimate_accuracy,
+    estimate_mean,
+    unpack_correct,
+)
 
 
 def test_mean_se_and_interval_by_hand():
@@ -42,3 +47,12 @@ def test_bootstrap_agrees_with_the_normal_interval():
     assert ends["a"].high == pytest.approx(scores.mean() + reach, abs=0.0015)
     assert ends["constant"][:2] == (1.0, 1.0)
     assert bootstrap_examples({}) == {}
+
+
+def test_accuracy_intervals_end_at_zero_and_one():
+    estimate = estimate_accuracy([0.9, 1.0])
+    assert estimate is not None
+    # t(1, 95 %) = 6.31: 0.95 ± 0.32
+    assert estimate.high == 1.0
+    assert estimate.low == pytest.approx(0.95 - 6.313752 * 0.05, abs=1e-6)
+    assert estimate_accuracy([]) is None

@@ -3,10 +3,11 @@ import dataclasses
 import pytest
 from synthetic import evaluation, make_results, study_config, teacher_bank
 
+from kdsearch.analysis.report import headline_metrics
 from kdsearch.analysis.summary import compute_summary
 
 
-def with_means(means, *, spread=0.001):
+def with_means(means, *, spread=0.001, val=None):
     """A study whose confirmed distilled students have these means; the baseline 0.02 less."""
     widths = tuple(means)
     results = make_results(widths=widths, trials=4, replicates=3)
@@ -14,7 +15,8 @@ def with_means(means, *, spread=0.001):
     for t in results.trials:
         if t.stage == "confirm":
             value = means[t.width] - 0.02 * (t.arm == "baseline") + spread * (t.replicate - 2)
-            update = {"test": evaluation(value), "test_correct": None}
+            validated = evaluation((val or means)[t.width])
+            update = {"test": evaluation(value), "test_correct": None, "val": validated}
             trials.append(t.model_copy(update=update))
         else:
             trials.append(t)
@@ -30,7 +32,115 @@ def test_smallest_student_that_keeps_up_is_recommended():
         "Width 16 (1.1 k parameters, 43× smaller than one teacher) keeps 99.7 % of its teacher "
         "(89.7 ± 0.1 %); T = "
     )
-    assert finding.recommendation.endswith("; larger students gain less than 0.5 points.")
+    assert finding.recommendation.endswith(
+        "; larger students gain less than 0.5 points. Registered as models:/temp-alpha@champion "
+        "is width 32, the best by validation accuracy."
+    )
+
+
+def test_students_are_chosen_by_validation_and_reported_by_test():
+    means = {8: 0.86, 16: 0.87, 32: 0.90}
+    results = with_means(means, val={8: 0.80, 16: 0.92, 32: 0.88})
+    finding = compute_summary(results).finding
+    assert finding.recommended is not None
+    assert finding.recommended.label == "width 16"
+    assert "(87.0 ± 0.1 %)" in finding.recommendation
+    assert finding.champion is finding.recommended
+    assert "champion" not in finding.recommendation
+    metrics = headline_metrics(compute_summary(results))
+    assert metrics["best_test_accuracy"] == pytest.approx(0.87)
+
+
+def test_a_student_that_does_not_keep_up_is_not_sold():
+    finding = compute_summary(with_means({8: 0.60, 256: 0.70})).finding
+    # 0.70 of 0.9; 41 * 256 + 257 * 256 + 10 * 257 = 78,858 parameters beside 47,000
+    assert finding.recommendation.startswith(
+        "No tested student keeps up with its teacher (90.0 %); of those tested, validation picks "
+        "width 256 (78.9 k parameters, 1.7× larger than one teacher), which reaches 70.0 ± 0.1 %; "
+    )
+    assert "keeps 77" not in finding.recommendation
+
+
+def test_a_student_above_its_teacher_is_better_and_the_teacher_weak():
+    better = compute_summary(with_means({8: 0.80, 16: 0.92})).finding.recommendation
+    assert "is better than its teacher (92.0 ± 0.1 % beside 90.0 %)" in better
+    assert "weak" not in better
+    weak = compute_summary(with_means({8: 0.80, 16: 0.96})).finding.recommendation
+    assert "that is a weak teacher, so check how it was trained" in weak
+    assert "keeps 10" not in weak
+
+
+def test_every_tuned_setting_is_named():
+    search = {
+        "width": {"role": "scientific", "values": [8, 16]},
+        "temperature": {"role": "nuisance", "low": 1.0, "high": 20.0},
+        "training.weight_decay": {"role": "nuisance", "low": 0.0, "high": 0.5},
+        "training.optimizer": {"role": "fixed", "value": "adam"},
+    }
+    results = with_means({8: 0.80, 16: 0.90})
+    trials = tuple(
+        t.model_copy(update={"settings": t.settings | {"training.weight_decay": 0.125}})
+        for t in results.trials
+    )
+    results = dataclasses.replace(results, config=study_config(search=search), trials=trials)
+    sentence = compute_summary(results).finding.recommendation
+    assert ", weight decay 0.125" in sentence
+    assert "optimizer" not in sentence
+    hard = tuple(
+        t.model_copy(update={"alpha": 1.0}) if t.arm == "distilled" else t for t in trials
+    )
+    sentence = compute_summary(dataclasses.replace(results, trials=hard)).finding.recommendation
+    assert "; hard labels only (alpha = 1), learning rate" in sentence
+    assert "T = " not in sentence
+
+
+def test_importance_is_part_of_the_finding(results):
+    assert compute_summary(results).finding.finding[2] == (
+        "Within strata the learning rate explains 58 % of the differences in validation accuracy, "
+        "alpha 20 %, temperature 17 % and ensemble size 5 % (n = 96 complete distilled trials, "
+        "pruned ones left out)."
+    )
+    unknown = dataclasses.replace(results, importance={})
+    assert len(compute_summary(unknown).finding.finding) == 2
+
+
+def test_errors_are_explained_once_and_never_zero():
+    finding = compute_summary(with_means({8: 0.80, 16: 0.90}, spread=0.0001)).finding
+    assert finding.finding[0].count("± is one standard error") == 1
+    # 0.0001 / sqrt 3 = 0.006 points
+    assert "80.0 ± <0.05 % at width 8" in finding.finding[0]
+
+
+def test_two_replicates_exclude_nothing():
+    results = with_means({8: 0.80, 16: 0.897, 32: 0.90})
+    two = tuple(t for t in results.trials if t.replicate < 3)
+    wild = tuple(
+        t.model_copy(update={"test": evaluation(0.90 + 0.05 * (2 * t.replicate - 3))})
+        if t.stage == "confirm" and t.width == 32
+        else t
+        for t in two
+    )
+    finding = compute_summary(dataclasses.replace(results, trials=wild)).finding
+    assert "2 replicates are too few" in finding.recommendation
+    assert "excluded" not in finding.recommendation
+
+
+@pytest.mark.parametrize("stage", ["search", "confirm"])
+def test_a_study_of_failures_says_so(stage):
+    results = make_results(widths=(8,), trials=4, replicates=3)
+    trials = [
+        t.model_copy(update={"state": "FAIL", "val": None, "test": None, "failure": "no memory."})
+        if t.stage == stage
+        else t
+        for t in results.trials
+        if stage == "confirm" or t.stage == stage
+    ]
+    trials[0] = trials[0].model_copy(update={"failure": trials[0].failure and "a fuse blew"})
+    what = {"search": "all 4 distilled trials failed, in 3 of 4 cases with: no memory",
+            "confirm": "all 3 distilled confirm runs failed, always with: no memory"}  # fmt: skip
+    finding = compute_summary(dataclasses.replace(results, trials=tuple(trials))).finding
+    assert finding.finding[0] == f"Nothing can be said about test accuracy: {what[stage]}."
+    assert finding.recommendation == f"Mend what failed and run temp-alpha again: {what[stage]}."
 
 
 def test_what_replicates_cannot_exclude_is_said():
@@ -72,7 +182,7 @@ def test_question_is_derived_or_taken():
 def test_search_values_are_never_called_accuracy_results():
     results = make_results(widths=(8, 16), trials=6, replicates=0)
     finding = compute_summary(results).finding
-    assert "%" not in " ".join([*finding.finding, finding.recommendation])
+    assert "%" not in " ".join([*finding.finding[:2], finding.recommendation])
 
 
 @pytest.mark.parametrize("replicates", [1, 2])

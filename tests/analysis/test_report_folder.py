@@ -191,7 +191,11 @@ def partial_studies():
     yield "one replicate", make_results(**SMALL | {"replicates": 1}), "one replicate"
     yield "no baseline", make_results(**SMALL, arms=("distilled",)), "baseline arm has not been"
     yield "no teacher", dataclasses.replace(small, banks=()), "No teacher has been trained"
-    yield "one teacher", dataclasses.replace(small, banks=(teacher_bank(1),)), "of its teacher"
+    yield (
+        "one teacher",
+        dataclasses.replace(small, banks=(teacher_bank(1),)),
+        "keeps up with its teacher",
+    )
     yield (
         "no temperature",
         dataclasses.replace(small, config=study_config(search=NUISANCE | WIDTH)),
@@ -236,7 +240,7 @@ def partial_studies():
 def test_partial_studies_say_what_is_missing(partial, words, tmp_path):
     report = write_report(partial, tmp_path / "r")
     assert words in report.html.read_text()
-    assert len(report.finding) == 2
+    assert len(report.finding) == 2 + bool(partial.importance)
     json.loads((tmp_path / "r" / "results.json").read_text())
 
 

@@ -1,0 +1,285 @@
+"""Which student to use, how good it is, and how to build it again."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from kdsearch.analysis import wording
+from kdsearch.analysis.estimate import Estimate, estimate_mean
+from kdsearch.analysis.gain import GainInfo
+from kdsearch.analysis.saturation import SaturationInfo
+from kdsearch.analysis.strata import Choice, StrataInfo, Stratum
+from kdsearch.analysis.teachers import EnsembleAccuracy, TeachersInfo
+from kdsearch.config import SHORT_NAMES, StudyConfig
+from kdsearch.results import Results, TrialRecord
+
+KEEPS_UP = 0.005
+"""A student within half a point of the best one keeps up with it."""
+NEAR_TEACHER = 0.05
+"""A student more than five points behind its teachers does not keep up with them."""
+SHARE_KEPT = 0.9
+"""Nor does one that keeps less of their accuracy."""
+WEAK_TEACHER = 0.2
+"""A teacher below this, or beaten by five points, has not learned what it should teach."""
+
+
+class RecommendationInfo(NamedTuple):
+    """What to use."""
+
+    text: str
+    recommended: Stratum | None
+    champion: Stratum | None
+    """The stratum whose student is registered: the best validation score of all."""
+
+
+def compute_recommendation(
+    results: Results,
+    strata: StrataInfo,
+    teachers: TeachersInfo,
+    gain: GainInfo,
+    saturation: SaturationInfo,
+) -> RecommendationInfo:
+    """The student that validation picks, with its test accuracy.
+
+    Choosing by test accuracy would report the luckiest of the students as the best of them.
+    """
+    config = results.config
+    champion = _champion(strata, config)
+    chosen = _recommended(strata, saturation)
+    if chosen is None or chosen.distilled is None:
+        return RecommendationInfo(_next_step(results), None, champion)
+    text = _Recommendation(results, strata, teachers, gain, chosen).text()
+    registered = config.tracking.models != "none"
+    if registered and champion is not None and champion.label != chosen.label:
+        text += f" Registered as models:/{config.name}@champion is {champion.label}, "
+        text += f"the best by {wording.metric(config.objective[0].metric)}."
+    return RecommendationInfo(text, chosen, champion)
+
+
+def validation(stratum: Stratum) -> float:
+    """Mean validation accuracy of the confirmed replicates."""
+    assert stratum.distilled is not None
+    assert stratum.distilled.val_accuracy is not None
+    return stratum.distilled.val_accuracy
+
+
+def varying_size(strata: tuple[Stratum, ...]) -> bool:
+    """Whether the students differ in their number of parameters."""
+    return len({s.num_params for s in strata if s.num_params is not None}) > 1
+
+
+def accuracy_words(stratum: Stratum) -> str:
+    """Confirmed test accuracy: `87.3 ± 0.1 %`."""
+    assert stratum.distilled is not None
+    return wording.estimate(stratum.distilled.test_accuracy, digits=1)
+
+
+def every_failure(results: Results) -> str:
+    """Why nothing came of a stage: its most frequent reason; empty if something did."""
+    for what, trials in (
+        ("distilled confirm run", results.select(stage="confirm", arm="distilled")),
+        ("distilled trial", results.select(stage="search", arm="distilled")),
+    ):
+        if not trials:
+            continue
+        if {t.state for t in trials} != {"FAIL"}:
+            return ""
+        reasons = Counter((t.failure or "unknown reason").rstrip(". ") for t in trials)
+        reason, n = reasons.most_common(1)[0]
+        often = f"in {n} of {len(trials)} cases" if len(reasons) > 1 else "always"
+        each = f"all {len(trials)} {what}s" if len(trials) > 1 else f"the only {what}"
+        return f"{each} failed, {often} with: {reason}"
+    return ""
+
+
+def _champion(info: StrataInfo, config: StudyConfig) -> Stratum | None:
+    """As the study registers it: the best mean of the objective over confirmed replicates."""
+    sign = 1.0 if config.objective[0].direction == "maximize" else -1.0
+    scored = [
+        (sign * s.distilled.val_score, -index, s)
+        for index, s in enumerate(info.confirmed)
+        if s.distilled and s.distilled.val_score is not None and not s.distilled.newer_choice
+    ]
+    return max(scored, key=lambda item: item[:2])[2] if scored else None
+
+
+def _recommended(info: StrataInfo, saturation: SaturationInfo) -> Stratum | None:
+    """The smallest student at or above the saturation size, where one is claimed.
+
+    Otherwise the smallest within `KEEPS_UP` of the best validation accuracy; without sizes, the
+    best.
+    """
+    confirmed = info.confirmed
+    if not confirmed:
+        return None
+    best = max(confirmed, key=validation)
+    if not varying_size(confirmed):
+        return best
+    good = [s for s in confirmed if validation(s) >= validation(best) - KEEPS_UP]
+    if saturation.verdict == "saturated" and saturation.fit is not None:
+        # The curve has seen every size, and no student is picked for its own test accuracy.
+        enough = saturation.fit.saturation_size
+        good = [s for s in confirmed if (s.num_params or 0) >= enough] or good
+    return min(good, key=lambda s: (s.num_params or 0, -validation(s)))
+
+
+def _next_step(results: Results) -> str:
+    failed = every_failure(results)
+    name = results.config.name
+    if failed:
+        return f"Mend what failed and run {name} again: {failed}."
+    if results.config.confirm.replicates == 0:
+        return "Set confirm.replicates to 3 or more and run the study again to test students."
+    return f"Run `kdsearch study run` on {name} to its end before using any of it."
+
+
+class _Recommendation:
+    """The sentences about the chosen student."""
+
+    def __init__(
+        self,
+        results: Results,
+        strata: StrataInfo,
+        teachers: TeachersInfo,
+        gain: GainInfo,
+        chosen: Stratum,
+    ) -> None:
+        assert chosen.distilled is not None
+        self._strata = strata
+        self._chosen = chosen
+        self._choice = chosen.distilled
+        self._config = results.config
+        self._gain = next((g for g in gain.gains if g.label == chosen.label), None)
+        self._bank = teachers.bank_for(self._choice.trial.settings, results)
+        self._full = self._bank.full_ensemble if self._bank else None
+        self._keeping_up = any(
+            _keeps_up(s, full)
+            for s in strata.confirmed
+            if s.distilled is not None
+            and (bank := teachers.bank_for(s.distilled.trial.settings, results)) is not None
+            and (full := bank.full_ensemble) is not None
+        )
+
+    def text(self) -> str:
+        parts = [self._lead(), self._settings_clause(), self._larger_clause()]
+        return "; ".join(filter(None, parts)) + "."
+
+    def _lead(self) -> str:
+        name = self._chosen.label or "the student with the best settings"
+        named = f"{name}{self._size_clause()}"
+        accuracy, full = accuracy_words(self._chosen), self._full
+        capital = f"{named[0].upper()}{named[1:]}"
+        if full is None or not full.test:
+            return f"{capital} reaches {accuracy} on the test set"
+        whom = f"the {full.size}-teacher ensemble" if full.size > 1 else "its teacher"
+        mean = _test(self._choice)
+        if mean > full.test:
+            words = f"{capital} is better than {whom} ({accuracy} beside "
+            words += f"{wording.percent(full.test)})"
+            return words + self._weak_clause(mean, full)
+        if not self._keeping_up:
+            if len(self._strata.confirmed) == 1:
+                words = f"{capital} does not keep up with {whom} ({wording.percent(full.test)})"
+                return f"{words}{self._weak_clause(mean, full)}; it reaches {accuracy}"
+            return (
+                f"No tested student keeps up with {whom} ({wording.percent(full.test)})"
+                f"{self._weak_clause(mean, full)}; of those tested, validation picks {named}, "
+                f"which reaches {accuracy}"
+            )
+        share = wording.percent(mean / full.test)
+        return f"{capital} keeps {share} of {whom} ({accuracy})" + self._weak_clause(mean, full)
+
+    def _weak_clause(self, mean: float, full: EnsembleAccuracy) -> str:
+        assert full.test is not None
+        if full.test >= WEAK_TEACHER and mean - full.test <= NEAR_TEACHER:
+            return ""
+        return "; that is a weak teacher, so check how it was trained before believing any of this"
+
+    def _size_clause(self) -> str:
+        size = self._chosen.num_params
+        teacher = self._bank.num_params if self._bank else None
+        if size is None:
+            return ""
+        clause = f"{wording.count(size)} parameters"
+        if teacher and size:
+            times = max(teacher / size, size / teacher)
+            word = "smaller" if teacher > size else "larger"
+            if times >= 1.05:
+                clause += f", {times:.1f}× {word}" if times < 9.95 else f", {times:.0f}× {word}"
+                clause += " than one teacher"
+        return f" ({clause})"
+
+    def _settings_clause(self) -> str:
+        baseline, gain = self._chosen.baseline, self._gain
+        if gain is not None and gain.verdict == "hurts" and baseline is not None:
+            amount = wording.points(gain.estimate.mean if gain.estimate else None)
+            settings = ", ".join(self._settings(baseline.trial))
+            return f"train it on hard labels ({settings}): distillation costs {amount} points"
+        return ", ".join(self._settings(self._choice.trial))
+
+    def _settings(self, trial: TrialRecord) -> list[str]:
+        """Every tuned setting, so that the student can be built again from the sentence."""
+        settings = []
+        if trial.temperature is not None and trial.alpha < 1:
+            settings.append(f"T = {wording.scalar(trial.temperature)}")
+            settings.append(f"alpha = {wording.scalar(trial.alpha)}")
+            if trial.ensemble_size is not None:
+                settings.append(wording.plural(trial.ensemble_size, "teacher"))
+        elif trial.arm == "distilled":
+            settings.append("hard labels only (alpha = 1)")
+        settings.append(f"learning rate {wording.scalar(trial.learning_rate)}")
+        tuned = [n for n in self._config.parameters("nuisance") if n in trial.settings]
+        rest = {n: trial.settings[n] for n in tuned if SHORT_NAMES.get(n, n) not in _NAMED}
+        return settings + [f"{wording.words(n)} {wording.scalar(v)}" for n, v in rest.items()]
+
+    def _larger_clause(self) -> str:
+        """What larger students would add, and how sure that is."""
+        confirmed, size = self._strata.confirmed, self._chosen.num_params or 0
+        larger = [s for s in confirmed if (s.num_params or 0) > size]
+        if not larger or not varying_size(confirmed):
+            return ""
+        best = max(larger, key=validation)
+        if best.distilled is None:
+            return ""
+        difference = _paired(best.distilled, self._choice)
+        if difference is None or difference.high is None:
+            return (
+                "how much larger students gain is not certain: one replicate has no standard error"
+            )
+        if difference.n < 3:
+            return "how much larger students gain is not certain: 2 replicates are too few"
+        limit = f"{100 * KEEPS_UP:g} points"
+        if difference.high < KEEPS_UP:
+            return f"larger students gain less than {limit}"
+        if difference.mean >= KEEPS_UP:
+            return (
+                f"{best.label} gained {wording.points(difference.mean)} points more "
+                f"({wording.points_interval(difference.low, difference.high)})"
+            )
+        return (
+            f"larger students gain less than {limit} on average, but up to "
+            f"{wording.points(difference.high)} is not excluded: more replicates would tell"
+        )
+
+
+_NAMED = tuple(SHORT_NAMES[n] for n in ("temperature", "alpha", "ensemble_size", "learning_rate"))
+"""The parameters that the sentence gives in its own words."""
+
+
+def _keeps_up(stratum: Stratum, full: EnsembleAccuracy) -> bool:
+    assert stratum.distilled is not None
+    if not full.test:
+        return True
+    mean = _test(stratum.distilled)
+    return mean >= full.test - NEAR_TEACHER and mean >= SHARE_KEPT * full.test
+
+
+def _test(choice: Choice) -> float:
+    assert choice.test_accuracy is not None
+    return choice.test_accuracy.mean
+
+
+def _paired(a: Choice, b: Choice) -> Estimate | None:
+    """Difference a - b over the replicates that both have; they share seeds."""
+    left = {t.replicate: t.test.accuracy for t in a.replicates if t.test}
+    right = {t.replicate: t.test.accuracy for t in b.replicates if t.test}
+    return estimate_mean([left[r] - right[r] for r in sorted(left.keys() & right.keys())])
