@@ -57,6 +57,19 @@ def taught_data(
     )
 
 
+@lru_cache(maxsize=4)
+def resident_data(
+    data: DataConfig,
+    teacher: TeacherConfig,
+    teacher_data: DataConfig,
+    cache: Path,
+    *,
+    device: torch.device,
+) -> TrainingData:
+    """`taught_data` on a device, in one copy that all students of a process share."""
+    return taught_data(data, teacher, teacher_data, cache).to(device)
+
+
 def ensemble_test_logits(
     teacher: TeacherConfig, teacher_data: DataConfig, cache: Path, *, opened_by: str
 ) -> torch.Tensor:

@@ -9,7 +9,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from kdsearch.distill import ensemble_logits
-from kdsearch.execution.materials import ensemble_test_logits, load_data, taught_data
+from kdsearch.execution.materials import (
+    ensemble_test_logits,
+    load_data,
+    resident_data,
+    taught_data,
+)
 from kdsearch.execution.task import CohortTask, Row, ScoreName
 from kdsearch.models import Normalization, build_model, count_capacity, predict_logits
 from kdsearch.results import EpochMetrics, Evaluation, Outcome, State
@@ -33,9 +38,10 @@ class Student:
         )
         self._capacity = count_capacity(body, self._dataset.input_shape)
         device = select_device(trial.training.device)
-        data = taught_data(trial.data, trial.teacher, task.teacher_data, task.cache)
         self.body = body.to(device)
-        self.data = data.to(device)
+        self.data = resident_data(
+            trial.data, trial.teacher, task.teacher_data, task.cache, device=device
+        )
         self.progress = Progress(trial.training, self.score)
         """An engine may put its own in place of this empty one."""
 

@@ -16,6 +16,7 @@ a sample and a student, so they are made once for all epochs and looked up by ba
 import copy
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -317,8 +318,13 @@ def bias_ratios(member: Member) -> list[tuple[float, float]] | None:
     return [(factors[f"{n}.weight"], factors[f"{n}.bias"] / factors[f"{n}.weight"]) for n in names]
 
 
+@lru_cache(maxsize=4)
 def with_ones(x: Tensor) -> Tensor:
-    """Samples [N, ...] flattened, with a last column of ones: [N, D + 1]."""
+    """Samples [N, ...] flattened, with a last column of ones: [N, D + 1].
+
+    The same copy for the same tensor (tensors are hashed by identity), because a population is
+    rebuilt whenever a student leaves it. Neither may be written to.
+    """
     flat = x.flatten(1)
     return torch.cat([flat, flat.new_ones(len(flat), 1)], dim=1)
 

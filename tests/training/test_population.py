@@ -155,3 +155,13 @@ def test_a_diverged_student_fails_alone(data: TrainingData) -> None:
     reference = next(iter(alone.epochs(until=1)))[0]
     assert not isinstance(reference, DivergedError)
     assert outcome[0].train_loss == pytest.approx(reference.train_loss, abs=1e-6)
+
+
+def test_a_rebuilt_population_shares_its_copy_of_the_samples(data: TrainingData) -> None:
+    first, again = population([0, 1, 2], data, 2), population([0, 2], data, 2)
+    assert again._train_x is first._train_x
+    assert again._val_x is first._val_x
+    other = population([0], data._replace(train_x=data.train_x.clone()), 2)
+    assert other._train_x is not first._train_x
+    assert torch.equal(first._train_x[:, :-1], data.train_x.flatten(1))
+    assert bool((first._train_x[:, -1] == 1).all())
