@@ -150,7 +150,7 @@ def measure_bank(
         test = load_data(data, cache).test.open(by=opened_by)
         test_logits = bank.member_logits(test, test.ids)
     members = tuple(
-        _measure_member(bank, m, val, val_logits, test, test_logits) for m in bank.members
+        _measure_member(bank, m, teacher, val, val_logits, test, test_logits) for m in bank.members
     )
     sizes = range(1, len(members) + 1)
     ensembles = tuple(
@@ -162,13 +162,15 @@ def measure_bank(
 def _measure_member(
     bank: TeacherBank,
     member: int,
+    teacher: TeacherConfig,
     val: Split,
     val_logits: Tensor,
     test: Split | None,
     test_logits: Tensor | None,
 ) -> TeacherRecord:
     def measure(split: Split, logits: Tensor) -> Evaluation:
-        return evaluate_logits(logits[member - 1], split.y, logits.mean(dim=0))
+        ensemble = ensemble_logits(logits, size=len(logits), mode=teacher.ensemble_mode)
+        return evaluate_logits(logits[member - 1], split.y, ensemble)
 
     tested = None
     if test is not None and test_logits is not None:

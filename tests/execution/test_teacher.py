@@ -1,0 +1,112 @@
+"""What members score, and what ends a task: the reason reaches the coordinator, once."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kdsearch.config import StudyConfig, TeacherConfig
+from kdsearch.data import cache_folder
+from kdsearch.distill import TeacherBank, ensemble_logits
+from kdsearch.execution import InlineExecutor, ProcessExecutor, Task, TeacherTask
+from kdsearch.execution.materials import load_data, resident_data, taught_data
+from kdsearch.execution.teacher import measure_bank
+from kdsearch.training import evaluate_logits, select_device
+from tests.execution.conftest import Log, MakeTask
+
+LEAVES = """
+import sys
+from math import prod
+from pathlib import Path
+from torch import nn
+
+class Leaves(nn.Module):
+    def __init__(self, input_shape, num_classes, width, log):
+        super().__init__()
+        self.log = log
+        self.readout = nn.Linear(prod(input_shape), num_classes)
+
+    def forward(self, x):
+        if self.training:
+            with Path(self.log).open("a") as file:
+                file.write("left\\n")
+            sys.exit(5)
+        return self.readout(x.flatten(1))
+"""
+
+Executor = InlineExecutor | ProcessExecutor
+
+
+@pytest.fixture(params=["inline", "processes"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    executor = InlineExecutor() if request.param == "inline" else ProcessExecutor(1)
+    yield executor
+    executor.close()
+
+
+def run(executor: Executor, *tasks: Task) -> Log:
+    log = Log()
+    executor.run(tasks, decide=log.decide, notify=log.notify, should_stop=lambda: False)
+    return log
+
+
+@pytest.mark.parametrize("mode", ["logit_mean", "prob_mean"])
+def test_members_are_measured_against_the_ensemble_as_it_teaches(
+    study: StudyConfig, mode: str
+) -> None:
+    teacher = TeacherConfig.model_validate(study.teacher.model_dump() | {"ensemble_mode": mode})
+    val = load_data(study.data, cache_folder()).val
+    bank = TeacherBank(teacher, load_data(study.data, cache_folder()), cache_folder())
+    logits = bank.member_logits(val, val.ids)
+    ensemble = ensemble_logits(logits, size=2, mode=teacher.ensemble_mode)
+    for record in measure_bank(teacher, study.data, cache_folder()).members:
+        assert record.val == evaluate_logits(logits[record.member - 1], val.y, ensemble)
+
+
+def test_students_share_one_copy_of_the_data_on_their_device(study: StudyConfig) -> None:
+    sections = (study.data, study.teacher, study.data, cache_folder())
+    device = select_device("auto")
+    assert resident_data(*sections, device=device) is resident_data(*sections, device=device)
+    assert resident_data(*sections, device=device).train_x.device.type == device.type
+    assert taught_data(*sections).train_x.device.type == "cpu"
+
+
+def test_a_teacher_that_exits_fails_alone(
+    executor: Executor, study: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaves.py").write_text(LEAVES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    log_file = tmp_path / "exits.log"
+    model = {
+        "kind": "import", "target": "leaves:Leaves", "width": 4, "options": {"log": str(log_file)}
+    }  # fmt: skip
+    bad = TeacherTask(
+        key="teacher/bad",
+        teacher=TeacherConfig.model_validate(study.teacher.model_dump() | {"model": model}),
+        data=study.data,
+        member=1,
+        cache=cache_folder(),
+    )
+    good = replace(bad, key="teacher/good", teacher=study.teacher)
+    log = run(executor, bad, good)
+    assert log.failures == {"teacher/bad": "SystemExit: 5"}
+    assert log_file.read_text() == "left\n"  # one attempt
+
+
+def test_why_a_cohort_could_not_go_on_is_told_without_a_second_attempt(
+    executor: Executor, make_task: MakeTask, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    bad = replace(
+        make_task("bad", [{"learning_rate": 0.01}]),
+        checkpoint=tmp_path / "file" / "checkpoint.pt",
+    )
+    good = make_task("good", [{"learning_rate": 0.01}], rungs=())
+    log = run(executor, bad, good)
+    assert log.failures.keys() == {"bad"}
+    assert log.failures["bad"].startswith("FileExistsError: ")
+    assert log.outcomes["good/0"].state == "COMPLETE"
+    first_epochs = [epoch for row, epoch in log.epochs if row == "bad/0"]
+    assert len(first_epochs) == len(set(first_epochs))  # it did not start again
