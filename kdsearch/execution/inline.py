@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from kdsearch.errors import KdsearchError
-from kdsearch.execution.cohort import Events, reason_of, train_cohort
+from kdsearch.execution.cohort import TRIAL_FAILURES, Events, reason_of, train_cohort
 from kdsearch.execution.student import single_threaded
 from kdsearch.execution.task import (
     CohortTask,
@@ -23,7 +22,10 @@ from kdsearch.execution.teacher import train_teacher
 def start_task(
     task: Task, should_stop: Callable[[], bool], emit: Callable[[EpochDone], None]
 ) -> Events:
-    """The generator that does a task; what stops it on purpose becomes its last event.
+    """The generator that does a task; whatever stops it becomes its last event.
+
+    The same in this process and in a worker, where an exception would end the process and leave
+    its reason on nobody's screen.
 
     Args:
         task: What to do.
@@ -36,11 +38,7 @@ def start_task(
             yield from train_cohort(task, should_stop)
         else:
             train_teacher(task, should_stop, emit)
-    except KdsearchError as error:
-        yield TaskFailed(str(error))
-    except Exception as error:  # a user's own teacher may raise anything
-        if isinstance(task, CohortTask):
-            raise
+    except TRIAL_FAILURES as error:  # a user's own teacher may raise anything
         yield TaskFailed(reason_of(error))
 
 

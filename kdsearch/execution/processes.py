@@ -32,7 +32,7 @@ from kdsearch.execution.task import (
 POLL_SECONDS = 0.2
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 ATTEMPTS = 2
-"""A task whose worker dies is tried once more, from its checkpoint."""
+"""A task whose worker dies is tried once more, from its checkpoint; one that raises is not."""
 
 
 class TaskEnded:

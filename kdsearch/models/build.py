@@ -12,6 +12,9 @@ from kdsearch.models.cnn import Cnn
 from kdsearch.models.conv1d import Conv1dNet
 from kdsearch.models.mlp import Mlp
 
+USERS_FAILURES = (Exception, SystemExit)
+"""A user's forward may raise anything on samples it cannot read, and may leave by mistake."""
+
 
 def build_model(
     config: ModelConfig, *, input_shape: tuple[int, ...], num_classes: int, seed: int
@@ -75,9 +78,7 @@ def _build_imported(
 def _probe(model: nn.Module, target: str, input_shape: tuple[int, ...]) -> object:
     try:
         return model(torch.zeros(2, *input_shape))
-    # What a user's forward raises on samples it cannot read; NotImplementedError where none is.
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
-            ValueError) as error:  # fmt: skip
+    except USERS_FAILURES as error:
         reason = " ".join(str(error).split())  # messages are one line
         raise UserInputError(
             f"{target} returned a module that fails on a batch of shape {[2, *input_shape]} with "

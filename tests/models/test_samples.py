@@ -70,6 +70,7 @@ NONSENSE = {
         r"fails on a batch of shape \[2, 1, 8, 8\] with RuntimeError",
     ),
     "a crash in forward": ("return Crash()", r"fails on a batch .* with KeyError: 'scale'"),
+    "an exit in forward": ("return Leave()", r"fails on a batch .* with SystemExit: 5"),
     "a crash in the callable": ("raise ZeroDivisionError('oops')", "ZeroDivisionError: oops"),
 }
 
@@ -89,6 +90,10 @@ class Crash(nn.Linear):
 
     def forward(self, x):
         return {{}}["scale"]
+
+class Leave(Crash):
+    def forward(self, x):
+        raise SystemExit(5)
 
 def make(input_shape, num_classes, width):
     {body}
