@@ -8,12 +8,11 @@ import sqlalchemy.exc
 from optuna.storages import BaseStorage, RDBStorage
 
 from kdsearch.errors import UnknownStudyError, UserInputError
+from kdsearch.tracking.drivers import missing_driver
 from kdsearch.tracking.redaction import without_userinfo
 
 DEFAULT_STORAGE = "sqlite:///kdsearch.db"
 SQLITE_TIMEOUT_SECONDS = 60
-DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "pymysql", "pymysql": "pymysql"}
-"""Packages to install for the modules that SQLAlchemy looks for."""
 
 
 def check_storage(url: str) -> None:
@@ -29,11 +28,11 @@ def check_storage(url: str) -> None:
             f"{path.absolute().parent}; make it or set another `storage`"
         )
     try:
-        sqlalchemy.make_url(url).get_dialect().import_dbapi()
-    except ImportError as error:
-        raise UserInputError(_without_driver(url, error)) from error
+        missing = missing_driver(url)
     except (sqlalchemy.exc.ArgumentError, ValueError) as error:
-        raise _unusable(url, error) from error
+        raise _unusable(url, str(error)) from error
+    if missing is not None:
+        raise _unusable(url, missing)
 
 
 def connect(url: str) -> BaseStorage:
@@ -49,7 +48,7 @@ def connect(url: str) -> BaseStorage:
     try:
         return optuna.storages.get_storage(RDBStorage(url, engine_kwargs=options))
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, RuntimeError) as error:
-        raise _unusable(url, error) from error
+        raise _unusable(url, str(error)) from error
 
 
 def connect_existing(url: str) -> BaseStorage:
@@ -93,18 +92,6 @@ def study_names(storage: BaseStorage) -> list[str]:
     return [s.study_name for s in sorted(found, key=lambda s: s._study_id)]
 
 
-def _unusable(url: str, error: Exception) -> UserInputError:
-    reason = without_password(str(error).splitlines()[0])
-    return UserInputError(f"storage {without_password(url)} cannot be opened: {reason}")
-
-
-def _without_driver(url: str, error: ImportError) -> str:
-    module = error.name or ""
-    package = DRIVERS.get(module, module)
-    advice = f"`pip install {package}`" if package else "install the driver that it names"
-    if module == "MySQLdb":
-        advice += " and begin the URL with mysql+pymysql://"
-    return (
-        f"storage {without_password(url)} cannot be opened: the database's driver "
-        f"{module or error} is not installed; {advice}"
-    )
+def _unusable(url: str, reason: str) -> UserInputError:
+    first = without_password(reason.splitlines()[0])
+    return UserInputError(f"storage {without_password(url)} cannot be opened: {first}")

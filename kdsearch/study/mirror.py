@@ -157,7 +157,7 @@ class Mirror:
             self._warn(
                 f"MLflow has lost {len(lost)} runs of this study, which are written again; their "
                 "models cannot be, because weights are deleted once they are logged, so "
-                f"models:/{self._config.name}@champion stays as it is"
+                f"models:/{self._config.name}@champion cannot be set to one"
             )
 
     def _write_in_order(self, key: str, write: Callable[[], object]) -> None:

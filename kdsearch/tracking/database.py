@@ -15,12 +15,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
 
 from kdsearch.errors import UserInputError
+from kdsearch.tracking.drivers import missing_driver
 from kdsearch.tracking.redaction import redact
 
 _SQLITE = "sqlite:///"
 _SERVERS = ("http://", "https://", "databricks")
 _SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
-_DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "pymysql"}
 _CONNECT_SECONDS = 10
 _INIT_SECONDS = 120
 
@@ -74,14 +74,14 @@ def check_uri(tracking_uri: str) -> None:
 
 
 def _check_driver(tracking_uri: str) -> None:
-    where = f"MLFLOW_TRACKING_URI {redact(tracking_uri)} cannot be opened"
     try:
-        sqlalchemy.make_url(tracking_uri).get_dialect().import_dbapi()
-    except ImportError as error:
-        package = _DRIVERS.get(error.name or "", error.name)
-        raise UserInputError(f"{where}: {redact(str(error))}; `pip install {package}`") from error
+        reason = missing_driver(tracking_uri)
     except (sqlalchemy.exc.ArgumentError, ValueError) as error:
-        raise UserInputError(f"{where}: {redact(str(error))}") from error
+        reason = str(error)
+    if reason is not None:
+        raise UserInputError(
+            f"MLFLOW_TRACKING_URI {redact(tracking_uri)} cannot be opened: {redact(reason)}"
+        )
 
 
 def connect(tracking_uri: str) -> MlflowClient:

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from kdsearch.config import StudyConfig
 from kdsearch.results import TrialRecord
+from kdsearch.study import importance
 from kdsearch.study.importance import parameter_importance
+from kdsearch.study.objective import best_score
 from tests.study.records import make_config, make_record
 
 CONFIG = make_config()
@@ -53,3 +56,18 @@ def test_one_parameter_needs_no_ranking() -> None:
         }
     )
     assert parameter_importance(config, trials(20)) == {}
+
+
+def test_each_score_is_worked_out_a_fixed_number_of_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = 0
+
+    def counted(record: TrialRecord, config: StudyConfig) -> float:
+        nonlocal calls
+        calls += 1
+        return best_score(record, config)
+
+    monkeypatch.setattr(importance, "best_score", counted)
+    importance.parameter_importance(CONFIG, trials(60))
+    assert calls <= 3 * 60

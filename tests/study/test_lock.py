@@ -69,3 +69,22 @@ def test_a_user_without_a_name_can_hold_a_study(
         hold_study(paths),
     ):
         pass
+
+
+def test_two_folders_that_share_a_database_cannot_run_a_study_at_once(tmp_path: Path) -> None:
+    database = tmp_path / "shared.db"
+    (tmp_path / "link.db").symlink_to(database)
+    here, there = StudyPaths(tmp_path / "here", "small"), StudyPaths(tmp_path / "there", "small")
+    with hold_study(here, database):
+        with (
+            pytest.raises(StudyLockedError, match=f"small is being run by process {os.getpid()} "),
+            hold_study(there, tmp_path / "link.db"),
+        ):
+            pass
+        assert not there.folder.exists()
+        with hold_study(StudyPaths(tmp_path / "there", "another"), database):
+            pass
+    with hold_study(there, database):
+        pass
+    left = {file.name for file in tmp_path.iterdir() if file.name.startswith(".shared")}
+    assert left == {".shared.db.small.lock", ".shared.db.another.lock"}

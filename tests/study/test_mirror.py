@@ -45,6 +45,7 @@ class FlakySink:
         self.teachers: set[str] = set()
         self.champions: list[str] = []
         self.reports = 0
+        self.run_name = "run"
         self.states: list[StudyState] = []
 
     def _call(self) -> None:
@@ -62,7 +63,7 @@ class FlakySink:
     def log_trial(self, record: TrialRecord, *, model: LoggableModel | None) -> str:
         self._call()
         self.trials.setdefault(record.key, []).append(model is not None)
-        return f"run of {record.key}"
+        return f"{self.run_name} of {record.key}"
 
     def log_teacher(
         self, bank: TeacherBankRecord, record: TeacherRecord, *, model: LoggableModel | None
@@ -167,6 +168,36 @@ def test_away_to_the_end_the_next_run_writes_everything_with_its_models(
     again = kdsearch.run_study(kdsearch.load_study(path), workers=0)
     assert again.new_trials == 0
     check_all_written_once(sink, folder)
+
+
+def test_a_tracker_that_was_deleted_is_written_again_and_says_what_it_lacks(
+    sink: FlakySink, path: Path, folder: Path
+) -> None:
+    first = kdsearch.run_study(kdsearch.load_study(path), workers=0)
+    written = set(sink.trials)
+    assert written == {t.key for t in first.results.trials}
+    teachers = set(sink.teachers)
+    sink.trials.clear()
+    sink.teachers.clear()
+    sink.best.clear()
+    sink.run_name = "second run"
+    listener = Warnings()
+    again = kdsearch.run_study(kdsearch.load_study(path), workers=0, listener=listener)
+    assert again.new_trials == 0
+    assert set(sink.trials) == written
+    assert sink.teachers == teachers
+    assert sink.best
+    assert {t.mlflow_run_id for t in again.results.trials} == {
+        f"second run of {k}" for k in written
+    }
+    assert len(listener.texts) == 1
+    assert f"MLflow has lost {len(written)} runs" in listener.texts[0]
+    assert "models:/away@champion" in listener.texts[0]
+    third = Warnings()
+    sink.best.clear()
+    kdsearch.run_study(kdsearch.load_study(path), workers=0, listener=third)
+    assert third.texts == []
+    assert all(len(models) == 1 for models in sink.trials.values()), "not written a third time"
 
 
 def test_the_best_so_far_ends_before_the_first_trial_that_runs() -> None:

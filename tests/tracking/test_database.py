@@ -42,6 +42,7 @@ def test_database_is_made_once_by_many(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "new folder" / "mlflow.db")
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
+    assert not [file for file in (tmp_path / "new folder").iterdir() if file.name[0] == "."]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,7 @@ def test_database_is_made_once_by_many(tmp_path: Path) -> None:
         ("sqlite:////tmp/what?/mlflow.db", "question mark"),
         ("file:///tmp/mlruns", "plain folders"),
         ("./mlruns", "plain folders"),
+        ("foo://x", "not one of sqlite, postgresql, mysql"),
         ("postgresql+nodriver://u:hunter2@127.0.0.1/x", "cannot be opened"),
     ],
 )
