@@ -50,7 +50,7 @@ def compute_saturation(
         confidence=confidence,
     )
     width = _width_at(points, fit.saturation_size)
-    clause = _clause(fit, width)
+    clause = _clause(fit, width, points[-1].num_params)
     return SaturationInfo(fit.verdict, fit.reason, clause, fit, width, _opinions(fit, points))
 
 
@@ -63,7 +63,7 @@ def _width_at(points: tuple[SizedEstimate, ...], size: float) -> float | None:
     return float(np.exp(np.interp(math.log(size), params, widths)))
 
 
-def _clause(fit: CapacityFit, width: float | None) -> str:
+def _clause(fit: CapacityFit, width: float | None, largest: int) -> str:
     low, high = fit.saturation_interval
     level = f"{100 * fit.confidence:g} %"
     match fit.verdict:
@@ -75,9 +75,15 @@ def _clause(fit: CapacityFit, width: float | None) -> str:
                 f"students are within {100 * fit.tolerance:g} points of the asymptote)"
             )
         case "not_saturated":
+            if low >= largest:  # where beyond it is a guess of the curve's shape
+                bound = f"{wording.count(largest)} parameters, the largest tested"
+                return (
+                    "accuracy is not saturated in the range tested: the saturation size lies "
+                    f"above {bound}"
+                )
             return (
-                "accuracy has not saturated in the range tested (saturation size above "
-                f"{wording.count(low)} parameters, {level})"
+                "accuracy is not shown to saturate in the range tested: all that is known of the "
+                f"saturation size is that it lies above {wording.count(low)} parameters ({level})"
             )
         case "undetermined":
             return f"where accuracy saturates is undetermined: {fit.reason}"

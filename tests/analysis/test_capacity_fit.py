@@ -221,3 +221,21 @@ def test_open_ends_are_null():
     assert saturation_document(info)["saturation_interval"] == [None, None]
     line = compute_saturation(curve_info(replicates(lambda n: 0.1 - 0.003 * np.log2(n / 8), n=3)))
     assert saturation_document(line)["saturation_interval"][1] is None
+
+
+def test_a_saturation_size_beyond_the_sizes_tested_is_not_extrapolated():
+    info = compute_saturation(curve_info(replicates(lambda n: 0.05 + 0.5 * n**-0.6)))
+    assert info.fit is not None
+    assert info.fit.saturation_interval[0] > 100 * SIZES[-1]
+    # 8 * 2^7 * 100 parameters
+    assert info.clause == (
+        "accuracy is not saturated in the range tested: the saturation size lies above 102 k "
+        "parameters, the largest tested"
+    )
+    low = saturation_document(info)["saturation_interval"][0]
+    assert low == pytest.approx(info.fit.saturation_interval[0])
+    noisy = compute_saturation(curve_info(replicates(lambda n: 0.05 + 0.5 * n**-0.7, sd=0.004)))
+    assert noisy.fit is not None
+    assert noisy.verdict == "not_saturated"
+    assert noisy.fit.saturation_interval[0] < 100 * SIZES[-1]
+    assert "not shown to saturate in the range tested" in noisy.clause
