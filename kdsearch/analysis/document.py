@@ -129,6 +129,7 @@ def _gain(gain: Gain) -> dict[str, Any]:
     return {
         **(estimate_document(gain.estimate) or {}),
         "verdict": gain.verdict,
+        "paired": not gain.unpaired,
         "differences": list(gain.differences),
         "test_sampling_interval": gain.examples and [gain.examples.low, gain.examples.high],
     }

@@ -97,6 +97,7 @@ def draw_students(info: EnsembleSizeInfo, ax: Axes) -> None:
     ax.set_ylim(floor * 1.08 if floor < 0 else None, None)
     ax.set_title("Students, by search trial")
     ax.set_xlabel("Teachers in the ensemble")
-    unit = "points" if info.in_points else info.metric
-    ax.set_ylabel(f"{info.metric} below the stratum's best\n({unit}; line: median)")
+    unit = "points; " if info.in_points else ""
+    metric = wording.capitalized(wording.metric(info.metric))
+    ax.set_ylabel(f"{metric}\nbelow the stratum's best ({unit}line: median)")
     ax.grid(axis="x", visible=False)

@@ -51,6 +51,25 @@ def estimate_accuracy(values: Sequence[float]) -> Estimate | None:
     return estimate._replace(low=max(estimate.low, 0.0), high=min(estimate.high, 1.0))
 
 
+def estimate_difference(a: Sequence[float], b: Sequence[float]) -> Estimate | None:
+    """Mean of `a` minus mean of `b`, two independent samples: Welch's t interval.
+
+    `n` is the size of the smaller sample. None if one is empty; no interval where one has a
+    single value.
+    """
+    if not a or not b:
+        return None
+    mean, n = float(np.mean(a) - np.mean(b)), min(len(a), len(b))
+    if n == 1:
+        return Estimate(mean, n, None, None, None)
+    parts = [float(np.var(x, ddof=1)) / len(x) for x in (a, b)]
+    se = float(np.sqrt(sum(parts)))
+    spread = sum(p**2 / (len(x) - 1) for p, x in zip(parts, (a, b), strict=True))
+    dof = sum(parts) ** 2 / spread if spread > 0 else n - 1
+    reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, dof)) * se
+    return Estimate(mean, n, se, mean - reach, mean + reach)
+
+
 def unpack_correct(packed: str, num_samples: int) -> NDArray[np.uint8]:
     """Per-example correctness, shape [num_samples], of a `test_correct` field.
 

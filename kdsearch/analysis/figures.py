@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from kdsearch.analysis import style, wording
 from kdsearch.analysis.capacity_curve import draw_capacity_curve, draw_strata
 from kdsearch.analysis.ensemble_size import draw_ensembles, draw_students
-from kdsearch.analysis.gain import draw_gain
+from kdsearch.analysis.estimate import Estimate
+from kdsearch.analysis.gain import draw_gain, pairing_words
 from kdsearch.analysis.importance import draw_importance
 from kdsearch.analysis.learning_curve import draw_learning_curve
 from kdsearch.analysis.optimization_history import (
@@ -65,7 +66,7 @@ def _capacity(s: Summary) -> ReportFigure:
         style.add_caption(figure, _confirmed_caption(s))
         return ReportFigure(
             "accuracy",
-            "Accuracy by " + wording.listing([wording.leaf(n) for n in s.strata.scientific]),
+            "Accuracy by " + wording.listing([wording.words(n) for n in s.strata.scientific]),
             "Confirmed test accuracy of each stratum's best settings on fresh seeds; bars are "
             "90 % intervals over replicates.",
             figure,
@@ -91,7 +92,7 @@ def _capacity(s: Summary) -> ReportFigure:
 
 _VERDICTS = {
     "saturated": "Saturated within the range tested",
-    "not_saturated": "Not saturated in the range tested",
+    "not_saturated": "Not shown to saturate in the range tested",
     "undetermined": "Saturation undetermined",
     "not_asked": "",
 }
@@ -107,17 +108,22 @@ def _gain(s: Summary) -> ReportFigure:
     if not s.gain.missing:
         figure = style.new_figure(8.2, 3.8)
         draw_gain(s.gain, figure.add_subplot())
-        style.add_caption(figure, _confirmed_caption(s, "paired by seed; "))
+        style.add_caption(figure, _gain_caption(s))
     return ReportFigure(
         "gain",
         "What distillation adds",
-        "Distilled minus hard-labels-only test accuracy, paired by replicate (same seed, so same "
-        "initial weights and batches). Faint dots are replicates, the bar is a 90 % interval of "
-        "their mean, the grey band is half a point either way. Blue: helps; vermillion: hurts; "
-        "grey: cannot be told from zero.",
+        f"Distilled minus hard-labels-only test accuracy, {pairing_words(s.gain)}. The bar is a "
+        "90 % interval of the mean, the grey band is half a point either way. Blue: helps; "
+        "vermillion: hurts; grey: cannot be told from zero.",
         figure,
         s.gain.missing,
     )
+
+
+def _gain_caption(s: Summary) -> str:
+    shown = [g for g in s.gain.gains if g.estimate is not None]
+    paired = "" if any(g.unpaired for g in shown) else "paired by seed; "
+    return _estimates_caption(s, [g.estimate for g in shown if g.estimate is not None], paired)
 
 
 def _pareto(s: Summary) -> ReportFigure | None:
@@ -204,12 +210,14 @@ def _importance(s: Summary) -> ReportFigure:
     if not info.missing:
         figure = style.new_figure(8.2, 1.4 + 0.42 * len(info.names))
         draw_importance(info, figure.add_subplot())
-        style.add_caption(figure, f"n = {info.num_trials} complete trials · {_origin(s)}")
+        counted = f"n = {info.num_trials} complete distilled search trials (pruned ones left out)"
+        style.add_caption(figure, f"{counted} · {_origin(s)}")
     return ReportFigure(
         "importance",
         "What mattered",
         "Share of the search objective's variance that each nuisance parameter explains within "
-        "strata, over the ranges searched: a narrow range makes a parameter look unimportant.",
+        "strata, from complete distilled trials only, over the ranges searched: a narrow range "
+        "makes a parameter look unimportant.",
         figure,
         info.missing,
     )
@@ -225,7 +233,7 @@ def _history(s: Summary) -> ReportFigure:
             draw_optimization_history(info, panel, ax)
         for ax in axes[len(info.panels) :]:
             ax.set_visible(False)
-        labels = _Labels("Trial of the stratum", info.metric)
+        labels = _Labels("Trial of the stratum", wording.capitalized(wording.metric(info.metric)))
         _label_grid(figure, axes[: len(info.panels)], columns, labels)
         _history_legend(info, figure)
         style.add_caption(figure, _search_caption(s))
@@ -283,13 +291,18 @@ def _label_grid(figure: Figure, axes: Sequence[Axes], columns: int, labels: _Lab
             ax.tick_params(labelbottom=True)
 
 
-def _confirmed_caption(s: Summary, how: str = "") -> str:
-    estimates = [
+def _confirmed_caption(s: Summary) -> str:
+    shown = [
         c.test_accuracy
         for stratum in s.strata.strata
         for c in (stratum.distilled, stratum.baseline)
         if c is not None and c.test_accuracy is not None
     ]
+    return _estimates_caption(s, shown)
+
+
+def _estimates_caption(s: Summary, estimates: Sequence[Estimate], how: str = "") -> str:
+    """Counts and standard errors of the very estimates that a figure shows."""
     counts = sorted({e.n for e in estimates})
     n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
     errors = [e.se for e in estimates if e.se is not None]

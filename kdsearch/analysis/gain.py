@@ -11,10 +11,14 @@ from kdsearch.analysis.estimate import (
     Estimate,
     ExampleInterval,
     bootstrap_examples,
+    estimate_difference,
     estimate_mean,
     unpack_correct,
 )
 from kdsearch.analysis.strata import Choice, StrataInfo, Stratum
+from kdsearch.config import SHORT_NAMES
+from kdsearch.results import TrialRecord
+from kdsearch.results.record import Scalar
 
 Verdict = Literal["helps", "hurts", "no difference", "unclear", "not measured"]
 NEGLIGIBLE = 0.005
@@ -27,11 +31,13 @@ class Gain(NamedTuple):
     label: str
     num_params: int | None
     differences: tuple[float, ...]
-    """One for each replicate that both arms have."""
+    """One for each replicate that both arms have; none where the arms chose other students."""
     estimate: Estimate | None
     examples: ExampleInterval | None
     """What another test set would change; None without per-example correctness."""
     verdict: Verdict
+    unpaired: bool
+    """Whether the arms chose different students: best against best, with nothing to pair."""
 
 
 class GainInfo(NamedTuple):
@@ -48,19 +54,48 @@ def compute_gain(info: StrataInfo) -> GainInfo:
     scores = {label: s for label, (_, s) in pairs.items() if s is not None}
     sizes = {s.size for s in scores.values()}
     examples = bootstrap_examples(scores) if len(sizes) == 1 else {}
-    gains = tuple(
-        Gain(
-            label=s.label,
-            num_params=s.num_params,
-            differences=tuple(pairs[s.label][0]),
-            estimate=estimate_mean(pairs[s.label][0]),
-            examples=examples.get(s.label),
-            verdict=_verdict(estimate_mean(pairs[s.label][0])),
-        )
-        for s in info.strata
-    )
+    gains = tuple(_gain(s, pairs[s.label][0], examples.get(s.label)) for s in info.strata)
     missing = "" if any(g.estimate for g in gains) else "No baseline replicates to compare with."
     return GainInfo(gains, missing)
+
+
+def _gain(stratum: Stratum, differences: list[float], examples: ExampleInterval | None) -> Gain:
+    estimate, unpaired = estimate_mean(differences), _other_student(stratum)
+    if unpaired and stratum.distilled is not None and stratum.baseline is not None:
+        differences = []
+        estimate = estimate_difference(
+            _accuracies(stratum.distilled), _accuracies(stratum.baseline)
+        )
+    return Gain(
+        label=stratum.label,
+        num_params=stratum.num_params,
+        differences=tuple(differences),
+        estimate=estimate,
+        examples=examples,
+        verdict=_verdict(estimate),
+        unpaired=unpaired,
+    )
+
+
+def _other_student(stratum: Stratum) -> bool:
+    """Whether the arms' students differ in architecture, so that a seed gives other weights."""
+    if stratum.distilled is None or stratum.baseline is None:
+        return False
+    a, b = stratum.distilled.trial, stratum.baseline.trial
+    return _architecture(a) != _architecture(b)
+
+
+def _architecture(trial: TrialRecord) -> tuple[int, dict[str, Scalar]]:
+    chosen = {
+        SHORT_NAMES.get(name, name): value
+        for name, value in trial.settings.items()
+        if SHORT_NAMES.get(name, name).startswith("student.")
+    }
+    return trial.width, chosen
+
+
+def _accuracies(choice: Choice) -> list[float]:
+    return [t.test.accuracy for t in choice.replicates if t.test is not None]
 
 
 def _pair(stratum: Stratum) -> tuple[list[float], NDArray[np.float64] | None]:
@@ -113,10 +148,38 @@ def gain_sentence(info: GainInfo) -> str:
             "error; set confirm.replicates to 3 or more."
         )
     if not where["helps"] and not where["hurts"] and not where["unclear"]:
-        return "Distillation does not help: it makes no difference of half a point anywhere."
+        return (
+            "Distillation does not help: it makes no difference of half a point anywhere"
+            f"{_unpaired_words(info)}."
+        )
     clauses = [_PHRASES[v] + _places(gains, info.gains) for v, gains in where.items() if gains]
     lead = "Distillation " if where["helps"] else "Distillation is not shown to help: it "
-    return lead + wording.listing(clauses) + "."
+    return lead + wording.listing(clauses) + _unpaired_words(info) + "."
+
+
+def _unpaired_words(info: GainInfo) -> str:
+    shown = [g for g in info.gains if g.estimate is not None]
+    labels = [g.label for g in shown if g.unpaired]
+    if not labels:
+        return ""
+    where = "" if len(labels) == len(shown) else f"at {wording.listing(labels)} "
+    return (
+        f"; {where}the arms chose different students, so this compares the best distilled with "
+        "the best hard-labels student and is not paired"
+    )
+
+
+def pairing_words(info: GainInfo) -> str:
+    """How the two arms are compared, for a figure's explanation."""
+    shown = [g for g in info.gains if g.estimate is not None]
+    paired = "paired by replicate (same seed, so the same initial weights; faint dots)"
+    labels = [g.label for g in shown if g.unpaired]
+    if not labels:
+        return paired
+    best = "best student against best student, unpaired, because the arms chose different students"
+    if len(labels) == len(shown):
+        return best
+    return f"{paired}; at {wording.listing(labels)} {best}"
 
 
 _PHRASES: dict[Verdict, str] = {
@@ -167,7 +230,7 @@ def draw_gain(info: GainInfo, ax: Axes) -> None:
     for x, g in enumerate(shown):
         assert g.estimate is not None
         color = {"helps": style.DISTILLED, "hurts": style.WARN}.get(g.verdict, style.MUTED)
-        spread = np.linspace(-0.16, 0.16, len(g.differences)) if len(g.differences) > 1 else [0.0]
+        spread = np.linspace(-0.16, 0.16, len(g.differences)) if g.differences else []
         ax.scatter(
             x + np.asarray(spread), 100 * np.array(g.differences), s=14, color=color, alpha=0.35,
             linewidths=0, zorder=3,

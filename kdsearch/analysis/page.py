@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from kdsearch.analysis import wording
+from kdsearch.analysis import style, wording
 from kdsearch.analysis.document import learning_rate_policy, seeds, versions
 from kdsearch.analysis.estimate import (
     ExampleInterval,
@@ -53,6 +53,7 @@ def render_page(summary: Summary, figures: list[ReportFigure], svgs: dict[str, b
         lstrip_blocks=True,
     )
     results = summary.results
+    all_paired = not any(g.unpaired for g in summary.gain.gains)
     uris = {name: base64.b64encode(svg).decode() for name, svg in svgs.items()}
     return environment.get_template("report.html").render(
         name=results.config.name,
@@ -65,6 +66,8 @@ def render_page(summary: Summary, figures: list[ReportFigure], svgs: dict[str, b
         ],
         accuracy=accuracy_table(summary),
         gain=gain_table(summary),
+        gain_caption="Mean paired difference." if all_paired else "Mean difference.",
+        all_paired=all_paired,
         settings=settings_table(summary),
         teachers=teachers_table(summary),
         fidelity=fidelity_table(summary),
@@ -226,8 +229,8 @@ def settings_table(summary: Summary) -> Table:
     """The settings that the search chose; search values are labelled as what they are."""
     searched = [n for n, p in summary.results.config.search.items() if p.role == "nuisance"]
     header = (
-        "Stratum", "Arm", "Trial", *map(wording.leaf, searched),
-        f"Search {summary.results.config.objective[0].metric} (best of n)", "n",
+        "Stratum", "Arm", "Trial", *map(wording.words, searched),
+        f"Search {wording.metric(summary.results.config.objective[0].metric)} (best of n)", "n",
     )  # fmt: skip
     rows = []
     for s in summary.strata.strata:
@@ -313,26 +316,29 @@ def _fidelity_cells(replicates: tuple[TrialRecord, ...]) -> tuple[str, ...]:
 def _made(summary: Summary) -> list[tuple[str, str]]:
     """The rows of the box that says how the report was made."""
     results, budget = summary.results, summary.budget
-    config, known = results.config, seeds(results)
+    known = seeds(results)
     states = ", ".join(f"{n} {state}" for state, n in sorted(budget.states.items()))
-    spent = {n for *_, n in budget.per_stratum}
-    equal = (
-        f"yes: {config.budget.trials} trials in each"
-        if budget.equal
-        else f"no (budget {config.budget.trials}): "
-        + "; ".join(f"{label or 'study'} {arm} {n}" for label, arm, n in budget.per_stratum)
-        if spent
-        else "no trial yet"
-    )
     replicates = known["replicates"]
     return [
         ("Command", results.command or "not recorded"),
         ("Seeds", f"study {known['study']}, data {known['data']}, teacher {known['teacher']}; "
          f"{wording.plural(len(replicates), 'replicate')} with fresh training seeds"),
         ("Search trials", states or "none yet"),
-        ("Equal budget per stratum and arm", equal),
+        ("Equal budget per stratum and arm", _budget_words(summary)),
         ("Test set", "sealed during the search; opened in the confirm stage, once for each of "
          f"{wording.plural(budget.test_openings, 'confirmed student')}"),
         ("Learning rate", learning_rate_policy(results)),
         ("Versions", ", ".join(f"{n} {v}" for n, v in versions().items())),
     ]  # fmt: skip
+
+
+def _budget_words(summary: Summary) -> str:
+    budget, trials = summary.budget, summary.results.config.budget.trials
+    if not budget.per_stratum:
+        return "no trial yet"
+    untuned = wording.listing([style.ARM_NAMES[arm].lower() for arm in budget.untuned])
+    why = f"; {untuned} has nothing to tune, so one trial is all there is" if untuned else ""
+    if budget.equal:
+        return f"yes: {wording.plural(trials, 'trial')} in each{why}"
+    spent = "; ".join(f"{label or 'study'} {arm} {n}" for label, arm, n in budget.per_stratum)
+    return f"no (budget {trials}): {spent}{why}"

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
-from kdsearch.analysis import style
+from kdsearch.analysis import style, wording
 from kdsearch.analysis.score import ACCURACY_LIKE, objective_value
 from kdsearch.config import Objective
 from kdsearch.results import Results
@@ -65,8 +65,8 @@ def draw_pareto(info: ParetoInfo, ax: Axes) -> None:
                label="other complete trials")  # fmt: skip
     ax.plot([p.x for p in front], [p.y for p in front], "o-", color=style.DISTILLED, lw=1.4,
             markersize=6.5, markeredgecolor="white", label="Pareto front")  # fmt: skip
-    ax.set_xlabel(_NAMES.get(info.x_metric, info.x_metric))
-    ax.set_ylabel(_NAMES.get(info.y_metric, info.y_metric))
+    ax.set_xlabel(_axis_name(info.x_metric))
+    ax.set_ylabel(_axis_name(info.y_metric))
     if info.x_metric in CAPACITY_LIKE:
         style.log_size_axis(ax, [p.x for p in info.points])
     for metric, axis in ((info.x_metric, ax.xaxis), (info.y_metric, ax.yaxis)):
@@ -75,11 +75,6 @@ def draw_pareto(info: ParetoInfo, ax: Axes) -> None:
     ax.legend(loc="lower right")
 
 
-_NAMES = {
-    "num_params": "Parameters",
-    "macs": "Multiply-accumulates a sample",
-    "size_bytes": "Bytes",
-    "val_accuracy": "Validation accuracy (search)",
-    "val_loss": "Validation loss (search)",
-    "val_agreement": "Validation agreement with the ensemble (search)",
-}
+def _axis_name(metric: str) -> str:
+    searched = " (search)" if metric.startswith("val_") else ""
+    return wording.capitalized(wording.metric(metric)) + searched

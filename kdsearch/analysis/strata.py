@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kdsearch.analysis import wording
 from kdsearch.analysis.estimate import Estimate, estimate_accuracy
 from kdsearch.analysis.score import best_trial, objective_value
-from kdsearch.config import StudyConfig
+from kdsearch.config import StudyConfig, applies_to_baseline
 from kdsearch.results import Arm, Results, State, TrialRecord
 from kdsearch.results.record import Scalar
 
@@ -188,7 +188,10 @@ class BudgetInfo(NamedTuple):
     per_stratum: tuple[tuple[str, str, int], ...]
     """(stratum label, arm, trials finished)."""
     equal: bool
-    """Whether every stratum and arm has had exactly `budget.trials`."""
+    """Whether every stratum and arm has had exactly `budget.trials`; one trial is all there is
+    for an arm that has nothing to tune."""
+    untuned: tuple[Arm, ...]
+    """Arms that have nothing to tune."""
     test_openings: int
     """Models that saw the test set in the confirm stage, each once."""
     failures: tuple[str, ...]
@@ -198,16 +201,22 @@ class BudgetInfo(NamedTuple):
 def compute_budget(results: Results) -> BudgetInfo:
     """Trials by state, the share of every stratum and arm, and how often the test set was read."""
     search = results.select(stage="search")
+    nuisances = results.config.parameters("nuisance")
     spent: Counter[tuple[str, Arm]] = Counter()
     for key in _stratum_keys(results.config, ()):
         spent[wording.stratum_label(key), "distilled"] = 0
     for t in search:
         spent[wording.stratum_label(t.stratum), t.arm] += t.state != "RUNNING"
+    tuned: dict[Arm, bool] = {
+        "distilled": bool(nuisances), "baseline": any(map(applies_to_baseline, nuisances)),
+    }  # fmt: skip
+    budget = {arm: results.config.budget.trials if tuned[arm] else 1 for arm in tuned}
     reasons = Counter(t.failure or "unknown reason" for t in results.trials if t.state == "FAIL")
     return BudgetInfo(
         states=dict(Counter(t.state for t in search)),
         per_stratum=tuple((label, arm, n) for (label, arm), n in spent.items()),
-        equal=bool(spent) and set(spent.values()) == {results.config.budget.trials},
+        equal=bool(spent) and all(n == budget[arm] for (_, arm), n in spent.items()),
+        untuned=tuple(arm for arm in tuned if not tuned[arm] and arm in {a for _, a in spent}),
         test_openings=sum(t.test is not None for t in results.trials),
         failures=tuple(f"{reason} ({n})" if n > 1 else reason for reason, n in reasons.items()),
     )

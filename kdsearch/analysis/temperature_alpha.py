@@ -169,8 +169,9 @@ def _draw_one_axis(info: TemperatureAlphaInfo, done: list[Point], ax: Axes) -> N
 
 def axis_labels(info: TemperatureAlphaInfo) -> tuple[str, str, str]:
     """x, y and colour label."""
-    unit = "points" if info.in_points else info.metric
-    relative = f"{info.metric}, relative to the stratum's best ({unit})"
+    unit = " (points)" if info.in_points else ""
+    metric = wording.capitalized(wording.metric(info.metric))
+    relative = f"{metric}, relative to the stratum's best{unit}"
     names = {"temperature": "Temperature", "alpha": "Alpha (weight of the hard loss)"}
     if len(info.searched) == 1:
         return names[info.searched[0]], relative, ""

@@ -5,6 +5,7 @@ from synthetic import pack
 from kdsearch.analysis.estimate import (
     bootstrap_examples,
     estimate_accuracy,
+    estimate_difference,
     estimate_mean,
     unpack_correct,
 )
@@ -56,3 +57,15 @@ def test_accuracy_intervals_end_at_zero_and_one():
     assert estimate.high == 1.0
     assert estimate.low == pytest.approx(0.95 - 6.313752 * 0.05, abs=1e-6)
     assert estimate_accuracy([]) is None
+
+
+def test_welch_interval_by_hand():
+    e = estimate_difference([0.80, 0.82, 0.84], [0.70, 0.70, 0.70, 0.70])
+    assert e is not None
+    # se 0.02 / sqrt 3, and all of the variance is of 2 degrees of freedom: t(2, 95 %) = 2.919986
+    assert e.n == 3
+    assert e.mean == pytest.approx(0.12)
+    assert e.se == pytest.approx(0.0115470, abs=1e-6)
+    assert e.low == pytest.approx(0.12 - 2.919986 * 0.0115470, abs=1e-6)
+    assert estimate_difference([0.8], [0.7, 0.8]) == (pytest.approx(0.05), 1, None, None, None)
+    assert estimate_difference([], [0.7]) is None

@@ -1,9 +1,9 @@
 import dataclasses
 
 import pytest
-from synthetic import evaluation, make_results
+from synthetic import evaluation, make_results, study_config
 
-from kdsearch.analysis.gain import compute_gain, gain_sentence
+from kdsearch.analysis.gain import compute_gain, gain_sentence, pairing_words
 from kdsearch.analysis.strata import compute_strata
 
 
@@ -69,3 +69,36 @@ def test_many_strata_are_joined(results):
         "Distillation helps at width 8 to 64 and 256 (+0.6 to +2.7 points) and has no effect "
         "that these replicates can tell from zero at width 128 (+0.5 points)."
     )
+
+
+def test_different_students_are_compared_without_pairing():
+    small = make_results(widths=(16,), trials=6, replicates=3)
+    search = {"width": {"role": "nuisance", "values": [16, 64]}}
+    trials = []
+    for t in small.trials:
+        update = {"stratum": {}}
+        if t.arm == "distilled":
+            update |= {"width": 64, "settings": t.settings | {"width": 64}}
+        if t.stage == "confirm":
+            value = {"distilled": (0.80, 0.82, 0.84), "baseline": (0.70, 0.70, 0.70)}[t.arm]
+            update |= {"test": evaluation(value[t.replicate - 1]), "test_correct": None}
+        trials.append(t.model_copy(update=update))
+    results = dataclasses.replace(small, config=study_config(search=search), trials=tuple(trials))
+    info = compute_gain(compute_strata(results))
+    (gain,) = info.gains
+    assert gain.unpaired
+    assert gain.differences == ()
+    assert gain.estimate is not None
+    assert gain.estimate.mean == pytest.approx(0.12)
+    assert gain_sentence(info) == (
+        "Distillation helps (+12.0 points); the arms chose different students, so this compares "
+        "the best distilled with the best hard-labels student and is not paired."
+    )
+    assert "unpaired" in pairing_words(info)
+    assert "same seed" not in pairing_words(info)
+
+
+def test_same_student_is_paired_whatever_its_learning_rate(results):
+    info = compute_gain(compute_strata(results))
+    assert not any(g.unpaired for g in info.gains)
+    assert "same seed, so the same initial weights" in pairing_words(info)

@@ -1,13 +1,16 @@
 import pytest
+from matplotlib.text import Text
 from synthetic import make_results, study_config
 
-from kdsearch.analysis import wording
+from kdsearch.analysis import style, wording
 from kdsearch.analysis.ensemble_size import compute_ensemble_size
+from kdsearch.analysis.figures import build_figures
 from kdsearch.analysis.importance import compute_importance
 from kdsearch.analysis.learning_curve import compute_learning_curve
 from kdsearch.analysis.optimization_history import compute_optimization_history
 from kdsearch.analysis.score import best_trial, objective_value
 from kdsearch.analysis.strata import compute_strata
+from kdsearch.analysis.summary import compute_summary
 from kdsearch.analysis.temperature_alpha import compute_temperature_alpha
 from kdsearch.config import Objective
 
@@ -91,6 +94,33 @@ def test_best_trial_follows_the_direction(results):
 )  # fmt: skip
 def test_counts_for_people(number, text):
     assert wording.count(number) == text
+
+
+def test_axes_are_labelled_in_words(results):
+    with style.figure_style():
+        figures = {f.name: f.figure for f in build_figures(compute_summary(results))}
+    texts = {}
+    for name, figure in figures.items():
+        assert figure is not None
+        figure.canvas.draw()
+        texts[name] = {t.get_text() for t in figure.findobj(Text)}
+    for name, found in texts.items():
+        keys = ("val_accuracy", "learning_rate", "ensemble_size")
+        assert not any(key in text for text in found for key in keys), name
+    assert {"learning rate", "ensemble size"} <= texts["importance"]
+    assert "Validation accuracy" in texts["history"]
+    assert any("96 complete distilled search trials (pruned ones left out)" in t
+               for t in texts["importance"])  # fmt: skip
+
+
+def test_the_gain_figure_names_the_errors_of_the_gains(results):
+    summary = compute_summary(results)
+    with style.figure_style():
+        figure = next(f.figure for f in build_figures(summary) if f.name == "gain")
+    assert figure is not None
+    errors = [g.estimate.se for g in summary.gain.gains if g.estimate and g.estimate.se]
+    expected = f"SE {100 * min(errors):.2f} to {100 * max(errors):.2f} points"
+    assert any(expected in t.get_text() for t in figure.findobj(Text))
 
 
 def test_points_have_no_negative_zero():

@@ -3,7 +3,9 @@ import dataclasses
 import pytest
 from synthetic import evaluation, make_results, study_config
 
+from kdsearch.analysis.page import _made
 from kdsearch.analysis.strata import compute_budget, compute_strata
+from kdsearch.analysis.summary import compute_summary
 from kdsearch.results import Results
 
 
@@ -72,6 +74,26 @@ def test_budget_counts_states_and_shares(results):
     assert budget.equal
     assert budget.test_openings == 60
     assert budget.failures == ("loss became NaN in epoch 2",)
+    assert budget.untuned == ()
     short = dataclasses.replace(results, trials=results.trials[1:])
     assert not compute_budget(short).equal
     assert not compute_budget(Results(study_config(), (), ())).equal
+
+
+def test_an_arm_with_nothing_to_tune_has_its_whole_budget_in_one_trial():
+    search = {"temperature": {"role": "nuisance", "low": 1.0, "high": 9.0}}
+    config = study_config(search=search, budget={"trials": 4})
+    both = make_results(widths=(8,), trials=4, replicates=0, config=config)
+    trials = tuple(
+        t.model_copy(update={"stratum": {}})
+        for t in both.trials
+        if t.arm == "distilled" or t.trial == 0
+    )
+    results = dataclasses.replace(both, trials=trials)
+    budget = compute_budget(results)
+    assert budget.equal
+    assert budget.untuned == ("baseline",)
+    words = dict(_made(compute_summary(results)))["Equal budget per stratum and arm"]
+    assert words == (
+        "yes: 4 trials in each; hard labels only has nothing to tune, so one trial is all there is"
+    )
