@@ -155,9 +155,9 @@ class Mirror:
                 self._ledger.save_bank(bank.model_copy(update={"members": members}))
         if any(self._wants_model(r) and not self._weights(r).exists() for r in lost):
             self._warn(
-                f"MLflow has lost {len(lost)} runs of this study, which are written again; their "
-                "models cannot be, because weights are deleted once they are logged, so "
-                f"models:/{self._config.name}@champion cannot be set to one"
+                f"MLflow has lost {len(lost)} runs of this study, which are written again, but "
+                "without models, because weights are deleted once they are logged: "
+                f"models:/{self._config.name}@champion cannot be registered again"
             )
 
     def _write_in_order(self, key: str, write: Callable[[], object]) -> None:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import kdsearch
-from tests.cli.conftest import Command
+from tests.cli.conftest import STUDY, Command, Ran
 
 HELP = """
 import sys
@@ -38,3 +38,26 @@ def test_help_of_every_group(command: Command) -> None:
         answer = command(*arguments)
         assert answer.code == 0
         assert "Usage: kdsearch" in answer.out
+
+
+LOOK = """
+import sys
+sys.argv = ["kdsearch", "study", sys.argv[1], *sys.argv[2:]]
+from kdsearch.cli.main import main
+try:
+    main()
+except SystemExit as left:
+    assert not left.code
+heavy = {"mlflow", "pandas", "sklearn", "scipy", "matplotlib", "pyarrow"}
+print("heavy:", sorted(heavy & set(sys.modules)))
+"""
+
+
+def test_a_look_at_a_study_imports_nothing_that_draws_or_computes(ran: Ran) -> None:
+    for arguments in (["status", STUDY], ["list"]):
+        done = subprocess.run(
+            [sys.executable, "-c", LOOK, *arguments],
+            capture_output=True, text=True, check=True, timeout=60, cwd=ran.folder,
+        )  # fmt: skip
+        assert STUDY in done.stdout or "distilled" in done.stdout
+        assert done.stdout.splitlines()[-1] == "heavy: []"

@@ -1,0 +1,121 @@
+"""What the display counts, fed by hand."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from kdsearch.analysis import Report
+from kdsearch.cli.display import Display
+from kdsearch.results import (
+    EnsembleRecord,
+    EpochMetrics,
+    Results,
+    TeacherBankRecord,
+    TeacherRecord,
+)
+from kdsearch.study.run import StudyResult
+from tests.study.records import evaluation, make_config, make_record
+
+CONFIG = make_config()
+EPOCHS = CONFIG.teacher.training.epochs
+
+
+def make_display(*, width: int = 100, terminal: bool = False) -> tuple[Display, io.StringIO]:
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=terminal, color_system=None)
+    return Display(CONFIG, console), out
+
+
+def epoch(number: int) -> EpochMetrics:
+    return EpochMetrics(
+        epoch=number, train_loss=1.0, val_accuracy=0.5, val_loss=1.0, val_agreement=0.5,
+        learning_rate=0.1,
+    )  # fmt: skip
+
+
+def bank(key: str) -> TeacherBankRecord:
+    members = tuple(
+        TeacherRecord(
+            member=member, key=f"{key}{member}", model="mlp", num_params=1, macs=1, size_bytes=4,
+            epochs=EPOCHS, train_seconds=1.0, val=evaluation(0.9),
+        )
+        for member in (1, 2)
+    )  # fmt: skip
+    ensembles = tuple(EnsembleRecord(size=size, val=evaluation(0.9)) for size in (1, 2))
+    return TeacherBankRecord(key=key, members=members, ensembles=ensembles)
+
+
+def shown(display: Display) -> str:
+    out = io.StringIO()
+    Console(file=out, width=120).print(display._render())
+    return out.getvalue()
+
+
+def test_teachers_count_as_they_finish_and_leave_the_rows_in_training() -> None:
+    display, out = make_display()
+    display.stage("teachers", total=4, done=0)
+    display.epoch("teacher/aaaa/1", epoch(EPOCHS - 1))
+    display.epoch("teacher/aaaa/2", epoch(EPOCHS - 1))
+    assert "2 in training" in shown(display)
+    assert "0/4" in shown(display)
+    display.epoch("teacher/aaaa/1", epoch(EPOCHS))
+    assert "1 in training" in shown(display)
+    assert "1/4" in shown(display)
+    display.teacher(bank("a"))
+    display.teacher(bank("b"))
+    assert "in training" not in shown(display)
+    assert "4/4" in shown(display)
+    display.stage("teachers", total=2, done=0)  # another generation asks for another bank
+    assert "4/6" in shown(display)
+    display.epoch("teacher/cccc/1", epoch(EPOCHS))
+    assert "5/6" in shown(display)
+    display.stage("search", total=3, done=0)
+    display.teacher(bank("a"))  # measured on the test set
+    assert out.getvalue().count("teachers: 2 x mlp") == 2
+    assert out.getvalue().count("of 4 done") == 1
+
+
+def test_nothing_to_train_is_no_stage() -> None:
+    display, out = make_display()
+    display.stage("teachers", total=0, done=0)
+    display.teacher(bank("a"))
+    assert "0 of 0" not in out.getvalue()
+    assert "teachers: 2 x mlp" in out.getvalue()
+
+
+def test_a_resumed_study_shows_what_it_had() -> None:
+    display, out = make_display()
+    display.resumed(
+        [
+            make_record(CONFIG, 0, val=0.8),
+            make_record(CONFIG, 1, state="PRUNED"),
+            make_record(CONFIG, 2),
+        ]
+    )
+    row = next(line for line in shown(display).splitlines() if line.startswith("distilled"))
+    assert row.split()[-5:] == ["1", "1", "0", "0", "80.0%"]
+    display.stage("search", total=6, done=2)
+    display.stage("teachers", total=2, done=0)
+    display.trial(make_record(CONFIG, 3, val=0.7))
+    assert "3/6" in shown(display)
+    assert "0/2" in shown(display)
+    assert "search: 3 of 6, best validation accuracy so far 80.0%" in out.getvalue()
+
+
+def test_a_percent_sign_stays_with_its_number() -> None:
+    sentence = "Students reach 13.9 % at width 4 and 15.3 % at width 8, beside 30.9 % for all."
+    report = Report(
+        html=Path("report.html"), finding=(sentence,), recommendation="None.", metrics={}
+    )
+    result = StudyResult("small", Results(CONFIG, (), ()), report, None, new_trials=0)
+    for width in range(20, 60):
+        display, out = make_display(width=width, terminal=True)
+        display.summary(result)
+        lines = out.getvalue().splitlines()
+        assert not any(line.startswith("%") for line in lines)
+        assert " ".join(lines[: lines.index("None.")]) == sentence
+        assert all(len(line) <= width for line in lines[: lines.index("None.")])
+    display, out = make_display(width=40)
+    display.summary(result)
+    assert out.getvalue().splitlines()[0] == sentence
