@@ -211,7 +211,7 @@ def partial_studies():
         dataclasses.replace(
             small, config=study_config(objective={"metric": "val_loss", "direction": "minimize"})
         ),
-        "val_loss",
+        "Search validation loss",
     )
     plain = tuple(t.model_copy(update={"stratum": {}}) for t in small.trials if t.width == 16)
     yield (
