@@ -1,9 +1,18 @@
 """Whether the pieces that a study names exist and fit together, before anything is written."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from kdsearch.config import DataConfig, ImportData, ImportModel, ModelConfig, StudyConfig
+from kdsearch.config import (
+    DataConfig,
+    ImportData,
+    ImportModel,
+    ModelConfig,
+    Scalar,
+    SearchParameter,
+    StudyConfig,
+)
 from kdsearch.data import Dataset, cache_folder, load_dataset, prepare_cache
 from kdsearch.errors import DataError, UserInputError
 from kdsearch.execution.materials import load_data
@@ -24,7 +33,8 @@ def check_pieces(config: StudyConfig) -> Dataset:
     Raises:
         UserInputError: Something cannot work together, or not on this machine.
     """
-    trials = [config.trial_config(stratum) for stratum in config.strata()]
+    sizes = largest_sizes(config.search)
+    trials = [config.trial_config(stratum | sizes) for stratum in config.strata()]
     for trial in trials:
         select_device(trial.training.device)
         select_device(trial.teacher.training.device, field="teacher.training.device")
@@ -38,6 +48,17 @@ def check_pieces(config: StudyConfig) -> Dataset:
     for teacher in {trial.teacher.model: None for trial in trials}:
         check_model("teacher.model", teacher, dataset, at_once=1)
     return dataset
+
+
+def largest_sizes(search: Mapping[str, SearchParameter]) -> dict[str, Scalar]:
+    """The largest value of every width and depth that is tuned."""
+    sizes: dict[str, Scalar] = {}
+    for name, parameter in search.items():
+        numbers = [value for _, value in parameter.given() if isinstance(value, int)]
+        is_size = name.rpartition(".")[2] in {"width", "depth"}
+        if parameter.role == "nuisance" and is_size and numbers:
+            sizes[name] = max(numbers)
+    return sizes
 
 
 def check_repeatable(config: DataConfig, dataset: Dataset, cache: Path) -> None:

@@ -78,6 +78,10 @@ def test_models_larger_than_memory_are_refused_without_being_built() -> None:
     num_params = 64 * 65_536 + 65_536 + 15 * (65_536**2 + 65_536) + 65_536 * 10 + 10
     assert message.startswith(f"student: mlp width 65536 depth 16 has {num_params} parameters")
     assert message.endswith("take a smaller width or budget.generation")
+    tuned = {"width": {"role": "nuisance", "low": 4, "high": 65_536, "log": True}}
+    assert "student: mlp width 65536 depth 16" in refusal(
+        student=huge | {"width": 4}, search=tuned
+    )
     assert "teacher.model: mlp width 65536" in refusal(teacher__model=huge)
     with pytest.raises(UserInputError, match="take a smaller width"):
         plan_study(make_config(student=huge, search=search))
