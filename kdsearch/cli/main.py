@@ -1,17 +1,52 @@
 """The `kdsearch` command. Imports nothing heavy: `kdsearch --help` answers at once."""
 
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from kdsearch.cli import report, study, teacher
-from kdsearch.errors import KdsearchError
+from kdsearch.errors import KdsearchError, UserInputError
 
 INTERRUPTED = 130
+# By way of a public name: typer has its own copy of click since 0.26.
+USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
+
+
+class Commands(TyperGroup):
+    """Commands whose misuse is one sentence, as every other mistake is."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read the command line."""
+        with one_sentence():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that it names."""
+        with one_sentence():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turn what typer would print below a block of usage into an error of ours."""
+    try:
+        yield
+    except USAGE_ERROR as error:
+        if type(error).show is not USAGE_ERROR.show:  # a group without a command prints its help
+            raise
+        path = error.ctx.command_path if error.ctx is not None else "kdsearch"
+        message = error.format_message().rstrip(".").replace("Value error, ", "")
+        end = "" if message.endswith("?") else ";"
+        raise UserInputError(f"{message}{end} `{path} --help` shows what is allowed") from error
+
 
 app = typer.Typer(
     name="kdsearch",
+    cls=Commands,
     help="How small can a distilled student be before it stops keeping up with its teacher?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -99,8 +99,23 @@ def test_a_wrong_command(
     answer = command(*arguments)
     assert answer.code == 2
     assert sentence in answer.err
+    assert len(answer.err.splitlines()) == 1
+    assert "Usage" not in answer.err
     assert "Traceback" not in answer.out + answer.err
     assert listing(folder) == before
+
+
+def test_a_wrong_option_says_whose_help_shows_the_right_ones(command: Command) -> None:
+    answer = command("study", "run", "small.yaml", "--workers", "-1")
+    assert answer.err.startswith("Invalid value for '--workers': ")
+    assert answer.err.endswith("; `kdsearch study run --help` shows what is allowed\n")
+
+
+@pytest.mark.parametrize("group", [(), ("study",), ("teacher",)])
+def test_no_command_prints_the_help(group: tuple[str, ...], command: Command) -> None:
+    answer = command(*group)
+    assert answer.code == 2
+    assert "Commands:" in answer.out + answer.err
 
 
 def test_data_that_is_not_there_is_found_before_anything_is_written(
