@@ -77,7 +77,7 @@ def _capacity(s: Summary) -> ReportFigure:
         figure = style.new_figure(8.2, 5.0)
         ax = figure.add_subplot()
         draw_capacity_curve(s.capacity, ax, s.saturation.fit)
-        ax.set_title(_VERDICTS[s.saturation.verdict])
+        ax.set_title(_verdict(s))
         style.add_caption(figure, _confirmed_caption(s))
     return ReportFigure(
         "capacity",
@@ -96,6 +96,14 @@ _VERDICTS = {
     "undetermined": "Saturation undetermined",
     "not_asked": "",
 }
+
+
+def _verdict(s: Summary) -> str:
+    fit, series = s.saturation.fit, s.capacity.distilled
+    if s.saturation.verdict == "not_saturated" and fit is not None and series is not None:
+        beyond = fit.saturation_interval[0] >= series.points[-1].num_params
+        return "Not saturated in the range tested" if beyond else _VERDICTS["not_saturated"]
+    return _VERDICTS[s.saturation.verdict]
 
 
 def _saturation_words(s: Summary) -> str:

@@ -28,6 +28,8 @@ class FindingInfo(NamedTuple):
     recommended: Stratum | None
     champion: Stratum | None
     """The stratum whose student the study registers."""
+    keeps_up: bool
+    """Whether any tested student comes near its teachers."""
 
 
 def compute_finding(
@@ -57,6 +59,7 @@ def compute_finding(
         recommendation=advice.text,
         recommended=advice.recommended,
         champion=advice.champion,
+        keeps_up=advice.keeps_up,
     )
 
 

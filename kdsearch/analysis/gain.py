@@ -21,6 +21,7 @@ from kdsearch.results import TrialRecord
 from kdsearch.results.record import Scalar
 
 Verdict = Literal["helps", "hurts", "no difference", "unclear", "not measured"]
+NO_BASELINE = "No baseline replicates to compare with."
 NEGLIGIBLE = 0.005
 """Half a point of accuracy: an interval inside it is called no difference."""
 
@@ -50,13 +51,24 @@ class GainInfo(NamedTuple):
 
 def compute_gain(info: StrataInfo) -> GainInfo:
     """Paired gain of every stratum that both arms have confirmed."""
-    pairs = {s.label: _pair(s) for s in info.strata}
+    shown = [s for s in info.strata if s.distilled is not None or s.baseline is None]
+    pairs = {s.label: _pair(s) for s in shown}
     scores = {label: s for label, (_, s) in pairs.items() if s is not None}
     sizes = {s.size for s in scores.values()}
     examples = bootstrap_examples(scores) if len(sizes) == 1 else {}
-    gains = tuple(_gain(s, pairs[s.label][0], examples.get(s.label)) for s in info.strata)
-    missing = "" if any(g.estimate for g in gains) else "No baseline replicates to compare with."
-    return GainInfo(gains, missing)
+    gains = tuple(_gain(s, pairs[s.label][0], examples.get(s.label)) for s in shown)
+    return GainInfo(gains, "" if any(g.estimate for g in gains) else _nothing_to_compare(info))
+
+
+def _nothing_to_compare(info: StrataInfo) -> str:
+    if not any(s.baseline and s.baseline.test_accuracy for s in info.strata):
+        return NO_BASELINE
+    if not info.confirmed:
+        return "No distilled student is confirmed to compare the hard-labels students with."
+    return (
+        "No distilled student has the size of a confirmed hard-labels one, so there is nothing "
+        "to compare at equal size."
+    )
 
 
 def _gain(stratum: Stratum, differences: list[float], examples: ExampleInterval | None) -> Gain:
@@ -140,7 +152,10 @@ def _verdict(estimate: Estimate | None) -> Verdict:
 def gain_sentence(info: GainInfo) -> str:
     """Where distillation helps, does nothing or hurts, in one sentence."""
     if info.missing:
-        return "Whether distillation helps is not known: the baseline arm has not been confirmed."
+        why = "the baseline arm has not been confirmed."
+        if info.missing != NO_BASELINE:
+            why = f"{info.missing[0].lower()}{info.missing[1:]}"
+        return f"Whether distillation helps is not known: {why}"
     where = {verdict: [g for g in info.gains if g.verdict == verdict] for verdict in _PHRASES}
     if not any(where.values()):
         return (

@@ -82,9 +82,8 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
     if chosen is not None and chosen.distilled is not None:
         e = chosen.distilled.test_accuracy
         n = f"n = {e.n}" if e else ""
-        tiles.append(
-            ("Recommended student", wording.estimate(e, 1), f"{chosen.label} · {n}".strip(" ·"))
-        )
+        title = "Recommended student" if summary.finding.keeps_up else "Picked by validation"
+        tiles.append((title, wording.estimate(e, 1), f"{chosen.label} · {n}".strip(" ·")))
     bank = summary.teachers.banks[0] if len(summary.teachers.banks) == 1 else None
     full = bank.full_ensemble if bank else None
     if bank is not None and full is not None and full.size > 1:
@@ -111,7 +110,10 @@ def _notes(summary: Summary) -> list[str]:
             "Nothing is confirmed yet: what follows are search values on validation. The best of "
             "many is biased upward, so they are not results."
         )
-    empty = [s.label for s in summary.strata.strata if s.distilled is None and s.label]
+    # A Pareto study has no strata to be empty: an entry without a distilled student is a baseline.
+    several = len(summary.results.config.objective) > 1
+    strata = () if several else summary.strata.strata
+    empty = [s.label for s in strata if s.distilled is None and s.label]
     if empty:
         notes.append(f"No complete trial yet at {wording.listing(empty)}.")
     newer = [s.label for s in summary.strata.strata if s.distilled and s.distilled.newer_choice]

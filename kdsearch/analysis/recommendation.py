@@ -29,6 +29,8 @@ class RecommendationInfo(NamedTuple):
     recommended: Stratum | None
     champion: Stratum | None
     """The stratum whose student is registered: the best validation score of all."""
+    keeps_up: bool
+    """Whether any tested student comes near its teachers; True where they are not known."""
 
 
 def compute_recommendation(
@@ -46,13 +48,14 @@ def compute_recommendation(
     champion = _champion(strata, config)
     chosen = _recommended(strata, saturation)
     if chosen is None or chosen.distilled is None:
-        return RecommendationInfo(_next_step(results), None, champion)
-    text = _Recommendation(results, strata, teachers, gain, chosen).text()
+        return RecommendationInfo(_next_step(results), None, champion, keeps_up=True)
+    words = _Recommendation(results, strata, teachers, gain, chosen)
+    text = words.text()
     registered = config.tracking.models != "none"
     if registered and champion is not None and champion.label != chosen.label:
         text += f" Registered as models:/{config.name}@champion is {champion.label}, "
         text += f"the best by {wording.metric(config.objective[0].metric)}."
-    return RecommendationInfo(text, chosen, champion)
+    return RecommendationInfo(text, chosen, champion, words.keeps_up)
 
 
 def validation(stratum: Stratum) -> float:
@@ -159,7 +162,13 @@ class _Recommendation:
             and (full := bank.full_ensemble) is not None
         )
 
+    @property
+    def keeps_up(self) -> bool:
+        """Whether any tested student comes near its teachers; True where they are not known."""
+        return self._full is None or not self._full.test or self._keeping_up
+
     def text(self) -> str:
+        """The recommendation without the registered champion."""
         parts = [self._lead(), self._settings_clause(), self._larger_clause()]
         return "; ".join(filter(None, parts)) + "."
 

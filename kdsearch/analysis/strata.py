@@ -147,7 +147,11 @@ def _make_choice(
 
 
 def _pareto_strata(results: Results) -> Iterable[Stratum]:
-    """One entry for each point of the front, smallest student first; then any other confirmed."""
+    """One entry for each point of the front and any other confirmed student, smallest first.
+
+    Each arm has its own front, so a confirmed baseline of which no distilled twin is confirmed
+    is an entry of its own.
+    """
     search = {t.trial: t for t in results.select(stage="search", arm="distilled")}
     confirmed: dict[int, list[TrialRecord]] = {}
     for t in results.select(stage="confirm", arm="distilled"):
@@ -156,13 +160,37 @@ def _pareto_strata(results: Results) -> Iterable[Stratum]:
     chosen = {
         n: search.get(n) or confirmed[n][0] for n in numbers if n in search or n in confirmed
     }
+    paired: set[int] = set()
     for number, trial in sorted(chosen.items(), key=lambda item: item[1].num_params or 0):
+        baseline = _pareto_baseline(results, trial)
+        if baseline is not None:
+            paired.add(baseline.trial.trial)
         tested = [t for t in confirmed.get(number, []) if t.state == "COMPLETE" and t.test]
         yield Stratum(
             key=dict(trial.stratum),
             label=f"trial {number}" + (f", width {trial.width}" if trial.width else ""),
             distilled=_make_choice(trial, tested, results, newer=False),
-            baseline=_pareto_baseline(results, trial),
+            baseline=baseline,
+            trial_states={},
+        )
+    yield from _lone_baselines(results, paired)
+
+
+def _lone_baselines(results: Results, paired: set[int]) -> Iterable[Stratum]:
+    """Confirmed baselines that stand beside no distilled student, smallest first."""
+    search = {t.trial: t for t in results.select(stage="search", arm="baseline")}
+    tested: dict[int, list[TrialRecord]] = {}
+    for t in results.select(stage="confirm", arm="baseline", state="COMPLETE"):
+        if t.test and t.trial not in paired:
+            tested.setdefault(t.trial, []).append(t)
+    for number, runs in sorted(tested.items(), key=lambda item: item[1][0].num_params or 0):
+        trial = search.get(number, runs[0])
+        yield Stratum(
+            key=dict(trial.stratum),
+            label=f"hard labels trial {number}"
+            + (f", width {trial.width}" if trial.width else ""),
+            distilled=None,
+            baseline=_make_choice(trial, runs, results, newer=False),
             trial_states={},
         )
 

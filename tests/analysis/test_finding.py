@@ -59,6 +59,7 @@ def test_a_student_that_does_not_keep_up_is_not_sold():
         "width 256 (78.9 k parameters, 1.7× larger than one teacher), which reaches 70.0 ± 0.1 %; "
     )
     assert "keeps 77" not in finding.recommendation
+    assert not finding.keeps_up
 
 
 def test_a_student_above_its_teacher_is_better_and_the_teacher_weak():

@@ -4,7 +4,9 @@ import pytest
 from synthetic import evaluation, make_results, study_config
 
 from kdsearch.analysis.gain import compute_gain, gain_sentence, pairing_words
+from kdsearch.analysis.page import render_page
 from kdsearch.analysis.strata import compute_strata
+from kdsearch.analysis.summary import compute_summary
 
 
 def with_accuracies(distilled, baseline):
@@ -96,6 +98,9 @@ def test_different_students_are_compared_without_pairing():
     )
     assert "unpaired" in pairing_words(info)
     assert "same seed" not in pairing_words(info)
+    page = render_page(compute_summary(results), [], {})
+    assert "are paired: both arms share seeds" not in page
+    assert "else the best student of each arm is compared, unpaired" in page
 
 
 def test_same_student_is_paired_whatever_its_learning_rate(results):

@@ -8,6 +8,7 @@ from matplotlib.image import imread
 from synthetic import COMMAND, make_results, study_config, teacher_bank
 
 from kdsearch.analysis import write_report
+from kdsearch.analysis.page import accuracy_table
 from kdsearch.analysis.summary import compute_summary
 from kdsearch.results import Results
 
@@ -244,16 +245,21 @@ def test_partial_studies_say_what_is_missing(partial, words, tmp_path):
     json.loads((tmp_path / "r" / "results.json").read_text())
 
 
-def test_pareto_study(tmp_path):
-    small = make_results(**SMALL | {"arms": ("distilled",)})
+def pareto_study(arms):
+    small = make_results(**SMALL | {"arms": arms})
     trials, number = [], {}
     for index, t in enumerate(small.trials):
-        key = (t.width, t.trial)
+        key = (t.arm, t.width, t.trial)
         number.setdefault(key, index)
         trials.append(t.model_copy(update={"stratum": {}, "trial": number[key]}))
     front = {
         max(
-            (t for t in trials if t.width == w and t.stage == "search" and t.state == "COMPLETE"),
+            (
+                t
+                for t in trials
+                if t.width == w
+                and (t.arm, t.stage, t.state) == ("distilled", "search", "COMPLETE")
+            ),
             key=lambda t: t.val.accuracy,
         ).trial
         for w in (8, 16)
@@ -265,9 +271,14 @@ def test_pareto_study(tmp_path):
             {"metric": "num_params", "direction": "minimize"},
         ],
     )
-    pareto = dataclasses.replace(
+    return dataclasses.replace(
         small, config=config, trials=tuple(trials), pareto=tuple(sorted(front))
     )
+
+
+def test_pareto_study(tmp_path):
+    pareto = pareto_study(("distilled",))
+    front = pareto.pareto
     summary = compute_summary(pareto)
     assert summary.pareto is not None
     assert [p.trial for p in summary.pareto.points if p.on_front] == sorted(front)
@@ -276,3 +287,28 @@ def test_pareto_study(tmp_path):
     report = write_report(pareto, tmp_path / "r")
     assert (tmp_path / "r" / "figures" / "pareto.png").stat().st_size > 10_000
     assert "Pareto front" in report.html.read_text()
+
+
+def test_confirmed_baselines_of_a_pareto_study_are_shown_at_any_size(tmp_path):
+    pareto = pareto_study(("distilled", "baseline"))
+    twins = compute_summary(pareto)
+    assert [s.label.startswith("trial") for s in twins.strata.strata] == [True, True]
+    assert all(g.estimate and g.estimate.n == 2 for g in twins.gain.gains)
+    trials = tuple(
+        t.model_copy(update={"num_params": t.num_params + 1}) if t.arm == "baseline" else t
+        for t in pareto.trials
+    )
+    other = dataclasses.replace(pareto, trials=trials)
+    summary = compute_summary(other)
+    lone = [s for s in summary.strata.strata if s.distilled is None]
+    assert [s.num_params for s in lone] == [491, 1099]
+    assert all(s.baseline and s.baseline.test_accuracy for s in lone)
+    rows = {row[0]: row for row in accuracy_table(summary).rows}
+    assert [rows[s.label][-2 if len(rows[s.label]) > 8 else -1] for s in lone] == ["2", "2"]
+    assert summary.finding.finding[1] == (
+        "Whether distillation helps is not known: no distilled student has the size of a "
+        "confirmed hard-labels one, so there is nothing to compare at equal size."
+    )
+    text = write_report(other, tmp_path / "r").html.read_text()
+    assert "No complete trial yet" not in text
+    assert "not been confirmed" not in text
