@@ -22,7 +22,7 @@ class Report(NamedTuple):
 
     html: Path
     finding: tuple[str, ...]
-    """Two plain sentences."""
+    """Two or three plain sentences."""
     recommendation: str
     metrics: dict[str, float]
     """Headline numbers by name; accuracies are fractions, and what is unknown is left out."""

@@ -144,6 +144,14 @@ def test_a_study_of_failures_says_so(stage):
     assert finding.recommendation == f"Mend what failed and run temp-alpha again: {what[stage]}."
 
 
+def test_no_champion_is_named_where_none_is_registered():
+    results = with_means({8: 0.80, 16: 0.897, 32: 0.90})
+    config = study_config(tracking={"models": "none"})
+    finding = compute_summary(dataclasses.replace(results, config=config)).finding
+    assert finding.champion is not finding.recommended
+    assert "champion" not in finding.recommendation
+
+
 def test_what_replicates_cannot_exclude_is_said():
     results = with_means({8: 0.80, 16: 0.897, 32: 0.90})
     shifted = tuple(
