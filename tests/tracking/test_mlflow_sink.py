@@ -339,3 +339,21 @@ def test_two_studies_of_one_name_do_not_mix(
 def test_dataset_summary_is_frozen(dataset: DatasetSummary) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         dataset.name = "x"  # type: ignore[misc]
+
+
+def test_knows_what_it_holds_and_what_a_deleted_database_has_lost(
+    sink: MlflowSink, open_sink: OpenSink, make_record: MakeRecord, bank: TeacherBankRecord,
+    folder: Path,
+) -> None:  # fmt: skip
+    record, teacher = make_record(), bank.members[0]
+    assert not sink.has_trial(record)
+    sink.log_trial(record, model=None)
+    sink.log_teacher(bank, teacher, model=None)
+    again = open_sink()
+    assert again.has_trial(record)
+    assert not again.has_trial(make_record(trial=13))
+    assert again.has_teacher(bank, teacher)
+    assert not again.has_teacher(bank.model_copy(update={"key": "bank2"}), teacher)
+    elsewhere = open_sink(f"sqlite:///{folder / 'other.db'}")
+    assert not elsewhere.has_trial(record)
+    assert not elsewhere.has_teacher(bank, teacher)
