@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import kdsearch
 from kdsearch.errors import StudyLockedError
 from kdsearch.study.lock import hold_study
 from kdsearch.study.paths import StudyPaths
+from tests.conftest import WriteStudy
 
 HOLD = """
 import sys, time
@@ -88,3 +90,18 @@ def test_two_folders_that_share_a_database_cannot_run_a_study_at_once(tmp_path: 
         pass
     left = {file.name for file in tmp_path.iterdir() if file.name.startswith(".shared")}
     assert left == {".shared.db.small.lock", ".shared.db.another.lock"}
+
+
+def test_a_run_in_another_folder_is_refused_before_it_writes(
+    write_study: WriteStudy, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    database = elsewhere / "shared.db"
+    path = write_study(storage=f"sqlite:///{database}")
+    with (
+        hold_study(StudyPaths(elsewhere, "small"), database),
+        pytest.raises(StudyLockedError, match="study small is being run by process"),
+    ):
+        kdsearch.run_study(kdsearch.load_study(path), workers=0)
+    assert [file.name for file in folder.iterdir()] == [path.name]
+    assert not database.exists()
