@@ -24,6 +24,12 @@ def open_bank(teacher: TeacherConfig, data: DataConfig, cache: Path) -> TeacherB
     return TeacherBank(teacher, load_data(data, cache), cache)
 
 
+def forget_materials() -> None:
+    """Load everything again: files may have changed since, where one process runs many studies."""
+    for loader in (load_data, open_bank, taught_data):
+        loader.cache_clear()
+
+
 def whole(data: DataConfig) -> DataConfig:
     """The same data with the whole training set, which cached logits cover."""
     return data.model_copy(update={"train_fraction": 1.0})

@@ -15,7 +15,7 @@ from kdsearch.config import (
 )
 from kdsearch.data import Dataset, cache_folder, load_dataset, prepare_cache
 from kdsearch.errors import DataError, UserInputError
-from kdsearch.execution.materials import load_data
+from kdsearch.execution.materials import forget_materials, load_data
 from kdsearch.models import count_model, describe_model
 from kdsearch.training import select_device
 
@@ -40,6 +40,7 @@ def check_pieces(config: StudyConfig) -> Dataset:
         select_device(trial.teacher.training.device, field="teacher.training.device")
     cache = cache_folder()
     prepare_cache(cache)
+    forget_materials()
     dataset = load_data(config.data, cache)
     check_repeatable(config.data, dataset, cache)
     for student in {trial.student: None for trial in trials}:

@@ -9,7 +9,6 @@ import pytest
 import kdsearch
 from kdsearch.data import cache_folder
 from kdsearch.errors import InterruptedStudyError, KdsearchError, StudyChangedError
-from kdsearch.execution.materials import load_data
 from kdsearch.results import Results
 from kdsearch.study.lane import lane_epochs, lanes_of
 from tests.conftest import WriteStudy
@@ -63,7 +62,6 @@ def test_other_data_under_the_same_study_is_refused(write_study: WriteStudy) -> 
     )
     before = run(path, "budget.trials=2").trials
     write_data(1)
-    load_data.cache_clear()  # as in another process
     with pytest.raises(StudyChangedError, match="data of study moved is not what it was"):
         run(path, "budget.trials=3")
     assert kdsearch.load_results("moved").trials == before
