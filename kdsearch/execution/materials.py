@@ -26,7 +26,7 @@ def open_bank(teacher: TeacherConfig, data: DataConfig, cache: Path) -> TeacherB
 
 def forget_materials() -> None:
     """Load everything again: files may have changed since, where one process runs many studies."""
-    for loader in (load_data, open_bank, taught_data):
+    for loader in (load_data, open_bank, taught_data, resident_data):
         loader.cache_clear()
 
 
