@@ -9,7 +9,7 @@ leaves either no trial or one that can be adopted. Only the coordinator writes.
 import json
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -19,10 +19,13 @@ from pydantic import ValidationError
 
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.errors import StudyChangedError, UnknownStudyError, UserInputError
-from kdsearch.execution.task import EngineName
 from kdsearch.results import Arm, Stage, TeacherBankRecord, TrialRecord
 from kdsearch.study.database import connect
 from kdsearch.study.objective import objective_values, rung_value
+from kdsearch.tracking.redaction import redact_url
+
+if TYPE_CHECKING:
+    from kdsearch.execution.task import EngineName
 
 CONFIG, COMMAND, BANKS, RUN_ID = "kdsearch:config", "kdsearch:command", "kdsearch:bank:", "mlflow:"
 PARENT_RUN, STUDY_ID, ENGINE = "mlflow_run_id", "kdsearch:study_id", "kdsearch:engine"
@@ -105,7 +108,7 @@ class Ledger:
             storage.set_study_user_attr(study_id, STUDY_ID, uuid.uuid4().hex)
             storage.set_study_user_attr(study_id, COMMAND, command)
             # Last, because its presence says that the study was not killed while being made.
-            storage.set_study_user_attr(study_id, CONFIG, config.model_dump(mode="json"))
+            storage.set_study_user_attr(study_id, CONFIG, storable(config))
         return cls(storage, config.name)
 
     @property
@@ -116,7 +119,7 @@ class Ledger:
     def update(self, config: StudyConfig, *, command: str) -> None:
         """Keep a configuration that continues the study."""
         for study_id in self._ids.values():
-            self._storage.set_study_user_attr(study_id, CONFIG, config.model_dump(mode="json"))
+            self._storage.set_study_user_attr(study_id, CONFIG, storable(config))
             self._storage.set_study_user_attr(study_id, COMMAND, command)
         self.config = config
 
@@ -160,11 +163,11 @@ class Ledger:
         self._storage.set_study_user_attr(self._ids[self.name], DATA, fingerprint)
 
     @property
-    def engine(self) -> EngineName | None:
+    def engine(self) -> "EngineName | None":
         """The engine that the study trains with, once it has been measured."""
         return self._attributes(self.name).get(ENGINE)
 
-    def save_engine(self, engine: EngineName) -> None:
+    def save_engine(self, engine: "EngineName") -> None:
         """Remember the engine, so that a resumed study gives the same numbers."""
         self._storage.set_study_user_attr(self._ids[self.name], ENGINE, engine)
 
@@ -290,6 +293,12 @@ def _read_config(name: str, saved: str) -> StudyConfig:
         ) from error
 
 
+def storable(config: StudyConfig) -> dict[str, Any]:
+    """A configuration without the password that its storage URL may have."""
+    kept = config.model_copy(update={"storage": redact_url(config.storage)})
+    return kept.model_dump(mode="json")
+
+
 def _location(part: str, number: int) -> dict[str, Scalar]:
     return {"optuna_study": part, "optuna_trial": number}
 
@@ -297,6 +306,6 @@ def _location(part: str, number: int) -> dict[str, Scalar]:
 def _read_record(part: str, trial: FrozenTrial, linked: Mapping[int, str]) -> TrialRecord:
     record = TrialRecord.model_validate(trial.user_attrs["record"])
     state = "RUNNING" if trial.state == TrialState.WAITING else trial.state.name
-    run_id = record.mlflow_run_id or linked.get(trial.number)
+    run_id = linked.get(trial.number) or record.mlflow_run_id  # a link is always newer
     update = {"state": state, "mlflow_run_id": run_id} | _location(part, trial.number)
     return record.model_copy(update=update)

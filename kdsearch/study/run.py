@@ -24,7 +24,7 @@ from kdsearch.study.paths import StudyPaths
 from kdsearch.study.pieces import check_pieces
 from kdsearch.study.search import Search
 from kdsearch.tracking import Sink
-from kdsearch.tracking.redaction import redact, redact_command, redact_url
+from kdsearch.tracking.redaction import redact, redact_command
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,7 @@ def run_study(
         ledger = Ledger.create(config, command=command)
         refuse_change(ledger.config, config)
         ledger.bind_data(dataset.fingerprint)
-        stored = config.model_copy(update={"storage": redact_url(config.storage)})
-        ledger.update(stored, command=command)
+        ledger.update(config, command=command)
         before = num_ended(ledger)
         listener.resumed(ledger.records())
         mirror = Mirror(

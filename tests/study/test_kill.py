@@ -103,7 +103,7 @@ def test_killed_seven_times_it_ends_as_if_it_had_run_through(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = write_study(name="killed", training__epochs=27)
+    path = write_study(name="killed", training__epochs=120)
     whole = run(path)
     folder = tmp_path_factory.mktemp("killed")
     (folder / path.name).write_text(path.read_text())
