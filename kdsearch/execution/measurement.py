@@ -3,9 +3,15 @@
 import time
 from collections.abc import Sequence
 
-from kdsearch.execution.engine import Engine, PopulationEngine, ReferenceEngine, can_stack
+from kdsearch.execution.engine import (
+    Engine,
+    PopulationEngine,
+    ReferenceEngine,
+    can_stack,
+    stack_key,
+)
 from kdsearch.execution.student import Student
-from kdsearch.execution.task import CohortTask
+from kdsearch.execution.task import CohortTask, Row
 from kdsearch.training import TrainingData
 
 SAMPLES = 1024
@@ -21,7 +27,7 @@ def population_speedup(task: CohortTask) -> float | None:
     None if fewer than two students of the task can be stacked. Trains a few epochs on a part of
     the data, in this process; nothing of it is kept.
     """
-    rows = [row for row in task.rows if can_stack(row)][:MAX_STUDENTS]
+    rows = largest_stack(task.rows)[:MAX_STUDENTS]
     if len(rows) < 2:
         return None
     singly = [Student(row, task) for row in rows[:: max(len(rows) // 4, 1)]]
@@ -32,6 +38,15 @@ def population_speedup(task: CohortTask) -> float | None:
     alone = seconds_per_epoch(reference) / len(singly)
     stacked = seconds_per_epoch([PopulationEngine(together, {})]) / len(together)
     return alone / stacked
+
+
+def largest_stack(rows: Sequence[Row]) -> list[Row]:
+    """The most students that fit into one population: of one depth, batch size and so on."""
+    stacks: dict[object, list[Row]] = {}
+    for row in rows:
+        if can_stack(row):
+            stacks.setdefault(stack_key(row), []).append(row)
+    return max(stacks.values(), key=len, default=[])
 
 
 def seconds_per_epoch(engines: Sequence[Engine]) -> float:

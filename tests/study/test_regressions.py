@@ -132,3 +132,15 @@ def test_rungs_fit_into_searched_epochs(write_study: WriteStudy) -> None:
     pruned = results.select(state="PRUNED")
     assert {t.epochs for t in pruned if t.settings["training.epochs"] == 27} <= {3, 9}
     assert any(t.settings["training.epochs"] == 27 for t in pruned)
+
+
+def test_students_of_several_depths_are_measured_and_trained(write_study: WriteStudy) -> None:
+    path = write_study(
+        name="depths",
+        search__width=ONE_WIDTH,
+        **{"search__student.depth": {"role": "nuisance", "low": 1, "high": 3}},
+        budget={"trials": 8, "generation": 8},
+    )
+    results = run(path)
+    assert len({t.settings["student.depth"] for t in results.select(stage="search")}) == 3
+    assert not results.select(state="FAIL")
