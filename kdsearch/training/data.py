@@ -25,6 +25,11 @@ class TrainingData(NamedTuple):
     teacher_val: Tensor | None
     """Logits [M, C] of the full ensemble, which agreement is measured against."""
 
+    def at_epoch(self, epoch: int) -> "TrainingData":
+        """What students see in `epoch` (1, 2, ...); the same object while it does not change."""
+        del epoch
+        return self
+
     def to(self, device: torch.device) -> "TrainingData":
         """The same on `device`."""
         return TrainingData(
