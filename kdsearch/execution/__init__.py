@@ -4,13 +4,13 @@ from kdsearch.execution.inline import InlineExecutor
 from kdsearch.execution.processes import ProcessExecutor
 from kdsearch.execution.task import (
     CohortTask,
-    Decide,
     EpochDone,
+    Event,
     Executor,
     Notify,
     Row,
     RowDone,
-    RungReached,
+    RowPaused,
     ScoreName,
     Task,
     TaskFailed,
@@ -19,15 +19,15 @@ from kdsearch.execution.task import (
 
 __all__ = [
     "CohortTask",
-    "Decide",
     "EpochDone",
+    "Event",
     "Executor",
     "InlineExecutor",
     "Notify",
     "ProcessExecutor",
     "Row",
     "RowDone",
-    "RungReached",
+    "RowPaused",
     "ScoreName",
     "Task",
     "TaskFailed",

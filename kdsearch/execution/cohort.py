@@ -1,4 +1,4 @@
-"""How a worker trains a cohort: rung by rung, with a checkpoint that makes it resumable.
+"""How a worker trains a cohort from one rung to the next, with a checkpoint that resumes it.
 
 `train_cohort` is a generator so that one function serves the coordinator's own process (which
 iterates it) and worker processes (which send its events through a pipe).
@@ -6,14 +6,14 @@ iterates it) and worker processes (which send its events through a pipe).
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from kdsearch.errors import DivergedError, KdsearchError, StaleCacheError
 from kdsearch.execution.engine import Engine, ReferenceEngine, Step, build_engines
 from kdsearch.execution.student import Student, students_path
-from kdsearch.execution.task import CohortTask, EpochDone, Event, Row, RowDone, RungReached
+from kdsearch.execution.task import CohortTask, EpochDone, Event, Row, RowDone, RowPaused
 from kdsearch.results import Outcome, State
 from kdsearch.training import load_checkpoint, save_checkpoint
 
@@ -23,31 +23,27 @@ CHECKPOINT_SECONDS = 15.0
 TRIAL_FAILURES = (Exception, SystemExit)
 """The trial boundary: whatever a student's own code raises fails it alone; the study goes on."""
 
-Events = Generator[Event, frozenset[str] | None, None]
+Events = Iterator[Event]
 
 
 def train_cohort(task: CohortTask, should_stop: Callable[[], bool]) -> Events:
-    """Train a cohort from its last checkpoint, yielding what happens.
+    """Train a cohort's leg from its last checkpoint, yielding what happens.
 
-    Every `RungReached` must be answered with the row keys that go on. Once `should_stop` is
-    true, the cohort saves a checkpoint and the generator ends without `RowDone` for the rest.
+    At the end every row has been told as `RowDone` or, if it waits at the rung, as `RowPaused`.
+    Once `should_stop` is true, the cohort saves a checkpoint and the generator ends early.
     """
+    ended = _saved(_end_of(task.checkpoint))
+    if ended is not None:  # by a process that was killed before all of it was heard
+        yield from _tell_end(ended)
+        return
     cohort = Cohort(task)
-    yield from cohort.announce()
-    for rung in (*task.rungs, None):
-        if rung is not None and rung in cohort.decided:
-            continue
-        for told in cohort.train(rung):
-            yield from told
-            if should_stop():
-                cohort.save()
-                return
-        cohort.finish_complete()
-        if rung is not None and cohort.students:
-            keep = yield RungReached(epoch=rung, scores=cohort.scores())
-            assert keep is not None, "a rung must be answered"
-            cohort.decide(rung, keep)
-        yield from cohort.announce()
+    for told in cohort.train():
+        yield from told
+        if should_stop():
+            cohort.save()
+            return
+    cohort.finish()
+    yield from _tell_end(cohort.end())
 
 
 class Cohort:
@@ -55,24 +51,14 @@ class Cohort:
 
     def __init__(self, task: CohortTask) -> None:
         self.students: dict[str, Student] = {}
-        self.decided: list[int] = []
         self._task = task
         self._done: dict[str, Outcome] = {}
-        self._announced: set[str] = set()
         self._saved_at = time.monotonic()
-        self._engines = self._restore(_saved_state(task.checkpoint))
+        self._engines = self._restore()
 
-    def announce(self) -> Events:
-        """Save, then tell the outcomes that this process has not told yet."""
-        news = {key: o for key, o in self._done.items() if key not in self._announced}
-        if news:
-            self.save()
-        for key, outcome in news.items():
-            self._announced.add(key)
-            yield RowDone(key, outcome)
-
-    def train(self, until: int | None) -> Iterator[Events]:
-        """Train every live student to an epoch, or to its end, step by step."""
+    def train(self) -> Iterator[Events]:
+        """Train every live student to the rung, or to its end, step by step."""
+        until = self._task.until
         waiting = deque(self._engines)
         while waiting:
             engine = waiting.popleft()
@@ -97,33 +83,33 @@ class Cohort:
         self._engines += alone
         return alone
 
-    def finish_complete(self) -> None:
-        """Measure the students that have nothing left to train."""
+    def finish(self) -> None:
+        """Measure the students that have nothing left to train, or that may not train on."""
         for key, student in list(self.students.items()):
-            if student.progress.is_finished:
+            if self._task.pruned:
+                self._finish(key, "PRUNED")
+            elif student.progress.is_finished:
                 self._finish(key, "COMPLETE")
 
-    def scores(self) -> dict[str, float]:
-        """Best score so far of each live student."""
-        return {key: student.progress.best_score for key, student in self.students.items()}
-
-    def decide(self, rung: int, keep: frozenset[str]) -> None:
-        """Prune all but `keep`."""
-        for key in [key for key in self.students if key not in keep]:
-            self._finish(key, "PRUNED")
-        self.decided.append(rung)
+    def end(self) -> dict[str, Any]:
+        """Write how the leg ended; what it returns says all of it."""
+        if self.students:
+            self.save()
+        state = {
+            "done": self._done_state(),
+            "paused": {key: s.progress.best_score for key, s in self.students.items()},
+        }
+        save_checkpoint(_end_of(self._task.checkpoint), state)
+        return state
 
     def save(self) -> None:
         """Write the checkpoint."""
-        save_checkpoint(
-            self._task.checkpoint,
-            {
-                "decided": list(self.decided),
-                "done": {key: o.model_dump(mode="json") for key, o in self._done.items()},
-                "students": self._states(),
-            },
-        )
+        state = {"done": self._done_state(), "students": self._states()}
+        save_checkpoint(self._task.checkpoint, state)
         self._saved_at = time.monotonic()
+
+    def _done_state(self) -> dict[str, Any]:
+        return {key: outcome.model_dump(mode="json") for key, outcome in self._done.items()}
 
     def _tell(self, step: Step) -> Events:
         for student, outcome in step:
@@ -162,16 +148,26 @@ class Cohort:
         del self.students[student.row.key]
         self._done[student.row.key] = student.failed(reason_of(error))
 
-    def _restore(self, state: dict[str, Any]) -> list[Engine]:
-        self.decided = list(state["decided"])
-        keys = {row.key for row in self._task.rows}
-        done = {key: o for key, o in state["done"].items() if key in keys}
-        self._done = {key: Outcome.model_validate(o) for key, o in done.items()}
+    def _restore(self) -> list[Engine]:
+        state = _saved(self._task.checkpoint) or self._arrivals()
+        self._done = {key: Outcome.model_validate(o) for key, o in state["done"].items()}
         for row in self._task.rows:
             if row.key not in self._done:
                 self._start(row, state["students"].get(row.key))
         saved = {key: s["engine"] for key, s in state["students"].items()}
         return build_engines(list(self.students.values()), saved, self._task.engine)
+
+    def _arrivals(self) -> dict[str, Any]:
+        """Where the legs before left the students; nothing if any of it is lost.
+
+        They are then trained again from the start, in step, to the same numbers.
+        """
+        wanted = {row.key for row in self._task.rows}
+        found: dict[str, Any] = {}
+        for origin in self._task.origins:
+            students = (_saved(origin) or {"students": {}})["students"]
+            found |= {key: students[key] for key in wanted & students.keys()}
+        return {"done": {}, "students": found if found.keys() == wanted else {}}
 
     def _start(self, row: Row, state: dict[str, Any] | None) -> None:
         try:
@@ -184,12 +180,24 @@ class Cohort:
         self.students[row.key] = student
 
 
-def _saved_state(checkpoint: Path) -> dict[str, Any]:
+def _end_of(checkpoint: Path) -> Path:
+    """Where a leg's end is written: small, and unlike its checkpoint kept to the round's end."""
+    return checkpoint.with_suffix(".end.pt")
+
+
+def _tell_end(ended: dict[str, Any]) -> Events:
+    for key, outcome in ended["done"].items():
+        yield RowDone(key, Outcome.model_validate(outcome))
+    for key, score in ended["paused"].items():
+        yield RowPaused(key, score)
+
+
+def _saved(path: Path) -> dict[str, Any] | None:
+    """What a checkpoint holds; None where there is none, or a damaged one."""
     try:
-        state = load_checkpoint(checkpoint)
+        return load_checkpoint(path)
     except StaleCacheError:
-        state = None  # training again from the start gives the same numbers
-    return state or {"decided": [], "done": {}, "students": {}}
+        return None
 
 
 def reason_of(error: BaseException) -> str:

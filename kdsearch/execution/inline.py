@@ -7,11 +7,9 @@ from kdsearch.execution.cohort import TRIAL_FAILURES, Events, reason_of, train_c
 from kdsearch.execution.student import single_threaded
 from kdsearch.execution.task import (
     CohortTask,
-    Decide,
     EpochDone,
     Idle,
     Notify,
-    RungReached,
     Task,
     TaskFailed,
     nothing_to_do,
@@ -52,7 +50,6 @@ class InlineExecutor:
         self,
         tasks: Sequence[Task],
         *,
-        decide: Decide,
         notify: Notify,
         should_stop: Callable[[], bool],
         idle: Idle = nothing_to_do,
@@ -61,19 +58,8 @@ class InlineExecutor:
         for task in tasks:
             if should_stop():
                 return
-            events = start_task(task, should_stop, partial(notify, task))
-            answer: frozenset[str] | None = None
-            while True:
-                try:
-                    event = events.send(answer)
-                except StopIteration:
-                    break
-                answer = None
-                if isinstance(event, RungReached):
-                    assert isinstance(task, CohortTask)
-                    answer = decide(task, event)
-                else:
-                    notify(task, event)
+            for event in start_task(task, should_stop, partial(notify, task)):
+                notify(task, event)
                 while idle():
                     pass
 

@@ -19,11 +19,8 @@ from multiprocessing.synchronize import Event as StopFlag
 from kdsearch.execution.inline import start_task
 from kdsearch.execution.student import single_threaded
 from kdsearch.execution.task import (
-    CohortTask,
-    Decide,
     Idle,
     Notify,
-    RungReached,
     Task,
     TaskFailed,
     nothing_to_do,
@@ -78,7 +75,6 @@ class ProcessExecutor:
         self,
         tasks: Sequence[Task],
         *,
-        decide: Decide,
         notify: Notify,
         should_stop: Callable[[], bool],
         idle: Idle = nothing_to_do,
@@ -98,7 +94,7 @@ class ProcessExecutor:
                 ready = wait(list(busy), timeout=POLL_SECONDS)
             for pipe in ready:
                 assert isinstance(pipe, Connection)
-                self._listen(busy[pipe], queue, attempts, decide=decide, notify=notify)
+                self._listen(busy[pipe], queue, attempts, notify)
 
     def close(self) -> None:
         """End all workers."""
@@ -127,8 +123,6 @@ class ProcessExecutor:
         worker: Worker,
         queue: deque[Task],
         attempts: dict[str, int],
-        *,
-        decide: Decide,
         notify: Notify,
     ) -> None:
         task = worker.task
@@ -138,16 +132,10 @@ class ProcessExecutor:
         except (EOFError, ConnectionError):
             self._bury(worker, queue, attempts, notify)
             return
-        match event:
-            case TaskEnded():
-                worker.task = None
-            case RungReached():
-                assert isinstance(task, CohortTask)
-                answer = decide(task, event)
-                with suppress(ConnectionError):  # it has died; `_bury` will be next
-                    worker.pipe.send(answer)
-            case _:
-                notify(task, event)
+        if isinstance(event, TaskEnded):
+            worker.task = None
+        else:
+            notify(task, event)
 
     def _bury(
         self,
@@ -189,14 +177,7 @@ def serve(pipe: Connection, stop: StopFlag, coordinator: int) -> None:
 
 
 def work(pipe: Connection, task: Task, should_stop: Callable[[], bool]) -> None:
-    """Do one task, sending what happens and receiving the answers to rungs."""
-    events = start_task(task, should_stop, pipe.send)
-    answer: frozenset[str] | None = None
-    while True:
-        try:
-            event = events.send(answer)
-        except StopIteration:
-            break
+    """Do one task, sending what happens."""
+    for event in start_task(task, should_stop, pipe.send):
         pipe.send(event)
-        answer = pipe.recv() if isinstance(event, RungReached) else None
     pipe.send(TaskEnded())

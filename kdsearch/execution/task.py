@@ -30,22 +30,28 @@ class Row:
 
 @dataclass(frozen=True)
 class CohortTask:
-    """Students that one worker trains together: the unit of checkpoint and resume."""
+    """One leg of students that one worker trains together: the unit of checkpoint and resume."""
 
     key: str
     rows: tuple[Row, ...]
-    rungs: tuple[int, ...]
-    """Epochs after which the coordinator decides who goes on, ascending."""
+    until: int | None
+    """The epoch, a rung, at which students pause for the coordinator to compare them; None trains
+    them to their ends."""
     score: ScoreName
     """What ranks epochs and, at rungs, students."""
     teacher_data: DataConfig
     """What the teachers were trained on; a student may see a fraction of it."""
     checkpoint: Path
+    """Where this leg stands; kept at its end, for the next leg to start from."""
     students: Path
     """Folder for the trained students' weights, one safetensors file a row."""
     cache: Path
     engine: EngineName = "reference"
     """How students that can be stacked are trained; the others take the reference loop."""
+    origins: tuple[Path, ...] = ()
+    """Checkpoints of the legs that the students come from."""
+    pruned: bool = False
+    """The students lost at the rung `until`: they are measured as they are, and end."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +77,12 @@ class EpochDone:
 
 
 @dataclass(frozen=True)
-class RungReached:
-    """All live students of a cohort have reached a rung; the answer says who goes on."""
+class RowPaused:
+    """A student waits at its cohort's rung."""
 
-    epoch: int
-    scores: dict[str, float]
-    """Best score so far by row key; higher is better."""
+    row: str
+    score: float
+    """Its best so far; higher is better."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +100,8 @@ class TaskFailed:
     reason: str
 
 
-Event = EpochDone | RungReached | RowDone | TaskFailed
-Decide = Callable[[CohortTask, RungReached], frozenset[str]]
-Notify = Callable[[Task, EpochDone | RowDone | TaskFailed], None]
+Event = EpochDone | RowPaused | RowDone | TaskFailed
+Notify = Callable[[Task, Event], None]
 
 Idle = Callable[[], bool]
 """Does a piece of waiting work, if there is one, and says whether there was."""
@@ -114,7 +119,6 @@ class Executor(Protocol):
         self,
         tasks: Sequence[Task],
         *,
-        decide: Decide,
         notify: Notify,
         should_stop: Callable[[], bool],
         idle: Idle = nothing_to_do,
@@ -123,8 +127,7 @@ class Executor(Protocol):
 
         Args:
             tasks: Independent of each other.
-            decide: Called at each rung of a cohort; returns the row keys that go on.
-            notify: Called with everything else that happens, in the calling thread.
+            notify: Called with everything that happens, in the calling thread.
             should_stop: Polled; once true, tasks save a checkpoint and end early.
             idle: Called while no task has anything to say, so that bookkeeping holds no task up.
         """

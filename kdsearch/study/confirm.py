@@ -13,7 +13,8 @@ from kdsearch.study.pareto import pareto_front
 from kdsearch.study.paths import StudyPaths
 from kdsearch.study.space import distributions
 
-COHORT_SIZE = 16
+ROUND = "confirm"
+"""Begins the names of the stage's checkpoints."""
 MAX_CONFIRMED_ON_FRONT = 8
 
 
@@ -95,9 +96,10 @@ class Confirm:
         self._crew.listener.stage("confirm", total=len(records), done=done)
         self._crew.measure_test(running)
         self._crew.train(
-            self._cohorts(records),
+            ROUND,
+            {ROUND: self._open_generations(records)},
             rungs={},
-            survive=lambda _key, _rung, scores: frozenset(scores),
+            survive=lambda _group, _rung, scores: frozenset(scores),
         )
 
     def _next_generation(self) -> int:
@@ -107,23 +109,13 @@ class Confirm:
             return 0
         last = max(self._ledger.generation(r) for r in records)
         members = [r for r in records if self._ledger.generation(r) == last]
-        cohorts = self._cohorts(members)
-        begun = any(self._paths.checkpoint(key).exists() for key in cohorts)
+        begun = self._paths.has_begun(ROUND)
         return last + (begun or any(r.state != "RUNNING" for r in members))
 
-    def _cohorts(self, records: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]]:
-        """Unfinished cohorts: replicates that were added together, whatever ended already."""
-        groups: dict[tuple[int, int], list[TrialRecord]] = {}
-        for record in records:
-            key = (self._ledger.generation(record), record.replicate)
-            groups.setdefault(key, []).append(record)
-        cohorts: dict[str, list[TrialRecord]] = {}
-        for (generation, replicate), runs in groups.items():
-            for start in range(0, len(runs), COHORT_SIZE):
-                chunk = runs[start : start + COHORT_SIZE]
-                if any(r.state == "RUNNING" for r in chunk):
-                    cohorts[f"confirm-g{generation:03d}-r{replicate:03d}-{start:04d}"] = chunk
-        return cohorts
+    def _open_generations(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The runs that were added together with one that has not ended, whatever ended since."""
+        running = {self._ledger.generation(r) for r in records if r.state == "RUNNING"}
+        return [r for r in records if self._ledger.generation(r) in running]
 
     def _add(self, trial: TrialRecord, replicate: int, generation: int) -> None:
         known = {(r.arm, r.trial, r.replicate) for r in self._ledger.records()}

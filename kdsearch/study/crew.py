@@ -3,6 +3,7 @@
 import shutil
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from kdsearch.config import Scalar, StudyConfig, TeacherConfig, applies_to_baseline
@@ -10,16 +11,17 @@ from kdsearch.errors import InterruptedStudyError, KdsearchError, TooManyFailure
 from kdsearch.execution import (
     CohortTask,
     EpochDone,
+    Event,
     Executor,
     Row,
     RowDone,
-    RungReached,
+    RowPaused,
     Task,
     TaskFailed,
     TeacherTask,
 )
-from kdsearch.execution.task import Idle, nothing_to_do
 from kdsearch.results import Outcome, TrialRecord
+from kdsearch.study.course import Course, Group, Leg, Survive
 from kdsearch.study.engines import with_engine
 from kdsearch.study.lane import order_seed
 from kdsearch.study.ledger import Ledger
@@ -28,9 +30,6 @@ from kdsearch.study.mirror import Mirror
 from kdsearch.study.objective import score_name
 from kdsearch.study.paths import StudyPaths
 from kdsearch.study.teachers import Teachers
-
-Survivors = Callable[[str, int, dict[str, float]], frozenset[str]]
-"""Cohort key, rung (epochs) and scores by row key to the row keys that go on."""
 
 
 class Crew:
@@ -59,6 +58,9 @@ class Crew:
         self._should_stop = should_stop
         self._untaught: dict[TeacherConfig, str] = {}
         """Teachers that cannot be trained, and why."""
+        self._chores: deque[Callable[[], object]] = deque()
+        """What is to be written when no worker waits for it."""
+        self._failed = sum(record.state == "FAIL" for record in ledger.records())
         if not ledger.records():  # what is there belongs to a deleted study of the same name
             shutil.rmtree(paths.checkpoints, ignore_errors=True)
             shutil.rmtree(paths.students, ignore_errors=True)
@@ -74,7 +76,7 @@ class Crew:
         tasks = self.teachers.missing(wanted)
         if tasks:
             self.listener.stage("teachers", total=len(tasks), done=0)
-            self._execute(tasks, decide=lambda _task, _rung: frozenset(), on_done=None)
+            self._execute(tasks)
         if teachers and all(teacher in self._untaught for teacher in teachers):
             raise KdsearchError(f"no teacher can be trained: {self._untaught[teachers[0]]}")
         for teacher in teachers:
@@ -93,61 +95,80 @@ class Crew:
 
     def train(
         self,
-        cohorts: dict[str, list[TrialRecord]],
+        name: str,
+        groups: Mapping[Group, Sequence[TrialRecord]],
         *,
-        rungs: Mapping[str, Sequence[int]],
-        survive: Survivors,
+        rungs: Mapping[Group, Sequence[int]],
+        survive: Survive[Group],
     ) -> None:
-        """Train cohorts of RUNNING trials to their ends, and store each.
+        """Train the RUNNING trials of a round to their ends, and store each.
 
-        A trial is stored when the executor has nothing else to ask, so that no worker waits for a
-        database; until then its cohort's checkpoint remembers how it ended.
+        Trials and scores are stored when the executor has nothing else to ask, so that no worker
+        waits for a database; until then the checkpoints remember how they ended. Trials that have
+        ended already take part again only as far as the checkpoints have not kept them, so that
+        the decisions at rungs come out the same.
 
-        Trials of a cohort that have ended already take part again only as far as the checkpoint
-        has not kept them, so that the decisions at rungs come out the same.
+        Args:
+            name: Of the round, for files.
+            groups: Trials that are compared with each other.
+            rungs: By group, the epochs at which that is done.
+            survive: Decides who goes on.
 
         Raises:
             InterruptedStudyError: The user asked to stop; everything is kept.
             TooManyFailuresError: More trials failed than the study file allows.
         """
-        open_records = {r.key: r for records in cohorts.values() for r in records}
-        for key, record in open_records.items():
-            reason = self._untaught.get(self.row(record).trial.teacher)
-            if reason is not None and record.state == "RUNNING":
-                failure = Outcome(state="FAIL", failure=f"its teacher cannot be trained: {reason}")
-                open_records[key] = self._finish(record, failure)
-        tasks = [
-            self._cohort(key, [open_records[r.key] for r in records], rungs.get(key, ()))
-            for key, records in cohorts.items()
-        ]
-        tasks = [task for task in tasks if task.rows]
-        tasks = with_engine(tasks, self.config, self.ledger, self.listener)
+        records = {r.key: r for members in groups.values() for r in members}
+        for record in list(records.values()):
+            self._fail_if_untaught(record, records)
+        rows = {
+            group: [self.row(records[r.key]) for r in rs if not never_began(records[r.key])]
+            for group, rs in groups.items()
+        }
+        course = Course(name, rows, rungs=rungs, survive=survive)
 
-        def decide(task: CohortTask, rung: RungReached) -> frozenset[str]:
-            for key, score in rung.scores.items():
-                if open_records[key].state == "RUNNING":
-                    self.ledger.report(open_records[key], epoch=rung.epoch, score=score)
-            return survive(task.key, rung.epoch, rung.scores)
+        def hear(task: Task, event: Event) -> None:
+            match event:
+                case RowPaused(key, score):
+                    course.pause(key, score)
+                    epoch = task.until if isinstance(task, CohortTask) else None
+                    self._chores.append(partial(self._report, records, key, epoch, score))
+                case RowDone(key, outcome):
+                    self._chores.append(partial(self._store, records, key, outcome))
+                case TaskFailed(reason) if isinstance(task, CohortTask):
+                    failure = Outcome(state="FAIL", failure=reason)
+                    for row in task.rows:
+                        self._chores.append(partial(self._store, records, row.key, failure))
 
-        ended: deque[tuple[str, Outcome]] = deque()
+        while legs := course.next_legs():
+            tasks = with_engine(
+                [self._task(leg) for leg in legs], self.config, self.ledger, self.listener
+            )
+            self._execute(tasks, hear)
+            for leg in legs:
+                for origin in leg.origins:  # nobody starts from there any more
+                    self._paths.checkpoint(origin).unlink(missing_ok=True)
+        self._tidy()
+        self._check_failures()
+        self._paths.forget(name)
 
-        def on_done(key: str, outcome: Outcome) -> None:
-            ended.append((key, outcome))
+    def _fail_if_untaught(self, record: TrialRecord, records: dict[str, TrialRecord]) -> None:
+        reason = self._untaught.get(self.row(record).trial.teacher)
+        if reason is not None and record.state == "RUNNING":
+            failure = Outcome(state="FAIL", failure=f"its teacher cannot be trained: {reason}")
+            records[record.key] = self._finish(record, failure)
 
-        def store_one() -> bool:
-            if not ended:
-                return False
-            key, outcome = ended.popleft()
-            record = open_records[key]
-            if record.state == "RUNNING":
-                open_records[key] = self._finish(record, outcome)
-            else:
-                self._mirror.drop_weights(record)
-            return True
+    def _report(
+        self, records: dict[str, TrialRecord], key: str, epoch: int | None, score: float
+    ) -> None:
+        if records[key].state == "RUNNING" and epoch is not None:
+            self.ledger.report(records[key], epoch=epoch, score=score)
 
-        self._execute(tasks, decide=decide, on_done=on_done, idle=store_one)
-        for task in tasks:
-            task.checkpoint.unlink(missing_ok=True)
+    def _store(self, records: dict[str, TrialRecord], key: str, outcome: Outcome) -> None:
+        if records[key].state == "RUNNING":
+            records[key] = self._finish(records[key], outcome)
+        else:
+            self._mirror.drop_weights(records[key])
 
     def row(self, record: TrialRecord) -> Row:
         """What a worker needs to know of a trial."""
@@ -176,80 +197,70 @@ class Crew:
                 teachers.append(teacher)
         return teachers
 
-    def _cohort(
-        self, key: str, records: Sequence[TrialRecord], rungs: Sequence[int]
-    ) -> CohortTask:
+    def _task(self, leg: Leg) -> CohortTask:
         return CohortTask(
-            key=key,
-            rows=tuple(self.row(record) for record in records if not never_began(record)),
-            rungs=tuple(rungs),
+            key=leg.key,
+            rows=leg.rows,
+            until=leg.until,
             score=score_name(self.config),
             teacher_data=self.config.data,
-            checkpoint=self._paths.checkpoint(key),
+            checkpoint=self._paths.checkpoint(leg.key),
             students=self._paths.students,
             cache=self._cache,
+            origins=tuple(self._paths.checkpoint(key) for key in leg.origins),
+            pruned=leg.pruned,
         )
 
     def _execute(
-        self,
-        tasks: Sequence[Task],
-        *,
-        decide: Callable[[CohortTask, RungReached], frozenset[str]],
-        on_done: Callable[[str, Outcome], None] | None,
-        idle: Idle = nothing_to_do,
+        self, tasks: Sequence[Task], hear: Callable[[Task, Event], None] | None = None
     ) -> None:
-        def notify(task: Task, event: EpochDone | RowDone | TaskFailed) -> None:
-            match event:
-                case EpochDone():
-                    self.listener.epoch(event.row, event.metrics)
-                case RowDone():
-                    assert on_done is not None
-                    on_done(event.row, event.outcome)
-                case TaskFailed():
-                    self._task_failed(task, event.reason, on_done)
+        def notify(task: Task, event: Event) -> None:
+            if isinstance(event, EpochDone):
+                self.listener.epoch(event.row, event.metrics)
+            elif isinstance(event, TaskFailed) and isinstance(task, TeacherTask):
+                self._untaught[task.teacher] = event.reason
+            elif hear is not None:
+                hear(task, event)
 
         self._executor.run(
-            tasks, decide=decide, notify=notify, should_stop=self._stop_now, idle=idle
+            tasks, notify=notify, should_stop=self._stop_now, idle=self._do_one_chore
         )
-        while idle():
-            pass
-        self._check_failures()
-        if self._should_stop():
+        if self._stop_now():
+            self._tidy()
+            self._check_failures()
             raise InterruptedStudyError(
                 f"study {self.config.name} was interrupted and everything is kept; run the same "
                 "command again to go on"
             )
 
-    def _task_failed(
-        self, task: Task, reason: str, on_done: Callable[[str, Outcome], None] | None
-    ) -> None:
-        if isinstance(task, TeacherTask):
-            self._untaught[task.teacher] = reason
-            return
-        assert on_done is not None
-        for row in task.rows:
-            on_done(row.key, Outcome(state="FAIL", failure=reason))
+    def _do_one_chore(self) -> bool:
+        if not self._chores:
+            return False
+        self._chores.popleft()()
+        return True
+
+    def _tidy(self) -> None:
+        while self._do_one_chore():
+            pass
 
     def _finish(self, record: TrialRecord, outcome: Outcome) -> TrialRecord:
         update = {name: getattr(outcome, name) for name in Outcome.model_fields}
         ended = self._mirror.trial(record.model_copy(update=update))
         ended = self.ledger.finish(ended)
+        self._failed += ended.state == "FAIL"
         self._mirror.best()
         self.listener.trial(ended)
         return ended
 
     def _stop_now(self) -> bool:
-        return self._should_stop() or self._num_failed() > self.config.budget.max_failures
-
-    def _num_failed(self) -> int:
-        return sum(record.state == "FAIL" for record in self.ledger.records())
+        return self._should_stop() or self._failed > self.config.budget.max_failures
 
     def _check_failures(self) -> None:
-        failed = [r for r in self.ledger.records() if r.state == "FAIL"]
-        if len(failed) > self.config.budget.max_failures:
+        if self._failed > self.config.budget.max_failures:
+            last = [r for r in self.ledger.records() if r.state == "FAIL"][-1]
             raise TooManyFailuresError(
-                f"{len(failed)} trials failed and budget.max_failures is "
-                f"{self.config.budget.max_failures}; the last one because: {failed[-1].failure}"
+                f"{self._failed} trials failed and budget.max_failures is "
+                f"{self.config.budget.max_failures}; the last one because: {last.failure}"
             )
 
 

@@ -8,7 +8,7 @@ leaves either no trial or one that can be adopted. Only the coordinator writes.
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CONFIG, COMMAND, BANKS, RUN_ID = "kdsearch:config", "kdsearch:command", "kdsearch:bank:", "mlflow:"
 PARENT_RUN, STUDY_ID, ENGINE = "mlflow_run_id", "kdsearch:study_id", "kdsearch:engine"
-DATA = "kdsearch:data"
+DATA, ROUND = "kdsearch:data", "kdsearch:round"
 PARTS: tuple[tuple[Stage, Arm], ...] = (
     ("search", "distilled"),
     ("search", "baseline"),
@@ -170,6 +170,19 @@ class Ledger:
     def save_engine(self, engine: "EngineName") -> None:
         """Remember the engine, so that a resumed study gives the same numbers."""
         self._storage.set_study_user_attr(self._ids[self.name], ENGINE, engine)
+
+    def open_round(self, running: Iterable[str]) -> frozenset[str]:
+        """The keys of all trials of the round that some running ones belong to.
+
+        Remembered until the next round: a round that goes on must have the members that it began
+        with, because those that are compared and trained together decide who goes on.
+        """
+        wanted = frozenset(running)
+        known = frozenset(self._attributes(self.name).get(ROUND, ()))
+        if wanted <= known:
+            return known
+        self._storage.set_study_user_attr(self._ids[self.name], ROUND, sorted(wanted))
+        return wanted
 
     def next_number(self, stage: Stage, arm: Arm) -> int:
         """The number that the next trial of a stage and arm will have."""

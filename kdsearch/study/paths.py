@@ -36,6 +36,15 @@ class StudyPaths:
         """Where cohorts stand."""
         return self.folder / "checkpoints"
 
-    def checkpoint(self, cohort: str) -> Path:
-        """Checkpoint of one cohort."""
-        return self.checkpoints / f"{cohort.replace('/', '-')}.pt"
+    def checkpoint(self, leg: str) -> Path:
+        """Checkpoint of one cohort's leg."""
+        return self.checkpoints / f"{leg.replace('/', '-')}.pt"
+
+    def has_begun(self, name: str) -> bool:
+        """Whether any student of a round has left a checkpoint."""
+        return any(self.checkpoints.glob(f"{name}-*"))
+
+    def forget(self, name: str) -> None:
+        """Delete the checkpoints of a round."""
+        for path in self.checkpoints.glob(f"{name}-*"):
+            path.unlink(missing_ok=True)

@@ -25,6 +25,9 @@ from kdsearch.study.pruning import rung_epochs, survivors
 from kdsearch.study.sampler import LaneSampler
 from kdsearch.study.space import distributions
 
+ROUND = "search"
+"""Begins the names of a round's checkpoints: one round is open at a time."""
+
 
 class Search:
     """Asks, trains and tells until every lane has spent its budget."""
@@ -52,17 +55,15 @@ class Search:
 
     def run(self) -> None:
         """Spend what is left of the budget, adopting trials that an earlier run left RUNNING."""
-        while cohorts := self._next_round():
-            self._crew.prepare_teachers([r for rs in cohorts.values() for r in rs])
+        while lanes := self._next_round():
+            running = [r.key for rs in lanes.values() for r in rs if r.state == "RUNNING"]
+            keys = self._ledger.open_round(running)
+            members = {
+                lane: [r for r in self._records(lane) if r.key in keys] for lane in self._lanes
+            }
+            self._crew.prepare_teachers([r for rs in members.values() for r in rs])
             self._crew.listener.stage("search", total=self.total, done=self.done)
-            lanes = {self._cohort_key(lane, records): lane for lane, records in cohorts.items()}
-            self._crew.train(
-                {key: cohorts[lane] for key, lane in lanes.items()},
-                rungs={key: self._rungs[lane] for key, lane in lanes.items()},
-                survive=lambda key, rung, scores, lanes=lanes: self._survivors(
-                    lanes[key], rung, scores
-                ),
-            )
+            self._crew.train(ROUND, members, rungs=self._rungs, survive=self._survivors)
 
     def _next_round(self) -> dict[Lane, list[TrialRecord]]:
         current = {lane: self._current_generation(lane) for lane in self._lanes}
@@ -93,15 +94,14 @@ class Search:
         before = len(records) - len(members)
         budget = lane_budget(self._config, lane)
         missing = min(self._config.budget.generation, budget - before) - len(members)
-        if members and self._has_begun(lane, members):
+        if members and self._has_begun(members):
             missing = 0
         if missing > 0:
             members += self._ask(lane, generation, missing)
         return members
 
-    def _has_begun(self, lane: Lane, members: Sequence[TrialRecord]) -> bool:
-        checkpoint = self._paths.checkpoint(self._cohort_key(lane, members))
-        return checkpoint.exists() or any(r.state != "RUNNING" for r in members)
+    def _has_begun(self, members: Sequence[TrialRecord]) -> bool:
+        return self._paths.has_begun(ROUND) or any(r.state != "RUNNING" for r in members)
 
     def _ask(self, lane: Lane, generation: int, count: int) -> list[TrialRecord]:
         history = [self._ledger.trials(lane.arm)[record.trial] for record in self._records(lane)]
@@ -144,6 +144,3 @@ class Search:
 
     def _records(self, lane: Lane) -> list[TrialRecord]:
         return [r for r in lane.of(self._ledger.records()) if r.stage == "search"]
-
-    def _cohort_key(self, lane: Lane, members: Sequence[TrialRecord]) -> str:
-        return f"{lane.key}-g{self._ledger.generation(members[0]):04d}"

@@ -7,7 +7,7 @@ from kdsearch.config import StudyConfig, TeacherConfig
 from kdsearch.data import cache_folder
 from kdsearch.distill import TeacherBank
 from kdsearch.errors import InterruptedStudyError, KdsearchError
-from kdsearch.execution import EpochDone, RowDone, Task, TaskFailed, TeacherTask
+from kdsearch.execution import EpochDone, Event, Task, TaskFailed, TeacherTask
 from kdsearch.execution.materials import open_bank
 from kdsearch.execution.teacher import measure_bank
 from kdsearch.results import TeacherBankRecord
@@ -93,7 +93,7 @@ def train_teachers(config: StudyConfig, *, listener: Listener) -> TeacherBankRec
     tasks = missing_teachers([config.teacher], config, cache)
     listener.stage("teachers", total=len(tasks), done=0)
 
-    def notify(task: Task, event: EpochDone | RowDone | TaskFailed) -> None:
+    def notify(task: Task, event: Event) -> None:
         if isinstance(event, TaskFailed):
             raise KdsearchError(f"{task.key} failed: {event.reason}")
         if isinstance(event, EpochDone):
@@ -102,7 +102,6 @@ def train_teachers(config: StudyConfig, *, listener: Listener) -> TeacherBankRec
     with stop_on_signals() as should_stop, open_executor(None) as executor:
         executor.run(
             tasks,
-            decide=lambda _task, _rung: frozenset(),
             notify=notify,
             should_stop=should_stop,
         )

@@ -12,10 +12,11 @@ from kdsearch.data import cache_folder
 from kdsearch.execution import (
     CohortTask,
     EpochDone,
+    Event,
     InlineExecutor,
     Row,
     RowDone,
-    RungReached,
+    RowPaused,
     Task,
     TaskFailed,
     TeacherTask,
@@ -100,22 +101,18 @@ class Log:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     epochs: list[tuple[str, int]] = field(default_factory=list)
-    rungs: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    paused: dict[str, float] = field(default_factory=dict)
 
-    def notify(self, task: Task, event: EpochDone | RowDone | TaskFailed) -> None:
+    def notify(self, task: Task, event: Event) -> None:
         match event:
             case EpochDone():
                 self.epochs.append((event.row, event.metrics.epoch))
+            case RowPaused():
+                self.paused[event.row] = event.score
             case RowDone():
                 self.outcomes[event.row] = event.outcome
             case TaskFailed():
                 self.failures[task.key] = event.reason
-
-    def decide(self, task: CohortTask, rung: RungReached) -> frozenset[str]:
-        """The better half goes on."""
-        self.rungs.append((rung.epoch, rung.scores))
-        ranked = sorted(rung.scores, key=lambda key: (-rung.scores[key], key))
-        return frozenset(ranked[: -(-len(ranked) // 2)])
 
 
 def essence(outcomes: dict[str, Outcome]) -> dict[str, dict[str, object]]:
@@ -138,7 +135,7 @@ def study(shared_state: None) -> StudyConfig:
         )
         for member in (1, 2)
     ]
-    executor.run(tasks, decide=log.decide, notify=log.notify, should_stop=lambda: False)
+    executor.run(tasks, notify=log.notify, should_stop=lambda: False)
     assert not log.failures
     return config
 
@@ -165,7 +162,7 @@ def make_task(study: StudyConfig, tmp_path: Path, engine: EngineName) -> MakeTas
         *,
         config: StudyConfig = study,
         folder: Path = tmp_path,
-        rungs: tuple[int, ...] = (1, 3),
+        until: int | None = None,
     ) -> CohortTask:
         rows = tuple(
             Row(
@@ -179,7 +176,7 @@ def make_task(study: StudyConfig, tmp_path: Path, engine: EngineName) -> MakeTas
         return CohortTask(
             key=key,
             rows=rows,
-            rungs=rungs,
+            until=until,
             score="val_accuracy",
             teacher_data=config.data,
             checkpoint=folder / "checkpoints" / f"{key}.pt",

@@ -15,7 +15,7 @@ def make_tasks(folder: Path) -> list[CohortTask]:
         CohortTask(
             key=key,
             rows=(row,),
-            rungs=(),
+            until=None,
             score="val_accuracy",
             teacher_data=config.data,
             checkpoint=folder / f"{key}.pt",

@@ -3,47 +3,58 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
 
 from kdsearch.config import StudyConfig
-from kdsearch.execution import CohortTask, EpochDone, RowDone, RungReached
+from kdsearch.execution import CohortTask
 from kdsearch.execution.cohort import train_cohort
 from kdsearch.execution.student import students_path
 from tests.execution.conftest import Log, MakeTask, essence
 
 
 def drive(task: CohortTask, log: Log, should_stop: Callable[[], bool] = lambda: False) -> Log:
-    events = train_cohort(task, should_stop)
-    answer: frozenset[str] | None = None
-    while True:
-        try:
-            event = events.send(answer)
-        except StopIteration:
-            return log
-        answer = None
-        match event:
-            case RungReached():
-                answer = log.decide(task, event)
-            case EpochDone() | RowDone():
-                log.notify(task, event)
+    for event in train_cohort(task, should_stop):
+        log.notify(task, event)
+    return log
+
+
+def train_on(task: CohortTask, folder: Path, origin: CohortTask, **changes: Any) -> CohortTask:
+    """The next leg of a task's students."""
+    key = f"{origin.key}-next-{'-'.join(row.key[-1] for row in task.rows)}"
+    checkpoint = folder / "checkpoints" / f"{key}.pt"
+    return replace(task, checkpoint=checkpoint, origins=(origin.checkpoint,), **changes)
+
+
+Drive = Callable[[CohortTask, Log], object]
+
+
+def course(make_task: MakeTask, folder: Path, drive_one: Drive = drive) -> Log:
+    """Two legs: at epoch 3 the better half goes on and the others end."""
+    log = Log()
+    first = make_task(folder=folder, until=3)
+    drive_one(first, log)
+    ranked = sorted(log.paused, key=lambda key: (-log.paused[key], key))
+    rows = {key: [r for r in first.rows if (r.key in ranked[:2]) is key] for key in (True, False)}
+    drive_one(train_on(replace(first, rows=tuple(rows[False])), folder, first, pruned=True), log)
+    drive_one(train_on(replace(first, rows=tuple(rows[True])), folder, first, until=None), log)
+    return log
 
 
 @pytest.fixture
 def whole(make_task: MakeTask, tmp_path: Path) -> Log:
-    return drive(make_task(folder=tmp_path / "whole"), Log())
+    return course(make_task, tmp_path / "whole")
 
 
-def test_rungs_prune_and_the_rest_trains_to_the_end(
-    whole: Log, make_task: MakeTask, tmp_path: Path
-) -> None:
-    assert [rung for rung, _ in whole.rungs] == [1, 3]
-    assert [len(scores) for _, scores in whole.rungs] == [4, 2]
+def test_at_a_rung_all_wait_and_some_train_on(whole: Log, tmp_path: Path) -> None:
+    assert len(whole.paused) == 4
     ended = sorted((o.state, o.epochs) for o in whole.outcomes.values())
-    assert ended == [("COMPLETE", 9), ("PRUNED", 1), ("PRUNED", 1), ("PRUNED", 3)]
+    assert ended == [("COMPLETE", 9), ("COMPLETE", 9), ("PRUNED", 3), ("PRUNED", 3)]
     for key, outcome in whole.outcomes.items():
         assert [m.epoch for m in outcome.history] == list(range(1, outcome.epochs + 1))
+        assert whole.paused[key] == max(m.val_accuracy for m in outcome.history[:3])
         assert outcome.val is not None
         assert outcome.best_epoch is not None
         assert outcome.val.accuracy == outcome.history[outcome.best_epoch - 1].val_accuracy
@@ -53,27 +64,40 @@ def test_rungs_prune_and_the_rest_trains_to_the_end(
         assert sum(w.numel() for w in weights.values()) == outcome.num_params
 
 
+def test_legs_add_up_to_an_unbroken_run(whole: Log, make_task: MakeTask, tmp_path: Path) -> None:
+    """A student alone gives the same as with the others that shared its first leg."""
+    unbroken = drive(make_task(folder=tmp_path / "unbroken"), Log())
+    complete = {k: o for k, o in whole.outcomes.items() if o.state == "COMPLETE"}
+    for key, outcome in complete.items():
+        losses = [m.train_loss for m in outcome.history]
+        alone = [m.train_loss for m in unbroken.outcomes[key].history]
+        assert losses == pytest.approx(alone, rel=1e-5)
+
+
 def test_stopped_after_every_single_epoch_it_ends_the_same(
     whole: Log, make_task: MakeTask, tmp_path: Path
 ) -> None:
-    task = make_task(folder=tmp_path / "pieces")
-    log = Log()
     pieces = 0
-    while len(log.outcomes) < 4:
-        drive(task, log, should_stop=lambda: True)
-        pieces += 1
-        assert pieces < 30
-    epochs = {"reference": 4 + 2 * 2 + 6, "population": 9}  # one by one, or all in step
-    assert pieces == epochs[task.engine] + 1  # and one to tell
+
+    def by_pieces(task: CohortTask, log: Log) -> None:
+        nonlocal pieces
+        told = len(log.outcomes) + len(log.paused)
+        while len(log.outcomes) + len(log.paused) == told:
+            drive(task, log, should_stop=lambda: True)
+            pieces += 1
+            assert pieces < 40
+
+    log = course(make_task, tmp_path / "pieces", by_pieces)
+    assert pieces > 9
     assert essence(log.outcomes) == essence(whole.outcomes)
-    assert log.rungs == whole.rungs
     assert log.epochs == whole.epochs
 
 
 @pytest.mark.parametrize("harm", ["deleted", "damaged"])
 def test_without_its_checkpoint_it_starts_again_to_the_same_numbers(
-    harm: str, whole: Log, make_task: MakeTask, tmp_path: Path
+    harm: str, make_task: MakeTask, tmp_path: Path
 ) -> None:
+    unbroken = drive(make_task(folder=tmp_path / "unbroken"), Log())
     task = make_task(folder=tmp_path / "harmed")
     log = Log()
     calls = iter([False] * 7 + [True] * 9)
@@ -86,16 +110,34 @@ def test_without_its_checkpoint_it_starts_again_to_the_same_numbers(
         content[-100] ^= 1
         task.checkpoint.write_bytes(content)
     drive(task, log)
-    assert essence(log.outcomes) == essence(whole.outcomes)
+    assert essence(log.outcomes) == essence(unbroken.outcomes)
 
 
-def test_a_finished_cohort_only_tells_again(whole: Log, make_task: MakeTask) -> None:
-    task = make_task()
-    drive(task, Log())
+def test_students_whose_origin_is_lost_train_again_before_they_are_measured(
+    make_task: MakeTask, tmp_path: Path
+) -> None:
+    first = make_task(until=3)
+    drive(first, Log())
+    kept, lost = Log(), Log()
+    drive(train_on(first, tmp_path / "kept", first, pruned=True), kept)
+    first.checkpoint.unlink()
+    drive(train_on(first, tmp_path / "lost", first, pruned=True), lost)
+    assert essence(lost.outcomes) == essence(kept.outcomes)
+    assert {o.epochs for o in lost.outcomes.values()} == {3}
+
+
+def test_a_leg_that_ended_only_tells_again(make_task: MakeTask) -> None:
+    first = make_task(until=3)
+    paused = drive(first, Log()).paused
+    first.checkpoint.unlink()  # as the coordinator does when the next leg has ended
+    again = drive(first, Log())
+    assert again.epochs == []
+    assert again.paused == paused
+    task = make_task("to-the-end")
+    outcomes = drive(task, Log()).outcomes
     again = drive(task, Log())
     assert again.epochs == []
-    assert again.rungs == []
-    assert essence(again.outcomes) == essence(whole.outcomes)
+    assert essence(again.outcomes) == essence(outcomes)
 
 
 def test_a_row_that_fails_fails_alone_with_its_reason(

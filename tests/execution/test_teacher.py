@@ -47,7 +47,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
 
 def run(executor: Executor, *tasks: Task) -> Log:
     log = Log()
-    executor.run(tasks, decide=log.decide, notify=log.notify, should_stop=lambda: False)
+    executor.run(tasks, notify=log.notify, should_stop=lambda: False)
     return log
 
 

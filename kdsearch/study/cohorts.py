@@ -1,0 +1,54 @@
+"""Which students train together: a function of the students alone, never of who is faster."""
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+
+from kdsearch.execution import Row
+from kdsearch.execution.engine import can_stack, stack_key
+
+MOST_ROWS = 16
+"""More students in one step gain nothing and leave the cache (measured)."""
+ENOUGH_UNITS = 1024
+"""Hidden units that keep a core busy in one step, so that splitting loses nothing (measured)."""
+
+
+def form_cohorts(rows: Sequence[Row], cost: Callable[[Row], float]) -> list[tuple[Row, ...]]:
+    """Cohorts of students that can share steps, the most expensive first.
+
+    A cohort has up to 16 students, and fewer where they are so expensive that it would be more
+    than half of all work, or a quarter if it still keeps a core busy: two cores want two cohorts
+    of about equal cost.
+
+    Args:
+        rows: Students to train, in the order of their study.
+        cost: What a student's leg costs, in any unit.
+    """
+    total = sum(cost(row) for row in rows)
+    cohorts: list[tuple[Row, ...]] = []
+    for group in _alike(rows):
+        most = math.ceil(len(group) / math.ceil(len(group) / MOST_ROWS))
+        chunk: list[Row] = []
+        for row in group:
+            chunk.append(row)
+            spent = sum(cost(one) for one in chunk)
+            units = sum(one.trial.student.width for one in chunk)
+            is_enough = spent >= total / 2 or (spent >= total / 4 and units >= ENOUGH_UNITS)
+            if len(chunk) == most or is_enough:
+                cohorts.append(tuple(chunk))
+                chunk = []
+        if chunk:
+            cohorts.append(tuple(chunk))
+    return sorted(cohorts, key=lambda cohort: -sum(cost(row) for row in cohort))
+
+
+def _alike(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows by what a population must have in common; each by batches, then by width."""
+    groups: dict[Hashable, list[Row]] = {}
+    orders = {seed: place for place, seed in enumerate(dict.fromkeys(r.order_seed for r in rows))}
+    for row in sorted(rows, key=lambda r: (orders[r.order_seed], r.trial.student.width)):
+        trial = row.trial
+        kind = (
+            stack_key(row) if can_stack(row) else (trial.data, trial.teacher, trial.student.kind)
+        )
+        groups.setdefault(kind, []).append(row)
+    return list(groups.values())

@@ -1,0 +1,108 @@
+"""Cohorts follow from the students alone; legs lead every student through its rungs."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from kdsearch.config import StudyConfig
+from kdsearch.execution import Row
+from kdsearch.study.cohorts import form_cohorts
+from kdsearch.study.course import Course, Leg
+from tests.study.records import make_config
+
+
+def rows_of(config: StudyConfig, widths: Sequence[int], *, orders: int = 1) -> list[Row]:
+    settings = {"temperature": 2.0, "alpha": 0.5, "learning_rate": 0.01}
+    return [
+        Row(
+            key=f"{order}/{index}",
+            trial=config.trial_config(settings | {"width": width}),
+            seed=index,
+            order_seed=order,
+        )
+        for order in range(orders)
+        for index, width in enumerate(widths)
+    ]
+
+
+def width_of(row: Row) -> int:
+    return row.trial.student.width
+
+
+def cost(rows: Sequence[Row]) -> int:
+    return sum(width_of(row) for row in rows)
+
+
+def test_one_lane_gives_two_cores_equal_work() -> None:
+    cohorts = form_cohorts(rows_of(make_config(), [64] * 16), width_of)
+    assert [len(cohort) for cohort in cohorts] == [8, 8]
+
+
+def test_many_students_share_steps_by_sixteen_sorted_by_width_and_dear_ones_first() -> None:
+    rows = rows_of(make_config(), [32, 8, 16, 4] * 12)
+    cohorts = form_cohorts(rows, width_of)
+    assert sorted(len(cohort) for cohort in cohorts) == [2, 14, 16, 16]
+    assert cost(cohorts[0]) >= cost(rows) / 2
+    assert [cost(c) for c in cohorts] == sorted((cost(c) for c in cohorts), reverse=True)
+    for cohort in cohorts:
+        assert [width_of(r) for r in cohort] == sorted(width_of(r) for r in cohort)
+    assert {r.key for c in cohorts for r in c} == {r.key for r in rows}
+
+
+def test_no_cohort_is_most_of_the_work_where_widths_differ_much() -> None:
+    rows = rows_of(make_config(), [4, 8, 16, 32, 64, 128, 256, 512, 1024] * 2, orders=5)
+    cohorts = form_cohorts(rows, width_of)
+    assert max(cost(cohort) for cohort in cohorts) <= cost(rows) / 3
+    assert len({r.key for c in cohorts for r in c}) == 90
+
+
+def test_students_that_cannot_share_steps_are_not_mixed() -> None:
+    config = make_config()
+    other = make_config(training__batch_size=32)
+    rows = [*rows_of(config, [8, 8]), *rows_of(other, [8, 8], orders=2)[2:]]
+    for cohort in form_cohorts(rows, width_of):
+        assert len({row.trial.training.batch_size for row in cohort}) == 1
+
+
+def better_half(group: str, rung: int, scores: Mapping[str, float]) -> frozenset[str]:
+    ranked = sorted(scores, key=lambda key: (-scores[key], key))
+    return frozenset(ranked[: len(ranked) // 2])
+
+
+def test_everybody_pauses_at_each_rung_and_survivors_form_cohorts_anew() -> None:
+    rows = rows_of(make_config(), [8, 16, 8, 16, 8, 16])
+    groups = {"a": rows[:4], "b": rows[4:]}
+    course = Course("round", groups, rungs={"a": [2, 4], "b": []}, survive=better_half)
+    told: list[list[Leg]] = []
+    while legs := course.next_legs():
+        told.append(legs)
+        for leg in legs:
+            for row in leg.rows:
+                if leg.until is not None and not leg.pruned:
+                    course.pause(row.key, float(row.seed))
+    first, second, third = told
+    ends = {row.key: leg.until for leg in first for row in leg.rows}
+    assert ends == {r.key: 2 for r in groups["a"]} | {r.key: None for r in groups["b"]}
+    assert {leg.until for leg in second if leg.pruned} == {2}
+    assert {r.key for leg in second if leg.pruned for r in leg.rows} == {"0/0", "0/1"}
+    assert {r.key for leg in second if not leg.pruned for r in leg.rows} == {"0/2", "0/3"}
+    assert {r.key for leg in third if leg.pruned for r in leg.rows} == {"0/2"}
+    assert [(leg.until, [r.key for r in leg.rows]) for leg in third if not leg.pruned] == [
+        (None, ["0/3"])
+    ]
+    keys = {leg.key for legs in told for leg in legs}
+    assert len(keys) == sum(len(legs) for legs in told)
+    for earlier, later in pairwise(told):
+        assert {o for leg in later for o in leg.origins} <= {leg.key for leg in earlier}
+        assert all(leg.origins for leg in later)
+
+
+def test_a_student_that_failed_on_the_way_is_asked_no_more() -> None:
+    rows = rows_of(make_config(), [8, 8, 8])
+    course = Course("r", {"a": rows}, rungs={"a": [1]}, survive=lambda _g, _r, s: frozenset(s))
+    course.next_legs()
+    course.pause("0/0", 0.5)
+    course.pause("0/2", 0.5)
+    (leg, *_) = second = course.next_legs()
+    assert {r.key for leg in second for r in leg.rows} == {"0/0", "0/2"}
+    assert leg.until is None
+    assert course.next_legs() == []
