@@ -103,7 +103,7 @@ def run_study(
         )
         with mirror:
             crew.write_missing_teachers()
-            Search(config, ledger, crew, paths).run()
+            Search(config, ledger, crew, paths, strata=config.strata()).run()
             if config.confirm.replicates:
                 Confirm(config, ledger, crew, paths).run()
             listener.stage("report", total=1, done=0)
