@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from kdsearch.analysis import wording
 from kdsearch.analysis.estimate import Estimate, estimate_accuracy
-from kdsearch.analysis.score import best_trial, objective_value
 from kdsearch.config import StudyConfig, applies_to_baseline
 from kdsearch.results import Arm, Results, State, TrialRecord
 from kdsearch.results.record import Scalar
+from kdsearch.results.score import best_trial, objective_value
 
 
 class Choice(NamedTuple):
