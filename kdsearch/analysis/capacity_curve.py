@@ -122,7 +122,7 @@ def _missing(results: Results, info: StrataInfo, sizes: set[int]) -> str:
 
 
 def draw_capacity_curve(info: CapacityCurveInfo, ax: Axes, fit: CapacityFit | None = None) -> None:
-    """Means with 90 % intervals by size (log x), horizontal lines for the teachers, and the fit.
+    """Means with intervals by size (log x), horizontal lines for the teachers, and the fit.
 
     The curve is drawn where it fits; the saturation size only where it is claimed.
     """
@@ -175,7 +175,7 @@ def _draw_fit(fit: CapacityFit, sizes: list[int], ax: Axes) -> None:
     grid = np.geomspace(min(sizes), max(sizes), 200)
     band = fit.predict(grid)
     ax.fill_between(grid, band.low, band.high, color=style.DISTILLED, alpha=0.14, lw=0, zorder=1)
-    name = "error = E + A / N^a, with 90 % band"
+    name = f"error = E + A / N^a, with {wording.level(fit.confidence)} band"
     ax.plot(grid, band.mean, color=style.DISTILLED, lw=1.8, zorder=2, label=name)
     if fit.verdict != "saturated":
         return

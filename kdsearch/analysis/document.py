@@ -4,7 +4,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
-from kdsearch.analysis.estimate import CONFIDENCE, Estimate
+from kdsearch.analysis.estimate import Estimate
 from kdsearch.analysis.gain import Gain
 from kdsearch.analysis.saturation import saturation_document
 from kdsearch.analysis.strata import Choice, Stratum
@@ -43,7 +43,8 @@ def json_document(summary: Summary) -> dict[str, Any]:
             "failures": list(summary.budget.failures),
         },
         "test_openings": summary.budget.test_openings,
-        "confidence": CONFIDENCE,
+        "confidence": config.study.confidence,
+        "tolerance": config.study.tolerance,
         "seeds": seeds(results),
         "command": results.command,
         "versions": versions(),

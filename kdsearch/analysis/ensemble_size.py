@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import style, wording
-from kdsearch.analysis.score import ACCURACY_LIKE, best_trial, objective_value
 from kdsearch.analysis.teachers import Bank, compute_teachers
 from kdsearch.results import Results, TrialRecord
+from kdsearch.results.score import ACCURACY_LIKE, best_trial, objective_value
 
 
 class SizeGroup(NamedTuple):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 CONFIDENCE = 0.9
-"""Coverage of every interval in the report."""
+"""Coverage of an interval where the study does not say otherwise (`study.confidence`)."""
 BOOTSTRAP_RESAMPLES = 1000
 
 
@@ -20,7 +20,7 @@ class Estimate(NamedTuple):
     n: int
     se: float | None
     low: float | None
-    """Lower end of the two-sided t interval at `CONFIDENCE`."""
+    """Lower end of the two-sided t interval."""
     high: float | None
 
 
@@ -43,15 +43,19 @@ def estimate_mean(values: Sequence[float], *, confidence: float = CONFIDENCE) ->
     return Estimate(mean, n, se, mean - reach, mean + reach)
 
 
-def estimate_accuracy(values: Sequence[float]) -> Estimate | None:
+def estimate_accuracy(
+    values: Sequence[float], *, confidence: float = CONFIDENCE
+) -> Estimate | None:
     """`estimate_mean` of fractions: the interval ends at 0 and 1."""
-    estimate = estimate_mean(values)
+    estimate = estimate_mean(values, confidence=confidence)
     if estimate is None or estimate.low is None or estimate.high is None:
         return estimate
     return estimate._replace(low=max(estimate.low, 0.0), high=min(estimate.high, 1.0))
 
 
-def estimate_difference(a: Sequence[float], b: Sequence[float]) -> Estimate | None:
+def estimate_difference(
+    a: Sequence[float], b: Sequence[float], *, confidence: float = CONFIDENCE
+) -> Estimate | None:
     """Mean of `a` minus mean of `b`, two independent samples: Welch's t interval.
 
     `n` is the size of the smaller sample. None if one is empty; no interval where one has a
@@ -66,7 +70,7 @@ def estimate_difference(a: Sequence[float], b: Sequence[float]) -> Estimate | No
     se = float(np.sqrt(sum(parts)))
     spread = sum(p**2 / (len(x) - 1) for p, x in zip(parts, (a, b), strict=True))
     dof = sum(parts) ** 2 / spread if spread > 0 else n - 1
-    reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, dof)) * se
+    reach = float(stats.t.ppf(0.5 + confidence / 2, dof)) * se
     return Estimate(mean, n, se, mean - reach, mean + reach)
 
 

@@ -68,7 +68,7 @@ def _capacity(s: Summary) -> ReportFigure:
             "accuracy",
             "Accuracy by " + wording.listing([wording.words(n) for n in s.strata.scientific]),
             "Confirmed test accuracy of each stratum's best settings on fresh seeds; bars are "
-            "90 % intervals over replicates.",
+            f"{_level(s)} intervals over replicates.",
             figure,
             "",
         )
@@ -83,7 +83,7 @@ def _capacity(s: Summary) -> ReportFigure:
         "capacity",
         "Capacity and accuracy",
         "Confirmed test accuracy against the student's size, on fresh seeds, for both arms; bars "
-        "are 90 % intervals over replicates (a single replicate has none). "
+        f"are {_level(s)} intervals over replicates (a single replicate has none). "
         + (s.saturation.opinions and _saturation_words(s)),
         figure,
         s.capacity.missing,
@@ -121,7 +121,8 @@ def _gain(s: Summary) -> ReportFigure:
         "gain",
         "What distillation adds",
         f"Distilled minus hard-labels-only test accuracy, {pairing_words(s.gain)}. The bar is a "
-        "90 % interval of the mean, the grey band is half a point either way. Blue: helps; "
+        f"{_level(s)} interval of the mean, the grey band is {100 * s.gain.tolerance:g} points "
+        "either way. Blue: helps; "
         "vermillion: hurts; grey: cannot be told from zero.",
         figure,
         s.gain.missing,
@@ -315,7 +316,7 @@ def _estimates_caption(s: Summary, estimates: Sequence[Estimate], how: str = "")
     n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
     errors = [e.se for e in estimates if e.se is not None]
     se = f", SE {100 * min(errors):.2f} to {100 * max(errors):.2f} points" if errors else ""
-    return f"mean of {n} replicates, {how}bars: 90 % t interval{se} · {_origin(s)}"
+    return f"mean of {n} replicates, {how}bars: {_level(s)} t interval{se} · {_origin(s)}"
 
 
 def _search_caption(s: Summary, arm: Arm | None = None) -> str:
@@ -325,6 +326,10 @@ def _search_caption(s: Summary, arm: Arm | None = None) -> str:
     )
     whose = "search trials" if arm is None else f"{arm} search trials"
     return f"{whose} on validation, one seed each: {shown} · {_origin(s)}"
+
+
+def _level(s: Summary) -> str:
+    return wording.level(s.strata.confidence)
 
 
 def _origin(s: Summary) -> str:

@@ -22,8 +22,7 @@ from kdsearch.results.record import Scalar
 
 Verdict = Literal["helps", "hurts", "no difference", "unclear", "not measured"]
 NO_BASELINE = "No baseline replicates to compare with."
-NEGLIGIBLE = 0.005
-"""Half a point of accuracy: an interval inside it is called no difference."""
+NOT_ASKED = "The study asks for no baseline (confirm.baseline is false)."
 
 
 class Gain(NamedTuple):
@@ -47,6 +46,9 @@ class GainInfo(NamedTuple):
     gains: tuple[Gain, ...]
     missing: str
     """Why there is nothing to show; empty if there is."""
+    tolerance: float
+    """An interval inside it is called no difference."""
+    confidence: float
 
 
 def compute_gain(info: StrataInfo) -> GainInfo:
@@ -55,14 +57,15 @@ def compute_gain(info: StrataInfo) -> GainInfo:
     pairs = {s.label: _pair(s) for s in shown}
     scores = {label: s for label, (_, s) in pairs.items() if s is not None}
     sizes = {s.size for s in scores.values()}
-    examples = bootstrap_examples(scores) if len(sizes) == 1 else {}
-    gains = tuple(_gain(s, pairs[s.label][0], examples.get(s.label)) for s in shown)
-    return GainInfo(gains, "" if any(g.estimate for g in gains) else _nothing_to_compare(info))
+    examples = bootstrap_examples(scores, confidence=info.confidence) if len(sizes) == 1 else {}
+    gains = tuple(_gain(s, pairs[s.label][0], examples.get(s.label), info) for s in shown)
+    missing = "" if any(g.estimate for g in gains) else _nothing_to_compare(info)
+    return GainInfo(gains, missing, info.tolerance, info.confidence)
 
 
 def _nothing_to_compare(info: StrataInfo) -> str:
     if not any(s.baseline and s.baseline.test_accuracy for s in info.strata):
-        return NO_BASELINE
+        return NO_BASELINE if info.baseline_asked else NOT_ASKED
     if not info.confirmed:
         return "No distilled student is confirmed to compare the hard-labels students with."
     return (
@@ -71,12 +74,20 @@ def _nothing_to_compare(info: StrataInfo) -> str:
     )
 
 
-def _gain(stratum: Stratum, differences: list[float], examples: ExampleInterval | None) -> Gain:
-    estimate, unpaired = estimate_mean(differences), _other_student(stratum)
+def _gain(
+    stratum: Stratum,
+    differences: list[float],
+    examples: ExampleInterval | None,
+    info: StrataInfo,
+) -> Gain:
+    estimate = estimate_mean(differences, confidence=info.confidence)
+    unpaired = _other_student(stratum)
     if unpaired and stratum.distilled is not None and stratum.baseline is not None:
         differences = []
         estimate = estimate_difference(
-            _accuracies(stratum.distilled), _accuracies(stratum.baseline)
+            _accuracies(stratum.distilled),
+            _accuracies(stratum.baseline),
+            confidence=info.confidence,
         )
     return Gain(
         label=stratum.label,
@@ -84,7 +95,7 @@ def _gain(stratum: Stratum, differences: list[float], examples: ExampleInterval 
         differences=tuple(differences),
         estimate=estimate,
         examples=examples,
-        verdict=_verdict(estimate),
+        verdict=gain_verdict(estimate, info.tolerance),
         unpaired=unpaired,
     )
 
@@ -137,20 +148,23 @@ def _by_replicate(choice: Choice) -> dict[int, tuple[float, NDArray[np.uint8] | 
     }
 
 
-def _verdict(estimate: Estimate | None) -> Verdict:
+def gain_verdict(estimate: Estimate | None, tolerance: float) -> Verdict:
+    """What an interval of a difference says; within `tolerance` there is no difference."""
     if estimate is None or estimate.low is None or estimate.high is None:
         return "not measured"
     if estimate.low > 0:
         return "helps"
     if estimate.high < 0:
         return "hurts"
-    if estimate.low > -NEGLIGIBLE and estimate.high < NEGLIGIBLE:
+    if estimate.low > -tolerance and estimate.high < tolerance:
         return "no difference"
     return "unclear"
 
 
 def gain_sentence(info: GainInfo) -> str:
     """Where distillation helps, does nothing or hurts, in one sentence."""
+    if info.missing == NOT_ASKED:
+        return "Whether distillation helps was not asked: confirm.baseline is false."
     if info.missing:
         why = "the baseline arm has not been confirmed."
         if info.missing != NO_BASELINE:
@@ -164,7 +178,8 @@ def gain_sentence(info: GainInfo) -> str:
         )
     if not where["helps"] and not where["hurts"] and not where["unclear"]:
         return (
-            "Distillation does not help: it makes no difference of half a point anywhere"
+            "Distillation does not help: it makes no difference of "
+            f"{100 * info.tolerance:g} points anywhere"
             f"{_unpaired_words(info)}."
         )
     clauses = [_PHRASES[v] + _places(gains, info.gains) for v, gains in where.items() if gains]
@@ -238,9 +253,9 @@ def _amount(gain: Gain) -> str:
 
 
 def draw_gain(info: GainInfo, ax: Axes) -> None:
-    """Gain in points for each stratum, with its 90 % interval and the replicates themselves."""
+    """Gain in points for each stratum, with its interval and the replicates themselves."""
     shown = [g for g in info.gains if g.estimate is not None]
-    ax.axhspan(-100 * NEGLIGIBLE, 100 * NEGLIGIBLE, color=style.GRID, alpha=0.6, lw=0)
+    ax.axhspan(-100 * info.tolerance, 100 * info.tolerance, color=style.GRID, alpha=0.6, lw=0)
     ax.axhline(0, color=style.INK, lw=1)
     for x, g in enumerate(shown):
         assert g.estimate is not None

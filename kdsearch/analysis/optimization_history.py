@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from kdsearch.analysis import style, wording
-from kdsearch.analysis.score import ACCURACY_LIKE, objective_value
 from kdsearch.config import Objective
 from kdsearch.results import Arm, Results, TrialRecord
+from kdsearch.results.score import ACCURACY_LIKE, objective_value
 
 MAX_PANELS = 12
 

@@ -72,6 +72,8 @@ def render_page(summary: Summary, figures: list[ReportFigure], svgs: dict[str, b
         teachers=teachers_table(summary),
         fidelity=fidelity_table(summary),
         made=_made(summary),
+        level=wording.level(summary.strata.confidence),
+        missed=f"{100 * (1 - summary.strata.confidence):.2g}",
     )
 
 
@@ -98,7 +100,8 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
         if gain is not None and gain.estimate is not None:
             ends = wording.points_interval(gain.estimate.low, gain.estimate.high)
             value = f"{wording.points(gain.estimate.mean)} points"
-            tiles.append(("Gain from distillation", value, f"90 % interval {ends}"))
+            level = wording.level(summary.strata.confidence)
+            tiles.append(("Gain from distillation", value, f"{level} interval {ends}"))
     return tiles
 
 
@@ -134,10 +137,10 @@ def _notes(summary: Summary) -> list[str]:
 
 def accuracy_table(summary: Summary) -> Table:
     """Confirmed test accuracy of every stratum in both arms, beside teachers and ensembles."""
-    sampling = _sampling_intervals(summary)
+    sampling, level = _sampling_intervals(summary), wording.level(summary.strata.confidence)
     header: tuple[str, ...] = (
-        "Stratum", "Parameters", "Distilled (%)", "90 % interval", "n",
-        "Hard labels (%)", "90 % interval", "n",
+        "Stratum", "Parameters", "Distilled (%)", f"{level} interval", "n",
+        "Hard labels (%)", f"{level} interval", "n",
     )  # fmt: skip
     if sampling:
         header += ("Distilled, other test sets",)
@@ -193,9 +196,10 @@ def gain_table(summary: Summary) -> Table:
         for g in summary.gain.gains
         if g.estimate is not None
     )
+    level = wording.level(summary.gain.confidence)
     header = (
-        "Stratum", "Gain (points)", "SE", "n", "90 % interval, other seeds",
-        "90 % interval, other test sets", "Verdict",
+        "Stratum", "Gain (points)", "SE", "n", f"{level} interval, other seeds",
+        f"{level} interval, other test sets", "Verdict",
     )  # fmt: skip
     return Table(header, rows)
 
@@ -218,7 +222,9 @@ def _sampling_intervals(summary: Summary) -> dict[str, ExampleInterval]:
         ]
         if kept and len(kept) == len(s.distilled.replicates):
             scores[s.label] = np.mean(kept, axis=0)
-    return bootstrap_examples(scores) if len({v.size for v in scores.values()}) == 1 else {}
+    if len({v.size for v in scores.values()}) != 1:
+        return {}
+    return bootstrap_examples(scores, confidence=summary.strata.confidence)
 
 
 def _highlight(summary: Summary) -> int | None:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import style, wording
-from kdsearch.analysis.score import ACCURACY_LIKE, objective_value
 from kdsearch.config import Objective
 from kdsearch.results import Results
+from kdsearch.results.score import ACCURACY_LIKE, objective_value
 
 CAPACITY_LIKE = ("num_params", "macs", "size_bytes")
 

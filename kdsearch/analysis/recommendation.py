@@ -12,14 +12,15 @@ from kdsearch.analysis.teachers import EnsembleAccuracy, TeachersInfo
 from kdsearch.config import SHORT_NAMES, StudyConfig
 from kdsearch.results import Results, TrialRecord
 
-KEEPS_UP = 0.005
-"""A student within half a point of the best one keeps up with it."""
 NEAR_TEACHER = 0.05
 """A student more than five points behind its teachers does not keep up with them."""
 SHARE_KEPT = 0.9
 """Nor does one that keeps less of their accuracy."""
+TEN_CLASSES = ("digits", "fashion_mnist", "mnist", "mnist1d")
+"""Kinds of data that are known to have ten classes; of others the number is not recorded."""
 WEAK_TEACHER = 0.2
-"""A teacher below this, or beaten by five points, has not learned what it should teach."""
+"""With ten classes, a teacher below twice the accuracy of chance has not learned what it should
+teach; one that is beaten by `NEAR_TEACHER` has not either, whatever the classes."""
 
 
 class RecommendationInfo(NamedTuple):
@@ -108,8 +109,8 @@ def _champion(info: StrataInfo, config: StudyConfig) -> Stratum | None:
 def _recommended(info: StrataInfo, saturation: SaturationInfo) -> Stratum | None:
     """The smallest student at or above the saturation size, where one is claimed.
 
-    Otherwise the smallest within `KEEPS_UP` of the best validation accuracy; without sizes, the
-    best.
+    Otherwise the smallest within the study's tolerance of the best validation accuracy; without
+    sizes, the best.
     """
     confirmed = info.confirmed
     if not confirmed:
@@ -117,7 +118,7 @@ def _recommended(info: StrataInfo, saturation: SaturationInfo) -> Stratum | None
     best = max(confirmed, key=validation)
     if not varying_size(confirmed):
         return best
-    good = [s for s in confirmed if validation(s) >= validation(best) - KEEPS_UP]
+    good = [s for s in confirmed if validation(s) >= validation(best) - info.tolerance]
     if saturation.verdict == "saturated" and saturation.fit is not None:
         # The curve has seen every size, and no student is picked for its own test accuracy.
         enough = saturation.fit.saturation_size
@@ -199,7 +200,9 @@ class _Recommendation:
 
     def _weak_clause(self, mean: float, full: EnsembleAccuracy) -> str:
         assert full.test is not None
-        if full.test >= WEAK_TEACHER and mean - full.test <= NEAR_TEACHER:
+        known = self._config.data.kind in TEN_CLASSES
+        by_chance = known and full.test < WEAK_TEACHER
+        if not by_chance and mean - full.test <= NEAR_TEACHER:
             return ""
         return "; that is a weak teacher, so check how it was trained before believing any of this"
 
@@ -249,17 +252,18 @@ class _Recommendation:
         best = max(larger, key=validation)
         if best.distilled is None:
             return ""
-        difference = _paired(best.distilled, self._choice)
+        tolerance = self._strata.tolerance
+        difference = _paired(best.distilled, self._choice, self._strata.confidence)
         if difference is None or difference.high is None:
             return (
                 "how much larger students gain is not certain: one replicate has no standard error"
             )
         if difference.n < 3:
             return "how much larger students gain is not certain: 2 replicates are too few"
-        limit = f"{100 * KEEPS_UP:g} points"
-        if difference.high < KEEPS_UP:
+        limit = f"{100 * tolerance:g} points"
+        if difference.high < tolerance:
             return f"larger students gain less than {limit}"
-        if difference.mean >= KEEPS_UP:
+        if difference.mean >= tolerance:
             return (
                 f"{best.label} gained {wording.points(difference.mean)} points more "
                 f"({wording.points_interval(difference.low, difference.high)})"
@@ -287,8 +291,11 @@ def _test(choice: Choice) -> float:
     return choice.test_accuracy.mean
 
 
-def _paired(a: Choice, b: Choice) -> Estimate | None:
+def _paired(a: Choice, b: Choice, confidence: float) -> Estimate | None:
     """Difference a - b over the replicates that both have; they share seeds."""
     left = {t.replicate: t.test.accuracy for t in a.replicates if t.test}
     right = {t.replicate: t.test.accuracy for t in b.replicates if t.test}
-    return estimate_mean([left[r] - right[r] for r in sorted(left.keys() & right.keys())])
+    return estimate_mean(
+        [left[r] - right[r] for r in sorted(left.keys() & right.keys())],
+        confidence=confidence,
+    )

@@ -1,17 +1,16 @@
 """What was chosen and confirmed at each stratum, in each arm."""
 
-import itertools
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from kdsearch.analysis import wording
 from kdsearch.analysis.estimate import Estimate, estimate_accuracy
-from kdsearch.analysis.score import best_trial, objective_value
 from kdsearch.config import StudyConfig, applies_to_baseline
-from kdsearch.results import Arm, Results, State, TrialRecord
+from kdsearch.results import Arm, Results, State, TrialRecord, strata_of
 from kdsearch.results.record import Scalar
+from kdsearch.results.score import best_trial, objective_value
 
 
 class Choice(NamedTuple):
@@ -57,6 +56,12 @@ class StrataInfo(NamedTuple):
     scientific: tuple[str, ...]
     """Names of the scientific parameters."""
     strata: tuple[Stratum, ...]
+    confidence: float
+    """Of every interval, as the study asks."""
+    tolerance: float
+    """The difference in accuracy that the study calls negligible, a fraction."""
+    baseline_asked: bool
+    """Whether the study has an arm of students on hard labels only."""
 
     @property
     def confirmed(self) -> tuple[Stratum, ...]:
@@ -69,17 +74,24 @@ def compute_strata(results: Results) -> StrataInfo:
     config = results.config
     scientific = tuple(config.parameters("scientific"))
     if len(config.objective) > 1:
-        return StrataInfo(scientific, tuple(_pareto_strata(results)))
-    keys = _stratum_keys(config, results.select(arm="distilled"))
-    return StrataInfo(scientific, tuple(_stratum(results, key) for key in keys))
+        strata = tuple(_pareto_strata(results))
+    else:
+        keys = _stratum_keys(config, results.trials)
+        strata = tuple(_stratum(results, key) for key in keys)
+    return StrataInfo(
+        scientific=scientific,
+        strata=strata,
+        confidence=config.study.confidence,
+        tolerance=config.study.tolerance,
+        baseline_asked=config.confirm.baseline,
+    )
 
 
-def _stratum_keys(config: StudyConfig, trials: Iterable[TrialRecord]) -> list[dict[str, Scalar]]:
-    """Every point of the scientific grid, then any further stratum that has records."""
-    axes = {name: p.values or () for name, p in config.parameters("scientific").items()}
-    keys = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+def _stratum_keys(config: StudyConfig, trials: Sequence[TrialRecord]) -> list[dict[str, Scalar]]:
+    """What the study asks about, then any further stratum that has distilled records."""
+    keys = list(strata_of(config, trials))
     for trial in trials:
-        if trial.stratum not in keys:
+        if trial.arm == "distilled" and trial.stratum not in keys:
             keys.append(dict(trial.stratum))
     return keys
 
@@ -135,11 +147,12 @@ def _make_choice(
     objective, is_search = results.config.objective[0], trial.stage == "search"
     scores = [s for t in replicates if (s := objective_value(t, objective)) is not None]
     accuracies = [t.val.accuracy for t in replicates if t.val]
+    tested = [t.test.accuracy for t in replicates if t.test]
     return Choice(
         trial=trial,
         search_value=objective_value(trial, objective) if is_search else None,
         replicates=tuple(replicates),
-        test_accuracy=estimate_accuracy([t.test.accuracy for t in replicates if t.test]),
+        test_accuracy=estimate_accuracy(tested, confidence=results.config.study.confidence),
         val_accuracy=statistics.fmean(accuracies) if accuracies else None,
         val_score=statistics.fmean(scores) if scores else None,
         newer_choice=newer,
@@ -231,7 +244,7 @@ def compute_budget(results: Results) -> BudgetInfo:
     search = results.select(stage="search")
     nuisances = results.config.parameters("nuisance")
     spent: Counter[tuple[str, Arm]] = Counter()
-    for key in _stratum_keys(results.config, ()):
+    for key in strata_of(results.config, results.trials):
         spent[wording.stratum_label(key), "distilled"] = 0
     for t in search:
         spent[wording.stratum_label(t.stratum), t.arm] += t.state != "RUNNING"

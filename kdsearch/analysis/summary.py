@@ -52,7 +52,10 @@ def compute_summary(results: Results) -> Summary:
     """Numbers first: nothing here draws or writes."""
     strata, teachers = compute_strata(results), compute_teachers(results)
     gain, capacity = compute_gain(strata), compute_capacity_curve(results, strata, teachers)
-    saturation = compute_saturation(capacity)
+    study = results.config.study
+    saturation = compute_saturation(
+        capacity, tolerance=study.tolerance, confidence=study.confidence
+    )
     importance = compute_importance(results)
     finding = compute_finding(results, strata, teachers, gain, saturation, importance)
     return Summary(

@@ -80,7 +80,7 @@ def write_table(table: pd.DataFrame, path: Path, format: TableFormat) -> None:
 
 def _other_searched(results: Results) -> list[str]:
     known = {*COLUMNS, *(SHORT_NAMES[name] for name in SHORT_NAMES)}
-    searched = [name for name, p in results.config.search.items() if p.role != "fixed"]
+    searched = [name for name, p in results.config.space.items() if p.role != "fixed"]
     return [name for name in searched if name not in known]
 
 

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 
 from kdsearch.analysis import style, wording
-from kdsearch.analysis.score import ACCURACY_LIKE, best_trial, objective_value
 from kdsearch.config import Objective, SearchParameter
 from kdsearch.results import Results, TrialRecord
+from kdsearch.results.score import ACCURACY_LIKE, best_trial, objective_value
 
 MAX_PANELS = 6
 Axis = Literal["temperature", "alpha"]

@@ -13,6 +13,11 @@ def percent(fraction: float | None, digits: int = 1) -> str:
     return DASH if fraction is None else f"{100 * fraction:.{digits}f} %"
 
 
+def level(confidence: float) -> str:
+    """Coverage of an interval: `90 %`."""
+    return f"{100 * confidence:g} %"
+
+
 def points(difference: float | None, digits: int = 1) -> str:
     """A difference of fractions as signed percentage points: `+1.3`; never `-0.0`."""
     if difference is None:

@@ -13,6 +13,7 @@ from kdsearch.config.data import (
 )
 from kdsearch.config.loading import load_study
 from kdsearch.config.model import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
+from kdsearch.config.saturation import LadderConfig, SaturationConfig
 from kdsearch.config.search import (
     BudgetConfig,
     ConfirmConfig,
@@ -21,7 +22,7 @@ from kdsearch.config.search import (
     SamplerConfig,
     SearchParameter,
 )
-from kdsearch.config.study import StudyConfig, TrackingConfig, applies_to_baseline
+from kdsearch.config.study import StudyConfig, TrackingConfig, applies_to_baseline, baseline_strata
 from kdsearch.config.training import DistillationConfig, TrainingConfig
 from kdsearch.config.trial import SHORT_NAMES, TeacherConfig, TrialConfig
 
@@ -38,6 +39,7 @@ __all__ = [
     "IdxData",
     "ImportData",
     "ImportModel",
+    "LadderConfig",
     "MlpModel",
     "Mnist1dData",
     "MnistData",
@@ -46,6 +48,7 @@ __all__ = [
     "Objective",
     "PrunerConfig",
     "SamplerConfig",
+    "SaturationConfig",
     "Scalar",
     "SearchParameter",
     "StudyConfig",
@@ -54,5 +57,6 @@ __all__ = [
     "TrainingConfig",
     "TrialConfig",
     "applies_to_baseline",
+    "baseline_strata",
     "load_study",
 ]

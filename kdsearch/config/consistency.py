@@ -7,6 +7,7 @@ from typing import Any
 from kdsearch.config.data import DataConfig, DigitsData, ImportData, NpzData
 from kdsearch.config.model import CnnModel, Conv1dModel, ImportModel, ModelConfig
 from kdsearch.config.problem import Problem, did_you_mean
+from kdsearch.config.saturation import SaturationConfig, ladder_problems, with_ladder
 from kdsearch.config.search import (
     BudgetConfig,
     Objective,
@@ -47,11 +48,29 @@ def find_problems(sections: Mapping[str, Any]) -> list[Problem]:
             hold its valid part.
     """
     known = {"parameters": sections.get("search", {})} | dict(sections)
-    problems = check_parameters(known["parameters"], known)
+    study: SaturationConfig | None = known.get("study")
+    problems: list[Problem] = []
+    if study is not None:
+        problems += ladder_problems(study, known["parameters"], known)
+        is_sound = not problems
+        if is_sound:
+            known["parameters"] = with_ladder(known["parameters"], study)
+    problems += check_parameters(known["parameters"], known)
     for needs, check in _CHECKS:
         if all(key in known for key in needs):
             problems += check(*(known[key] for key in needs))
-    return problems
+    return [_at_the_ladder(problem, study) for problem in problems]
+
+
+def _at_the_ladder(problem: Problem, study: SaturationConfig | None) -> Problem:
+    """A problem of the ladder's parameter, said of the ladder, as it is not under `search`."""
+    if study is None or study.ladder is None:
+        return problem
+    section, _, name = problem.key.partition(".")
+    own = study.ladder.parameter
+    if section == "search" and name.startswith((f"{own}.values.", f"{own}.low")):
+        return problem._replace(key="study.ladder")
+    return problem
 
 
 def _ensemble_has_its_members(search: Search, teacher: TeacherConfig) -> Problems:

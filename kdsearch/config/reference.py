@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from kdsearch.config.data import DataConfig
 from kdsearch.config.model import ModelConfig
+from kdsearch.config.saturation import LadderConfig, SaturationConfig
 from kdsearch.config.search import (
     BudgetConfig,
     ConfirmConfig,
@@ -57,6 +58,8 @@ CHAPTERS: tuple[tuple[str, Any], ...] = (
     ("pruner", PrunerConfig),
     ("budget", BudgetConfig),
     ("confirm", ConfirmConfig),
+    ("study", SaturationConfig),
+    ("study.ladder", LadderConfig),
     ("tracking", TrackingConfig),
 )
 

@@ -84,7 +84,7 @@ def homes_of(word: str) -> list[str]:
     found = []
     for path in (
         ("training",), ("budget",), ("sampler",), ("pruner",), ("confirm",), ("tracking",),
-        ("teacher",), ("data",), ("student",), ("teacher", "model"),
+        ("study",), ("teacher",), ("data",), ("student",), ("teacher", "model"),
     ):  # fmt: skip
         field = StudyConfig.model_fields[path[0]]
         for key in path[1:]:

@@ -1,7 +1,7 @@
 """The study file as one frozen model, and what one trial makes of it."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -10,6 +10,7 @@ from kdsearch.config import consistency
 from kdsearch.config.base import Scalar, Section
 from kdsearch.config.data import DataConfig
 from kdsearch.config.model import ModelConfig
+from kdsearch.config.saturation import SaturationConfig, with_ladder
 from kdsearch.config.search import (
     BudgetConfig,
     ConfirmConfig,
@@ -58,6 +59,7 @@ class StudyConfig(Section):
     pruner: PrunerConfig = PrunerConfig()
     budget: BudgetConfig
     confirm: ConfirmConfig = ConfirmConfig()
+    study: SaturationConfig = SaturationConfig()
     tracking: TrackingConfig = TrackingConfig()
     storage: Annotated[str, Field(pattern=r"^[A-Za-z][\w+]*://.*$")] = "sqlite:///kdsearch.db"
     """Optuna storage URL."""
@@ -75,9 +77,14 @@ class StudyConfig(Section):
         """Name of the MLflow experiment."""
         return self.tracking.experiment or self.name
 
+    @property
+    def space(self) -> dict[str, SearchParameter]:
+        """Every search parameter: the ladder's, then those of the file in their order."""
+        return with_ladder(self.search, self.study)
+
     def parameters(self, role: str) -> dict[str, SearchParameter]:
         """The search parameters of one role, in the order of the file."""
-        return {name: p for name, p in self.search.items() if p.role == role}
+        return {name: p for name, p in self.space.items() if p.role == role}
 
     def trial_config(self, settings: Mapping[str, Scalar]) -> TrialConfig:
         """What one trial runs.
@@ -99,19 +106,14 @@ class StudyConfig(Section):
         )
 
     def strata(self) -> tuple[dict[str, Scalar], ...]:
-        """Every combination of the scientific values, in file order; one empty one if none."""
+        """Every combination of the scientific values, in file order; one empty one if none.
+
+        With a ladder: every size that climbing can reach. Which of them a study has tried, and
+        what it put between them, only its records say (`kdsearch.results.strata_of`).
+        """
         axes = self.parameters("scientific")
         values = [p.values or () for p in axes.values()]
         return tuple(dict(zip(axes, point, strict=True)) for point in itertools.product(*values))
-
-    def baseline_strata(self) -> tuple[dict[str, Scalar], ...]:
-        """The strata as a student without a teacher sees them, each once, in order."""
-        distinct: list[dict[str, Scalar]] = []
-        for stratum in self.strata():
-            seen = {name: value for name, value in stratum.items() if applies_to_baseline(name)}
-            if seen not in distinct:
-                distinct.append(seen)
-        return tuple(distinct)
 
     def is_integer(self, name: str) -> bool:
         """Whether a search parameter takes whole numbers only.
@@ -122,15 +124,25 @@ class StudyConfig(Section):
         known = is_integer_field(name, sections)
         if known is not None:
             return known
-        return all(isinstance(value, int) for _, value in self.search[name].given())
+        return all(isinstance(value, int) for _, value in self.space[name].given())
 
     @property
     def question_text(self) -> str:
         """What the study asks, in one sentence."""
-        return self.question or derived_question(self.student, self.search, self.objective)
+        return self.question or derived_question(self.student, self.space, self.objective)
 
 
 def applies_to_baseline(name: str) -> bool:
     """Whether a search parameter matters to a student that has no teacher."""
     target = SHORT_NAMES.get(name, name)
     return not target.startswith(("distillation.", "teacher."))
+
+
+def baseline_strata(strata: Sequence[Mapping[str, Scalar]]) -> tuple[dict[str, Scalar], ...]:
+    """Strata as a student without a teacher sees them, each once, in order."""
+    distinct: list[dict[str, Scalar]] = []
+    for stratum in strata:
+        seen = {name: value for name, value in stratum.items() if applies_to_baseline(name)}
+        if seen not in distinct:
+            distinct.append(seen)
+    return tuple(distinct)

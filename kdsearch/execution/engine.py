@@ -2,15 +2,21 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, assert_never
 
-from kdsearch.config import MlpModel
+from kdsearch.config import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
 from kdsearch.errors import DivergedError
 from kdsearch.execution.student import Student
 from kdsearch.execution.task import EngineName, Row
 from kdsearch.models.mlp import Mlp
 from kdsearch.results import EpochMetrics
-from kdsearch.training import Member, Population, StudentRun
+from kdsearch.training import (
+    FunctionalPopulation,
+    Member,
+    Population,
+    StudentRun,
+    is_stackable,
+)
 
 CHUNK = 16
 """Students of a population: more gain nothing and leave the cache (measured)."""
@@ -99,7 +105,7 @@ class PopulationEngine:
         self.students = sorted(students, key=lambda s: s.row.trial.student.width)
         self._states = {key: state for key, state in states.items() if state is not None}
         self._stacked: list[Student] = []
-        self._population: Population | None = None
+        self._population: Population | FunctionalPopulation | None = None
         for student in self.students:
             if student.row.key in self._states:
                 student.progress.load_state_dict(self._states[student.row.key]["progress"])
@@ -142,17 +148,9 @@ class PopulationEngine:
     def _unfinished(self) -> list[Student]:
         return [student for student in self.students if not student.progress.is_finished]
 
-    def _stack(self) -> Population:
+    def _stack(self) -> Population | FunctionalPopulation:
         self._stacked = self._unfinished()
-        members = []
-        for student in self._stacked:
-            trial = student.row.trial
-            assert isinstance(student.body, Mlp)
-            members.append(
-                Member(student.body, trial.training, trial.distillation, student.progress)
-            )
-        first = self._stacked[0]
-        population = Population(members, first.data, order_seed=first.row.order_seed)
+        population = build_population(self._stacked)
         for row, student in enumerate(self._stacked):
             if student.row.key in self._states:
                 population.load_row(row, self._states[student.row.key])
@@ -184,32 +182,72 @@ def build_engines(
     for student in students:
         state = states.get(student.row.key)
         was_alone = state is not None and "optimizer" in state
-        if engine == "population" and can_stack(student.row) and not was_alone:
+        if engine == "population" and not was_alone and can_stack(student):
             groups.setdefault(stack_key(student.row), []).append(student)
         else:
             engines.append(ReferenceEngine(student, state))
     for group in groups.values():
         ordered = sorted(group, key=lambda s: s.row.trial.student.width)
         for start in range(0, len(ordered), CHUNK):
-            engines.append(PopulationEngine(ordered[start : start + CHUNK], states))
+            chunk = ordered[start : start + CHUNK]
+            if len(chunk) == 1 and is_better_alone(chunk[0], states):
+                engines.append(ReferenceEngine(chunk[0], None))
+            else:
+                engines.append(PopulationEngine(chunk, states))
     return engines
 
 
-def can_stack(row: Row) -> bool:
-    """Whether a population can train this student."""
-    return isinstance(row.trial.student, MlpModel)
+def build_population(students: Sequence[Student]) -> Population | FunctionalPopulation:
+    """The population that trains such students, who have one `stack_key`, fastest."""
+    first = students[0]
+    members, mlps = [], []
+    for student in students:
+        trial, body = student.row.trial, student.body
+        member = Member(body, trial.training, trial.distillation, student.progress)
+        members.append(member)
+        if isinstance(body, Mlp):
+            mlps.append(member._replace(model=body))
+    if len(mlps) == len(students):
+        return Population(mlps, first.data, order_seed=first.row.order_seed)
+    return FunctionalPopulation(
+        members,
+        first.data,
+        order_seeds=[student.row.order_seed for student in students],
+        width=first.row.trial.student.width,
+    )
+
+
+def can_stack(student: Student) -> bool:
+    """Whether a population can train this student; a user's own model is tried on samples."""
+    match student.row.trial.student:
+        case MlpModel() | Conv1dModel() | CnnModel():
+            return True
+        case ImportModel():
+            return is_stackable(student.body, student.data.train_x)
+        case _:
+            assert_never(student.row.trial.student)
+
+
+def is_better_alone(student: Student, states: dict[str, dict[str, Any] | None]) -> bool:
+    """Whether a student without company is faster in the reference loop, and not begun yet."""
+    is_mlp = isinstance(student.row.trial.student, MlpModel)
+    return not is_mlp and states.get(student.row.key) is None
 
 
 def stack_key(row: Row) -> object:
     """What students of one population have in common."""
     trial = row.trial
-    assert isinstance(trial.student, MlpModel)
     return (
         trial.data,
         trial.teacher,
-        trial.student.depth,
+        stack_shape(trial.student),
         trial.training.batch_size,
         trial.training.optimizer,
         trial.training.device,
         row.order_seed,
     )
+
+
+def stack_shape(model: ModelConfig) -> object:
+    """What students' models have in common: MLPs may differ in width, others in nothing."""
+    return model.depth if isinstance(model, MlpModel) else model.model_dump_json()

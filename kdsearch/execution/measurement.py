@@ -1,4 +1,4 @@
-"""Which engine is faster here, by a measurement of a fraction of a second."""
+"""Which engine is faster here, by a measurement of about a second."""
 
 import time
 from collections.abc import Sequence
@@ -12,11 +12,13 @@ from kdsearch.execution.engine import (
 )
 from kdsearch.execution.student import Student
 from kdsearch.execution.task import CohortTask, Row
+from kdsearch.models.build import USERS_FAILURES
 from kdsearch.training import TrainingData
 
-SAMPLES = 1024
-"""Of the training set: enough for 8 steps of 128."""
-MAX_STUDENTS = 16
+MAX_STEPS, MAX_STUDENTS, SLOW_STUDENTS = 8, 16, 4
+SLOW_STEP_SECONDS = 0.01
+"""Above it a few students tell, because their fixed costs no longer matter."""
+BUDGET_SECONDS = 1.0
 PREFER_POPULATION = 0.8
 """The population is taken unless it is clearly slower, so that noise does not choose."""
 
@@ -24,29 +26,50 @@ PREFER_POPULATION = 0.8
 def population_speedup(task: CohortTask) -> float | None:
     """Student-epochs a second of a population over those of the reference loop.
 
-    None if fewer than two students of the task can be stacked. Trains a few epochs on a part of
-    the data, in this process; nothing of it is kept.
+    None if fewer than two students of the task can be stacked, or if they cannot be trained.
+    Trains a few epochs on a part of the data, in this process; nothing of it is kept.
     """
-    rows = largest_stack(task.rows)[:MAX_STUDENTS]
+    try:
+        return _speedup(largest_stack(task.rows), task)
+    except USERS_FAILURES:  # a user's own model may fail; its trials will say how
+        return None
+
+
+def _speedup(rows: Sequence[Row], task: CohortTask) -> float | None:
     if len(rows) < 2:
         return None
-    singly = [Student(row, task) for row in rows[:: max(len(rows) // 4, 1)]]
-    together = [Student(row, task) for row in rows]
-    for student in (*singly, *together):
-        student.data = shortened(student.data)
-    reference = [ReferenceEngine(student, None) for student in singly]
-    alone = seconds_per_epoch(reference) / len(singly)
-    stacked = seconds_per_epoch([PopulationEngine(together, {})]) / len(together)
-    return alone / stacked
+    first = Student(rows[0], task)
+    if not can_stack(first):
+        return None
+    batch_size = rows[0].trial.training.batch_size
+    step_seconds = seconds_per_epoch([ReferenceEngine(shortened(first, batch_size), None)])
+    is_slow = step_seconds > SLOW_STEP_SECONDS
+    together = spread(rows, SLOW_STUDENTS if is_slow else MAX_STUDENTS)
+    singly = spread(together, SLOW_STUDENTS)
+    # Two epochs each, of which the first warms up; a population may be half as fast.
+    student_epochs = 2 * (len(singly) + 2 * len(together))
+    steps = max(1, min(MAX_STEPS, int(BUDGET_SECONDS / (student_epochs * step_seconds))))
+    alone, stack = (
+        [shortened(Student(row, task), steps * batch_size) for row in some]
+        for some in (singly, together)
+    )
+    seconds_alone = seconds_per_epoch([ReferenceEngine(student, None) for student in alone])
+    seconds_together = seconds_per_epoch([PopulationEngine(stack, {})])
+    return (seconds_alone / len(alone)) / (seconds_together / len(stack))
 
 
 def largest_stack(rows: Sequence[Row]) -> list[Row]:
-    """The most students that fit into one population: of one depth, batch size and so on."""
+    """The most students that share data, shape and so on, as a population must; widest first."""
     stacks: dict[object, list[Row]] = {}
     for row in rows:
-        if can_stack(row):
-            stacks.setdefault(stack_key(row), []).append(row)
-    return max(stacks.values(), key=len, default=[])
+        stacks.setdefault(stack_key(row), []).append(row)
+    largest = max(stacks.values(), key=len, default=[])
+    return sorted(largest, key=lambda row: row.trial.student.width, reverse=True)
+
+
+def spread(rows: Sequence[Row], count: int) -> Sequence[Row]:
+    """At most `count` of the rows, spread over all of them, the first among them."""
+    return rows[:: max(len(rows) // count, 1)][:count]
 
 
 def seconds_per_epoch(engines: Sequence[Engine]) -> float:
@@ -59,10 +82,10 @@ def seconds_per_epoch(engines: Sequence[Engine]) -> float:
     return time.perf_counter() - started
 
 
-def shortened(data: TrainingData) -> TrainingData:
-    """The first samples of both splits."""
-    cut = slice(0, SAMPLES)
-    return TrainingData(
+def shortened(student: Student, num_samples: int) -> Student:
+    """The student, to be trained and validated on the first samples only."""
+    data, cut = student.data, slice(0, num_samples)
+    student.data = TrainingData(
         train_x=data.train_x[cut],
         train_y=data.train_y[cut],
         val_x=data.val_x[cut],
@@ -70,3 +93,4 @@ def shortened(data: TrainingData) -> TrainingData:
         teacher_train=None if data.teacher_train is None else data.teacher_train[:, cut],
         teacher_val=None if data.teacher_val is None else data.teacher_val[cut],
     )
+    return student

@@ -13,6 +13,7 @@ from kdsearch.results.record import (
     TrialRecord,
 )
 from kdsearch.results.results import Results
+from kdsearch.results.strata import sizes_tried, strata_of
 
 __all__ = [
     "Arm",
@@ -26,4 +27,6 @@ __all__ = [
     "TeacherBankRecord",
     "TeacherRecord",
     "TrialRecord",
+    "sizes_tried",
+    "strata_of",
 ]

@@ -13,6 +13,9 @@ MAY_CHANGE = frozenset(
         "budget.max_failures",
         "confirm.replicates",
         "confirm.baseline",
+        "study.tolerance",
+        "study.confidence",
+        "study.ladder.max",
         "tracking.experiment",
         "tracking.models",
     }
@@ -34,7 +37,8 @@ def refuse_change(old: StudyConfig, new: StudyConfig) -> None:
     raise StudyChangedError(
         f"study {old.name} was begun with other settings, so its trials would not be "
         "comparable:\n" + "\n".join(lines) + "\ngive the study file another name, or put the "
-        "settings back (budget.trials, confirm and tracking may change)"
+        "settings back (budget.trials, confirm and tracking may change, and study.tolerance, "
+        "study.confidence and study.ladder.max)"
     )
 
 

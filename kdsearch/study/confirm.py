@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 
 from kdsearch.config import StudyConfig
-from kdsearch.results import TrialRecord
+from kdsearch.results import TrialRecord, strata_of
 from kdsearch.study.crew import Crew
 from kdsearch.study.lane import lanes_of, searched, weights_seed
 from kdsearch.study.ledger import Ledger
@@ -27,7 +27,7 @@ def selected_trials(
     choice uses validation only; ties go to the earlier trial.
     """
     chosen: list[TrialRecord] = []
-    for lane in lanes_of(config):
+    for lane in lanes_of(config, strata_of(config, records)):
         complete = [r for r in lane.of(records) if r.stage == "search" and r.state == "COMPLETE"]
         if len(config.objective) > 1:
             chosen += _thinned(pareto_front(complete, config.objective))

@@ -16,9 +16,10 @@ def with_engine(
 ) -> list[CohortTask]:
     """The tasks, to be trained by the study's engine.
 
-    `training.engine: auto` measures on the first cohort whose students can be stacked, the one
-    with the widest of them, where a population gains least. The choice is stored, because the
-    engines agree to rounding only, and a resumed study must give the same numbers.
+    `training.engine: auto` measures on the first cohort whose students can be stacked, from the
+    one with the widest of them down, because a population gains least there. The choice is
+    stored, because the engines agree to rounding only, and a resumed study must give the same
+    numbers.
     """
     engine = config.training.engine
     chosen = engine if engine != "auto" else ledger.engine or _measure(tasks, ledger, listener)
@@ -26,15 +27,20 @@ def with_engine(
 
 
 def _measure(tasks: Sequence[CohortTask], ledger: Ledger, listener: Listener) -> EngineName:
-    widest = max(tasks, key=lambda task: max(row.trial.student.width for row in task.rows))
-    speedup = population_speedup(widest)
     engine: EngineName = "reference"
-    if speedup is not None:
-        engine = "population" if speedup > PREFER_POPULATION else "reference"
-        how = "together" if engine == "population" else "one by one"
-        listener.note(
-            f"students are trained {how} (engine: {engine}): together is {speedup:.1f} times as "
-            "fast here, for the widest of them"
-        )
+    for task in sorted(tasks, key=_widest, reverse=True):
+        speedup = population_speedup(task)
+        if speedup is not None:
+            engine = "population" if speedup > PREFER_POPULATION else "reference"
+            how = "together" if engine == "population" else "one by one"
+            listener.note(
+                f"{task.rows[0].trial.student.kind} students are trained {how} (engine: "
+                f"{engine}): together is {speedup:.1f} times as fast here, for the widest of them"
+            )
+            break
     ledger.save_engine(engine)
     return engine
+
+
+def _widest(task: CohortTask) -> int:
+    return max(row.trial.student.width for row in task.rows)

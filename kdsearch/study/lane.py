@@ -1,10 +1,16 @@
 """A lane: one stratum of one arm, searched with its own budget and its own sampler state."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kdsearch.config import Scalar, SearchParameter, StudyConfig, applies_to_baseline
+from kdsearch.config import (
+    Scalar,
+    SearchParameter,
+    StudyConfig,
+    applies_to_baseline,
+    baseline_strata,
+)
 from kdsearch.config.seed import derive_seed
 from kdsearch.results import Arm, TrialRecord
 
@@ -31,12 +37,12 @@ class Lane:
         return [record for record in records if self.holds(record)]
 
 
-def lanes_of(config: StudyConfig) -> tuple[Lane, ...]:
-    """All lanes of a study in the order they are asked: distilled first, strata in file order."""
-    distilled = [Lane("distilled", tuple(stratum.items())) for stratum in config.strata()]
+def lanes_of(config: StudyConfig, strata: Sequence[Mapping[str, Scalar]]) -> tuple[Lane, ...]:
+    """The lanes of some strata in the order they are asked: distilled first, then baseline."""
+    distilled = [Lane("distilled", tuple(stratum.items())) for stratum in strata]
     if not (config.confirm.baseline and config.confirm.replicates):
         return tuple(distilled)
-    baseline = [Lane("baseline", tuple(stratum.items())) for stratum in config.baseline_strata()]
+    baseline = [Lane("baseline", tuple(stratum.items())) for stratum in baseline_strata(strata)]
     return (*distilled, *baseline)
 
 

@@ -49,7 +49,7 @@ def plan_study(config: StudyConfig) -> StudyPlan:
     """
     dataset = check_pieces(config)
     records = stored_records(config)
-    lanes = lanes_of(config)
+    lanes = lanes_of(config, config.strata())
     search_total = sum(lane_budget(config, lane) for lane in lanes)
     confirm_total = len(lanes) * config.confirm.replicates
     search_done = sum(r.stage == "search" and r.state != "RUNNING" for r in records)
@@ -119,7 +119,7 @@ def estimate_seconds(
     """Wall time from step counts and multiply-accumulates; good to a factor of two or so."""
     pruned = search_cost(config)
     students = 0.0
-    for lane in lanes_of(config):
+    for lane in lanes_of(config, config.strata()):
         full = train_seconds(config.trial_config(dict(lane.stratum)), dataset)
         search = lane_budget(config, lane) * pruned * search_share
         students += full * (search + config.confirm.replicates * confirm_share)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdsearch.analysis import Report, write_report
-from kdsearch.config import StudyConfig
+from kdsearch.config import Scalar, StudyConfig
 from kdsearch.data import cache_folder
 from kdsearch.results import Results, TrialRecord
 from kdsearch.study.change import refuse_change
@@ -15,6 +15,7 @@ from kdsearch.study.confirm import Confirm, champion_of, confirmed_records
 from kdsearch.study.crew import Crew
 from kdsearch.study.database import check_storage, sqlite_file
 from kdsearch.study.executors import open_executor, stop_on_signals
+from kdsearch.study.ladder import strata_to_run
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.listener import Listener, SilentListener
 from kdsearch.study.lock import hold_study
@@ -103,9 +104,7 @@ def run_study(
         )
         with mirror:
             crew.write_missing_teachers()
-            Search(config, ledger, crew, paths).run()
-            if config.confirm.replicates:
-                Confirm(config, ledger, crew, paths).run()
+            search_and_confirm(config, ledger, crew, paths)
             listener.stage("report", total=1, done=0)
             champion = champion_of(config, ledger.records())
             if champion is not None:
@@ -116,6 +115,16 @@ def run_study(
             refuse_all_failed(results, report.html)
     new_trials = num_ended(ledger) - before
     return StudyResult(config.name, results, report, champion, new_trials=new_trials)
+
+
+def search_and_confirm(config: StudyConfig, ledger: Ledger, crew: Crew, paths: StudyPaths) -> None:
+    """Train every student of the study; with a ladder, step by step."""
+    done: tuple[dict[str, Scalar], ...] = ()
+    while (strata := strata_to_run(config, ledger.records())) != done:
+        Search(config, ledger, crew, paths, strata=strata).run()
+        if config.confirm.replicates:
+            Confirm(config, ledger, crew, paths).run()
+        done = strata
 
 
 def num_ended(ledger: Ledger) -> int:

@@ -6,7 +6,7 @@ trained, lane after lane, so their numbers and proposals do not depend on who fi
 
 from collections.abc import Mapping, Sequence
 
-from kdsearch.config import StudyConfig
+from kdsearch.config import Scalar, StudyConfig
 from kdsearch.execution.student import score_of
 from kdsearch.results import TrialRecord
 from kdsearch.study.crew import Crew
@@ -32,12 +32,20 @@ ROUND = "search"
 class Search:
     """Asks, trains and tells until every lane has spent its budget."""
 
-    def __init__(self, config: StudyConfig, ledger: Ledger, crew: Crew, paths: StudyPaths) -> None:
+    def __init__(
+        self,
+        config: StudyConfig,
+        ledger: Ledger,
+        crew: Crew,
+        paths: StudyPaths,
+        *,
+        strata: Sequence[Mapping[str, Scalar]],
+    ) -> None:
         self._config = config
         self._ledger = ledger
         self._crew = crew
         self._paths = paths
-        self._lanes = lanes_of(config)
+        self._lanes = lanes_of(config, strata)
         self._rungs = {
             lane: rung_epochs(config.pruner, lane_epochs(config, lane)) for lane in self._lanes
         }

@@ -7,6 +7,7 @@ from mlflow.entities import Metric
 
 from kdsearch.config import Objective
 from kdsearch.results import EpochMetrics, Evaluation, TeacherRecord, TrialRecord
+from kdsearch.results.score import objective_value
 
 _DECIMALS = 6
 _CURVES = {
@@ -57,15 +58,6 @@ def teacher_metrics(record: TeacherRecord, *, start_ms: int, model_id: str | Non
     final |= _evaluation("test", record.test, extras_only=False)
     final["train/seconds"] = record.train_seconds
     return _finals(final, record.epochs, clock, model_id)
-
-
-def objective_value(record: TrialRecord, objective: Objective) -> float | None:
-    """The (first) objective of the weights that were kept, or None if the trial never got one."""
-    if objective.metric not in _HISTORY_FIELDS:
-        return getattr(record, objective.metric)
-    if record.val is not None:
-        return getattr(record.val, objective.metric.removeprefix("val_"))
-    return getattr(record.history[-1], objective.metric) if record.history else None
 
 
 def summary_metrics(summary: dict[str, float], *, timestamp_ms: int) -> list[Metric]:

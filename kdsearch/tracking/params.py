@@ -29,7 +29,7 @@ def trial_params(config: StudyConfig, record: TrialRecord) -> dict[str, str]:
         "best_epoch": record.best_epoch,
         **_capacity(record),
     }
-    logged = {name for name, parameter in config.search.items() if parameter.log}
+    logged = {name for name, parameter in config.space.items() if parameter.log}
     return _formatted(values, logged | {"learning_rate", "num_params"})
 
 

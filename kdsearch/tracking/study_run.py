@@ -148,7 +148,7 @@ def _first_note(opening: Opening) -> str:
         "| parameter | role | values |",
         "|---|---|---|",
     ]
-    for name, parameter in config.search.items():
+    for name, parameter in config.space.items():
         values = parameter.value if parameter.values is None else list(parameter.values)
         if parameter.is_range:
             values = f"{parameter.low} to {parameter.high}{' (log)' if parameter.log else ''}"

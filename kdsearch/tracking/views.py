@@ -63,8 +63,8 @@ def save_view(
 
 def view_state(config: StudyConfig) -> dict[str, Any]:
     """What the view shows: parallel coordinates, the objective, curves; a table, best first."""
-    params = [name for name in config.search if config.search[name].role != "fixed"]
-    axes = [f"log10_{name}" if config.search[name].log else name for name in params]
+    params = [name for name in config.space if config.space[name].role != "fixed"]
+    axes = [f"log10_{name}" if config.space[name].log else name for name in params]
     columns = [f"params.`{name}`" for name in (*params, *_COLUMN_PARAMS)]
     return {
         "searchFilter": f"tags.kdsearch.kind = 'trial' AND tags.kdsearch.study = '{config.name}'",

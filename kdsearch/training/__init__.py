@@ -3,12 +3,15 @@
 from kdsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from kdsearch.training.data import TrainingData, epoch_order, select_device
 from kdsearch.training.evaluation import evaluate_logits, expected_calibration_error, share_of
+from kdsearch.training.functional import FunctionalPopulation
 from kdsearch.training.loop import StudentRun, soft_targets
+from kdsearch.training.module_stack import is_stackable
 from kdsearch.training.optimizer import build_optimizer, schedule_factor
 from kdsearch.training.population import Member, Population
 from kdsearch.training.progress import Progress, val_accuracy
 
 __all__ = [
+    "FunctionalPopulation",
     "Member",
     "Population",
     "Progress",
@@ -18,6 +21,7 @@ __all__ = [
     "epoch_order",
     "evaluate_logits",
     "expected_calibration_error",
+    "is_stackable",
     "load_checkpoint",
     "save_checkpoint",
     "schedule_factor",

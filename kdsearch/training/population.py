@@ -17,10 +17,10 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kdsearch.config import DistillationConfig, TrainingConfig
 from kdsearch.errors import DivergedError
@@ -38,10 +38,13 @@ ADAM_BETAS, ADAM_EPS = (0.9, 0.999), 1e-8
 """PyTorch's defaults, which the reference loop has."""
 
 
-class Member(NamedTuple):
+Body = TypeVar("Body", bound=nn.Module, covariant=True)
+
+
+class Member(NamedTuple, Generic[Body]):
     """One student of a population."""
 
-    model: Mlp
+    model: Body
     """Its weights to begin with, as built from its seed; not changed."""
     training: TrainingConfig
     distillation: DistillationConfig
@@ -51,7 +54,9 @@ class Member(NamedTuple):
 class Population:
     """Students that share batches: equal depth, batch size, optimizer and order of samples."""
 
-    def __init__(self, members: Sequence[Member], data: TrainingData, *, order_seed: int) -> None:
+    def __init__(
+        self, members: Sequence[Member[Mlp]], data: TrainingData, *, order_seed: int
+    ) -> None:
         """Stack the members; `load_row` puts those in their place that have trained before.
 
         Args:
@@ -245,7 +250,9 @@ class Population:
 class PopulationLoss:
     """Loss and slope of all students for a batch; see the formula at the top."""
 
-    def __init__(self, members: Sequence[Member], data: TrainingData, num_classes: int) -> None:
+    def __init__(
+        self, members: Sequence[Member[Mlp]], data: TrainingData, num_classes: int
+    ) -> None:
         device = data.train_y.device
         teach = [m.distillation for m in members]
         hard = torch.tensor([t.alpha for t in teach], device=device)
@@ -293,7 +300,7 @@ class PopulationLoss:
         return slope.sub_(fixed).div_(len(batch)), loss.double().cpu()
 
 
-def initial_weights(member: Member) -> dict[str, Tensor]:
+def initial_weights(member: Member[Mlp]) -> dict[str, Tensor]:
     """A member's weights as built, its readout scaled where muP wants it."""
     model, config = member.model, member.training
     if config.lr_scaling != "mup":
@@ -303,7 +310,7 @@ def initial_weights(member: Member) -> dict[str, Tensor]:
     return dict(scaled.state_dict())
 
 
-def bias_ratios(member: Member) -> list[tuple[float, float]] | None:
+def bias_ratios(member: Member[Mlp]) -> list[tuple[float, float]] | None:
     """By layer: the matrix's rate factor, and its bias's factor over it; None without muP."""
     config, model = member.training, member.model
     if config.lr_scaling != "mup":

@@ -107,3 +107,31 @@ def test_same_student_is_paired_whatever_its_learning_rate(results):
     info = compute_gain(compute_strata(results))
     assert not any(g.unpaired for g in info.gains)
     assert "same seed, so the same initial weights" in pairing_words(info)
+
+
+def test_a_baseline_that_was_not_asked_for_is_not_called_unconfirmed():
+    results = make_results(widths=(8,), trials=4, replicates=2, arms=("distilled",))
+    config = study_config(confirm={"baseline": False, "replicates": 2})
+    info = compute_gain(compute_strata(dataclasses.replace(results, config=config)))
+    assert gain_sentence(info) == (
+        "Whether distillation helps was not asked: confirm.baseline is false."
+    )
+    assert "not known" in gain_sentence(compute_gain(compute_strata(results)))
+
+
+def test_the_study_decides_confidence_and_tolerance():
+    results = make_results(widths=(64, 128), trials=6, replicates=5)
+    usual = compute_gain(compute_strata(results))
+    config = study_config(study={"confidence": 0.99, "tolerance": 0.1})
+    asked = dataclasses.replace(results, config=config)
+    strict = compute_gain(compute_strata(asked))
+    for a, b in zip(usual.gains, strict.gains, strict=True):
+        assert a.estimate is not None
+        assert b.estimate is not None
+        # t(4): 4.604 at 99 %, 2.132 at 90 %
+        width = (b.estimate.high - b.estimate.mean) / (a.estimate.high - a.estimate.mean)
+        assert width == pytest.approx(4.604 / 2.132, rel=1e-3)
+    assert "no difference of 10 points anywhere" in gain_sentence(strict)
+    page = render_page(compute_summary(asked), [], {})
+    assert "99 % interval" in page
+    assert "90 % interval" not in page

@@ -8,11 +8,11 @@ from kdsearch.analysis.figures import build_figures
 from kdsearch.analysis.importance import compute_importance
 from kdsearch.analysis.learning_curve import compute_learning_curve
 from kdsearch.analysis.optimization_history import compute_optimization_history
-from kdsearch.analysis.score import best_trial, objective_value
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.analysis.summary import compute_summary
 from kdsearch.analysis.temperature_alpha import compute_temperature_alpha
 from kdsearch.config import Objective
+from kdsearch.results.score import best_trial, objective_value
 
 
 def test_temperature_alpha_is_relative_to_the_stratum(results):

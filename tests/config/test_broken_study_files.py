@@ -42,6 +42,8 @@ ONE_MISTAKE = [
     ((STUDENT, "student: {kind: mlp, mlp: 1}"), 8, "student.mlp", "allowed are width, kind"),
     (("2.0e-3}", "2.0e-3, epohcs: 1}"), 7, "teacher.training.epohcs", "did you mean 'epochs'?"),
     (("seed: 0", "<<: 0"), 2, "<<", "unknown key"),
+    (("seed: 0", "ladder: {start: 4, max: 64}"), 2, "ladder", "did you mean 'study.ladder'?"),
+    (("seed: 0", "confidence: 0.9"), 2, "confidence", "did you mean 'study.confidence'?"),
     # Missing keys
     (("name: temp-alpha\n", ""), 1, "name", "is missing"),
     ((STUDENT, "student: {depth: 2}"), 8, "student.kind", "allowed are mlp, conv1d, cnn and"),
@@ -344,3 +346,55 @@ def test_a_searched_depth_must_fit_the_data(tmp_path: Path) -> None:
     absurd = (ALPHA, "student.depth: {role: nuisance, low: 3, high: 1000000000}")
     found = problems_of(tmp_path / "study.yaml", changed(student, absurd))
     assert any("search.student.depth.high: 1000000000 is not allowed" in p for p in found)
+
+
+LADDER = "study: {ladder: {start: 4, max: 1024}}"
+LADDERS = [
+    ("study: {tolerance: 0.5}", "study.tolerance", "it must be below 0.5"),
+    ("study: {tolerance: 0}", "study.tolerance", "it must be above 0"),
+    ("study: {confidence: 90}", "study.confidence", "it must be at most 0.999"),
+    ("study: {ladder: {max: 64}}", "study.ladder.start", "is missing"),
+    ("study: {ladder: {start: 4, max: 64, factor: 1}}", "study.ladder.factor", "above 1"),
+    ("study: {ladder: {start: 4, max: 32}}", "study.ladder.max", "has 4 sizes, and a verdict"),
+    ("study: {ladder: {start: 8, max: 4}}", "study.ladder.max", "has 0 sizes"),
+    ("study: {ladder: {start: 4, max: 64, fctor: 2}}", "study.ladder.fctor", "mean 'factor'?"),
+    (
+        "study: {ladder: {parameter: student.width, start: 4, max: 64}}",
+        "study.ladder.parameter",
+        "write 'width'",
+    ),
+    (
+        "study: {ladder: {parameter: temperature, start: 4, max: 64}}",
+        "study.ladder.parameter",
+        "'temperature' is not a size of the student; allowed are width and student.depth",
+    ),
+    (
+        "study: {ladder: {parameter: student.depth, start: 1, max: 32}}",
+        "study.ladder",
+        "32 is not allowed; it must be at most 16",
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "key", "phrase"), LADDERS)
+def test_a_ladder_that_cannot_work(tmp_path: Path, line: str, key: str, phrase: str) -> None:
+    text = changed((f"  {WIDTH}\n", ""), ("seed: 0", f"seed: 0\n{line}"))
+    problems = problems_of(tmp_path / "study.yaml", text)
+    assert len(problems) == 1, problems
+    assert f"study.yaml:3: {key}: " in problems[0], problems
+    assert phrase in problems[0], problems
+
+
+def test_a_ladder_and_the_rest_of_the_file_are_checked_at_once(tmp_path: Path) -> None:
+    text = changed(("seed: 0", f"seed: 0\n{LADDER}"), ("replicates: 5", "replicates: 1"))
+    problems = problems_of(tmp_path / "study.yaml", text)
+    assert [p.split(": ")[1] for p in problems] == ["search.width", "confirm.replicates"]
+    assert "width is the ladder's parameter" in problems[0]
+    other = "ensemble_size: {role: scientific, values: [1, 2, 4]}"
+    text = changed(
+        (f"  {WIDTH}\n", ""),
+        ("seed: 0", f"seed: 0\n{LADDER}"),
+        ("ensemble_size: {role: nuisance, values: [1, 2, 4]}", other),
+    )
+    [problem] = problems_of(tmp_path / "study.yaml", text)
+    assert "search.ensemble_size: a study with a ladder asks about one axis, width" in problem

@@ -7,7 +7,15 @@ import pytest
 from pydantic import ValidationError
 from study_text import GOOD
 
-from kdsearch.config import SearchParameter, StudyConfig, applies_to_baseline, load_study
+from kdsearch.analysis.capacity import MIN_SIZES
+from kdsearch.config import (
+    SearchParameter,
+    StudyConfig,
+    applies_to_baseline,
+    baseline_strata,
+    load_study,
+)
+from kdsearch.config.saturation import FIRST_SIZES
 
 Load = Callable[..., StudyConfig]
 
@@ -29,13 +37,13 @@ def test_strata_are_the_product_of_the_scientific_values_in_file_order(load: Loa
         {"ensemble_size": 4, "width": 8},
         {"ensemble_size": 4, "width": 16},
     )
-    assert config.baseline_strata() == ({"width": 8}, {"width": 16})
+    assert baseline_strata(config.strata()) == ({"width": 8}, {"width": 16})
 
 
 def test_without_a_scientific_parameter_there_is_one_stratum(load: Load) -> None:
     config = load("search.width={role: fixed, value: 32}")
     assert config.strata() == ({},)
-    assert config.baseline_strata() == ({},)
+    assert baseline_strata(config.strata()) == ({},)
     assert config.trial_config({"alpha": 0.5}).student.width == 32
 
 
@@ -93,3 +101,19 @@ def test_a_model_made_in_python_is_checked_like_a_file(load: Load) -> None:
     tree["teacher"]["members"] = 1
     with pytest.raises(ValidationError, match=r"search\.ensemble_size\.values\.1: 2 teachers"):
         StudyConfig.model_validate(tree)
+
+
+def test_a_ladder_is_a_scientific_parameter_that_names_its_own_sizes(load: Load) -> None:
+    config = load("search.width={role: fixed, value: 32}")
+    tree = config.model_dump(mode="json")
+    del tree["search"]["width"]
+    tree["study"] = {"tolerance": 0.01, "ladder": {"start": 4, "factor": 1.5, "max": 30}}
+    config = StudyConfig.model_validate(tree)
+    assert config.study.ladder is not None
+    assert config.study.ladder.sizes() == (4, 6, 9, 14, 20, 30)
+    assert list(config.parameters("scientific")) == ["width"]
+    assert config.strata()[:2] == ({"width": 4}, {"width": 6})
+    assert "width 4, 6, ..., 30" in config.question_text
+    assert config.is_integer("width")
+    assert config.study.confidence == 0.9
+    assert FIRST_SIZES == MIN_SIZES, "a ladder begins with what a verdict takes"

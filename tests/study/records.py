@@ -51,7 +51,7 @@ def make_record(
 ) -> TrialRecord:
     """A trial of lane number `lane`; COMPLETE if it has a validation accuracy."""
     tuned = {"temperature": 2.0, "alpha": 0.5, "learning_rate": 0.01, "ensemble_size": 1}
-    which = lanes_of(config)[lane]
+    which = lanes_of(config, config.strata())[lane]
     if which.arm == "baseline":
         tuned = {"learning_rate": 0.01}
     record = new_record(config, which, {**tuned, **(settings or {})}, trial=trial)

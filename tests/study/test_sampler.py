@@ -37,7 +37,7 @@ def study_of(kind: str) -> StudyConfig:
 def proposals(config: StudyConfig, *, reopen: bool) -> list[tuple[object, ...]]:
     """Ask and tell three generations; a reopened ledger and a new sampler before every ask."""
     ledger = Ledger.create(config, command="")
-    lane = lanes_of(config)[0]
+    lane = lanes_of(config, config.strata())[0]
     space = distributions(config, nuisances(config, lane.arm))
     sampler = None
     for number in range(GENERATION * GENERATIONS):
@@ -84,7 +84,7 @@ def test_proposals_depend_on_the_ledger_alone_and_differ(
 def test_lanes_are_asked_independently(folder: Path) -> None:
     config = make_config()
     first = {}
-    for lane in lanes_of(config):
+    for lane in lanes_of(config, config.strata()):
         tuned, _ = LaneSampler(config, lane, []).ask(0)
         first[lane.key] = tuned
         assert set(tuned) == set(nuisances(config, lane.arm))
@@ -95,5 +95,5 @@ def test_a_lane_with_nothing_to_tune_has_one_empty_proposal() -> None:
     config = make_config(
         search={"alpha": {"role": "scientific", "values": [0.0, 0.5]}}, budget__trials=1
     )
-    lane = lanes_of(config)[0]
+    lane = lanes_of(config, config.strata())[0]
     assert LaneSampler(config, lane, []).ask(0) == ({}, {})

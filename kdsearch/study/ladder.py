@@ -1,0 +1,166 @@
+"""The ladder: which sizes a study tries next. Pure functions of its records.
+
+It begins with as many sizes as a verdict takes, adds one larger size at a time until the curve
+through the confirm runs is saturated, then puts two sizes between those tried around the
+saturation size, and stops. It judges by validation accuracy: the test set decides nothing here,
+and the report, which opens it, has the last word. A size that was tried is never dropped, so a
+raised `max` or another tolerance only adds sizes.
+"""
+
+import itertools
+import math
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from kdsearch.analysis.capacity import CapacityFit, fit_capacity_curve
+from kdsearch.config import LadderConfig, Scalar, StudyConfig
+from kdsearch.config.saturation import FIRST_SIZES
+from kdsearch.config.seed import derive_seed
+from kdsearch.results import TrialRecord, sizes_tried
+from kdsearch.study.confirm import selected_trials
+from kdsearch.study.lane import lane_budget, lanes_of
+
+MIN_FIT_SIZES = 3
+"""Fewer have no curve, which happens only if whole sizes failed."""
+FINER_SIZES = 2
+
+
+class Climb(NamedTuple):
+    """How far a ladder has been climbed."""
+
+    sizes: tuple[int, ...]
+    """Ascending; the last ones may be about to be tried."""
+    state: Literal["climbing", "refining", "saturated", "at_max"]
+    """The last two are ends."""
+    fit: CapacityFit | None
+    """The curve that the last decision was made by; sizes in parameters."""
+    saturation: float | None
+    """The ladder's size at which it saturates, once it does."""
+
+
+def strata_to_run(
+    config: StudyConfig, records: Sequence[TrialRecord]
+) -> tuple[dict[str, Scalar], ...]:
+    """The strata that a study must have searched and confirmed before it is decided how to go on.
+
+    A study without a ladder always has the same; a ladder is over when the next answer is the
+    same as the last.
+    """
+    ladder = config.study.ladder
+    if ladder is None:
+        return config.strata()
+    sizes = {*climb(config, ladder, records).sizes, *sizes_tried(config, records)}
+    return tuple({ladder.parameter: size} for size in sorted(sizes))
+
+
+def climb(config: StudyConfig, ladder: LadderConfig, records: Sequence[TrialRecord]) -> Climb:
+    """Climb the ladder again from its foot, as far as the records carry.
+
+    Each step is decided by the sizes below it alone, so a study that was killed takes the same
+    ones again.
+    """
+    steps = ladder.sizes()
+    settled = _settled(config, ladder, records)
+    accuracies = _accuracies(ladder, records, selected_trials(config, records))
+    fit: CapacityFit | None = None
+    for count in range(FIRST_SIZES, len(steps) + 1):
+        sizes = steps[:count]
+        if not settled.issuperset(sizes):
+            return Climb(sizes, "climbing", fit, None)
+        points = [accuracies[size] for size in sizes if size in accuracies]
+        fit = _fit(config, points)
+        if fit is not None and fit.verdict == "saturated":
+            measured = [size for size in sizes if size in accuracies]
+            saturation = size_at(measured, points, fit.saturation_size)
+            sizes = tuple(sorted({*sizes, *sizes_around(sizes, saturation)}))
+            done = settled.issuperset(sizes)
+            return Climb(sizes, "saturated" if done else "refining", fit, saturation)
+    return Climb(steps, "at_max", fit, None)
+
+
+def sizes_around(tried: Collection[int], saturation: float) -> tuple[int, ...]:
+    """The two sizes nearest to `saturation` that halve a gap between tried ones, geometrically.
+
+    Fewer where the gaps hold no further whole number.
+    """
+    ordered = sorted(tried)
+    middles = {round(math.sqrt(low * high)) for low, high in itertools.pairwise(ordered)}
+    fresh = middles.difference(ordered)
+    nearest = sorted(fresh, key=lambda size: (abs(math.log(size / saturation)), size))
+    return tuple(sorted(nearest[:FINER_SIZES]))
+
+
+class Point(NamedTuple):
+    """The confirm runs of one size's distilled student."""
+
+    num_params: int
+    accuracies: tuple[float, ...]
+    """On the validation set, by replicate."""
+
+
+def size_at(sizes: Sequence[int], points: Sequence[Point], num_params: float) -> float:
+    """The size whose student has `num_params` parameters, between tried ones (log-log)."""
+    params = np.log([point.num_params for point in points])
+    return float(np.exp(np.interp(math.log(num_params), params, np.log(sizes))))
+
+
+def _fit(config: StudyConfig, points: Sequence[Point]) -> CapacityFit | None:
+    if len({point.num_params for point in points}) < max(MIN_FIT_SIZES, len(points)):
+        return None  # sizes that are the same student, as an imported one may have them
+    return fit_capacity_curve(
+        [point.num_params for point in points],
+        [point.accuracies for point in points],
+        tolerance=config.study.tolerance,
+        confidence=config.study.confidence,
+        seed=derive_seed("ladder", config.seed) % 2**32,
+    )
+
+
+def _accuracies(
+    ladder: LadderConfig, records: Iterable[TrialRecord], selected: Iterable[TrialRecord]
+) -> dict[int, Point]:
+    """The sizes that have confirm runs of their best settings."""
+    current = {record.trial for record in selected if record.arm == "distilled"}
+    runs: dict[int, list[TrialRecord]] = {}
+    for record in records:
+        is_run = record.stage == "confirm" and record.arm == "distilled" and record.val is not None
+        if is_run and record.state == "COMPLETE" and record.trial in current:
+            runs.setdefault(int(record.stratum[ladder.parameter]), []).append(record)
+    return {
+        size: Point(
+            mine[0].num_params or size,
+            tuple(r.val.accuracy for r in sorted(mine, key=lambda r: r.replicate) if r.val),
+        )
+        for size, mine in runs.items()
+    }
+
+
+def _settled(
+    config: StudyConfig, ladder: LadderConfig, records: Sequence[TrialRecord]
+) -> frozenset[int]:
+    """The sizes whose every lane has spent its budget and has been confirmed."""
+    ended = {
+        (r.arm, r.trial, r.replicate)
+        for r in records
+        if r.stage == "confirm" and r.state != "RUNNING"
+    }
+    wanted = range(1, config.confirm.replicates + 1)
+    unconfirmed = [
+        trial
+        for trial in selected_trials(config, records)
+        if any((trial.arm, trial.trial, replicate) not in ended for replicate in wanted)
+    ]
+    searched = [r for r in records if r.stage == "search" and r.state != "RUNNING"]
+    settled: set[int] = set()
+    for size in sizes_tried(config, records):
+        lanes = lanes_of(config, [{ladder.parameter: size}])
+        is_searched = all(
+            len(lane.of(searched)) >= lane_budget(config, lane)
+            and not any(map(lane.holds, unconfirmed))
+            for lane in lanes
+        )
+        if is_searched:
+            settled.add(size)
+    return frozenset(settled)

@@ -1,0 +1,205 @@
+"""A ladder of sizes: it climbs until it is saturated, looks closer there, and resumes exactly."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import kdsearch
+from kdsearch.config import StudyConfig
+from kdsearch.results import TrialRecord, sizes_tried, strata_of
+from kdsearch.study.ladder import Climb, Point, climb, size_at, sizes_around, strata_to_run
+from kdsearch.study.lane import Lane, lanes_of, new_record
+from kdsearch.study.outcome import load_results
+from tests.conftest import SMALL_STUDY, WriteStudy
+from tests.study.records import evaluation, make_config
+from tests.study.test_run import essence, interrupted
+
+SEARCH = {name: p for name, p in SMALL_STUDY["search"].items() if name != "width"}
+PER_UNIT = 75
+"""Parameters for each unit of width: 64 values in, 10 classes out, a bias."""
+
+Curve = Callable[[int], float]
+
+
+def ladder_config(**ladder: object) -> StudyConfig:
+    return make_config(
+        search=SEARCH,
+        study={"tolerance": 0.01, "ladder": {"start": 2, "max": 512} | ladder},
+        budget={"trials": 1},
+        confirm={"replicates": 3, "baseline": True},
+    )
+
+
+def saturating(size: int) -> float:
+    return 0.95 - 0.5 / size
+
+
+def rising(size: int) -> float:
+    return 0.4 + 0.05 * math.log2(size)
+
+
+def students(config: StudyConfig, size: int, curve: Curve) -> list[TrialRecord]:
+    """Search and confirm records of a size, in both arms."""
+    found: list[TrialRecord] = []
+    for lane in lanes_of(config, [{"width": size}]):
+        search = record_of(config, lane, size, curve(size) + 0.01)
+        noise = (-0.001, 0.0, 0.001)
+        shift = 0.0 if lane.arm == "distilled" else -0.02
+        found.append(search)
+        found += [
+            search.model_copy(
+                update={
+                    "stage": "confirm",
+                    "replicate": replicate,
+                    "val": evaluation(curve(size) + shift + noise[replicate - 1]),
+                    "test": evaluation(0.0),  # would say something else, if it were looked at
+                }
+            )
+            for replicate in (1, 2, 3)
+        ]
+    return found
+
+
+def record_of(config: StudyConfig, lane: Lane, size: int, accuracy: float) -> TrialRecord:
+    tuned = {"learning_rate": 0.01}
+    if lane.arm == "distilled":
+        tuned |= {"temperature": 2.0, "alpha": 0.5, "ensemble_size": 1}
+    record = new_record(config, lane, tuned, trial=size)
+    return record.model_copy(
+        update={
+            "state": "COMPLETE",
+            "val": evaluation(accuracy),
+            "epochs": 9,
+            "num_params": PER_UNIT * size,
+        }
+    )
+
+
+def climbed(config: StudyConfig, curve: Curve) -> tuple[list[tuple[int, ...]], list[TrialRecord]]:
+    """What the ladder asks for, step after step, and everything trained on the way."""
+    asked: list[tuple[int, ...]] = []
+    records: list[TrialRecord] = []
+    while True:
+        sizes = tuple(int(s["width"]) for s in strata_to_run(config, records))
+        if asked and sizes == asked[-1]:
+            return asked, records
+        asked.append(sizes)
+        new = [size for size in sizes if size not in {r.width for r in records}]
+        for size in new:
+            records += students(config, size, curve)
+
+
+def state(config: StudyConfig, records: list[TrialRecord]) -> Climb:
+    assert config.study.ladder is not None
+    return climb(config, config.study.ladder, records)
+
+
+def test_it_climbs_until_saturated_and_then_looks_closer() -> None:
+    config = ladder_config()
+    asked, records = climbed(config, saturating)
+    assert asked[0] == (2, 4, 8, 16, 32), "as many as a verdict takes"
+    assert asked[1] == (*asked[0], 64), "one more, because the interval reaches beyond 32"
+    assert asked[2:] == [(2, 4, 8, 16, 23, 32, 45, 64)], "and it stops before 512"
+    end = state(config, records)
+    assert end.state == "saturated"
+    assert end.saturation is not None
+    assert end.saturation == pytest.approx(50, rel=0.05)
+    assert strata_of(config, records) == tuple({"width": size} for size in asked[-1])
+    assert set(sizes_tried(config, records)) == set(asked[-1])
+
+
+def test_a_curve_that_rises_to_the_end_is_climbed_to_the_end() -> None:
+    asked, records = climbed(ladder_config(max=64), rising)
+    assert asked == [(2, 4, 8, 16, 32), (2, 4, 8, 16, 32, 64)]
+    assert state(ladder_config(max=64), records).state == "at_max"
+    higher = strata_to_run(ladder_config(max=256), records)
+    assert higher[-1] == {"width": 128}, "a raised max goes on, one size at a time"
+    lower = strata_to_run(ladder_config(max=32), records)
+    assert lower[-1] == {"width": 64}, "what was tried stays"
+
+
+def test_a_step_waits_for_every_lane_and_replicate() -> None:
+    config = ladder_config(max=64)
+    records = [r for size in (2, 4, 8, 16, 32) for r in students(config, size, rising)]
+    for missing in (records[-1], records[0]):
+        some = [r for r in records if r is not missing]
+        assert state(config, some).sizes == (2, 4, 8, 16, 32)
+    running = records[-1].model_copy(update={"state": "RUNNING", "val": None})
+    assert state(config, [*records[:-1], running]).sizes == (2, 4, 8, 16, 32)
+    failed = records[-1].model_copy(update={"state": "FAIL", "val": None})
+    assert state(config, [*records[:-1], failed]).sizes == (2, 4, 8, 16, 32, 64)
+
+
+def test_a_size_that_failed_altogether_does_not_stop_the_climb() -> None:
+    config = ladder_config(max=128)
+    records = [r for size in (2, 4, 8, 16, 32) for r in students(config, size, rising)]
+    failed = [
+        r.model_copy(update={"state": "FAIL", "val": None}) if r.width == 8 else r
+        for r in records
+        if r.width != 8 or r.stage == "search"
+    ]
+    assert state(config, failed).sizes == (2, 4, 8, 16, 32, 64)
+
+
+def test_a_raised_budget_asks_for_every_size_that_was_tried() -> None:
+    asked, records = climbed(ladder_config(), saturating)
+    raised = ladder_config().model_copy(
+        update={"budget": ladder_config().budget.model_copy(update={"trials": 2})}
+    )
+    assert tuple(s["width"] for s in strata_to_run(raised, records)) == asked[-1]
+
+
+@pytest.mark.parametrize(
+    ("tried", "saturation", "expected"),
+    [
+        ((4, 8, 16, 32, 64), 40.0, (23, 45)),
+        ((4, 8, 16, 32, 64), 60.0, (23, 45)),
+        ((4, 8, 16, 32, 64), 17.0, (11, 23)),
+        ((1, 2, 3, 4, 8), 2.0, (6,)),
+        ((1, 2, 3, 4, 5), 2.0, ()),
+    ],
+)
+def test_the_closer_look(
+    tried: tuple[int, ...], saturation: float, expected: tuple[int, ...]
+) -> None:
+    assert sizes_around(tried, saturation) == expected
+
+
+def test_a_number_of_parameters_is_a_size() -> None:
+    points = [Point(100, (0.5,)), Point(400, (0.6,))]
+    assert size_at([4, 16], points, 200.0) == pytest.approx(8.0)
+
+
+def ladder_study(write_study: WriteStudy, name: str) -> Path:
+    return write_study(
+        name=name,
+        search=SEARCH,
+        study={"tolerance": 0.05, "ladder": {"start": 1, "factor": 3, "max": 243}},
+        training={"epochs": 3, "batch_size": 128},
+        budget={"trials": 2, "generation": 2},
+    )
+
+
+def test_a_ladder_end_to_end_spends_equal_budgets_and_resumes_to_the_same_numbers(
+    write_study: WriteStudy,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = ladder_study(write_study, "climb")
+    config = kdsearch.load_study(path)
+    whole = kdsearch.run_study(config, workers=0).results
+    sizes = sizes_tried(config, whole.trials)
+    assert sizes[:6] == (1, 3, 9, 27, 81, 243)
+    for arm in ("distilled", "baseline"):
+        for size in sizes:
+            mine = [t for t in whole.select(arm=arm) if t.width == size]
+            assert [t.stage for t in mine].count("search") == 2
+            assert sorted(t.replicate for t in mine if t.stage == "confirm") == [1, 2]
+    again = kdsearch.run_study(config, workers=0)
+    assert again.new_trials == 0
+    monkeypatch.chdir(tmp_path_factory.mktemp("interrupted"))
+    pieces = interrupted(config, every=83)
+    assert [essence(t) for t in pieces.trials] == [essence(t) for t in whole.trials]
+    assert load_results(config).trials == pieces.trials
