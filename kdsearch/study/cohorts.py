@@ -1,10 +1,10 @@
 """Which students train together: a function of the students alone, never of who is faster."""
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 
 from kdsearch.execution import Row
-from kdsearch.execution.engine import can_stack, stack_key
+from kdsearch.execution.engine import stack_key
 
 MOST_ROWS = 16
 """More students in one step gain nothing and leave the cache (measured)."""
@@ -43,12 +43,8 @@ def form_cohorts(rows: Sequence[Row], cost: Callable[[Row], float]) -> list[tupl
 
 def _alike(rows: Sequence[Row]) -> list[list[Row]]:
     """Rows by what a population must have in common; each by batches, then by width."""
-    groups: dict[Hashable, list[Row]] = {}
+    groups: dict[object, list[Row]] = {}
     orders = {seed: place for place, seed in enumerate(dict.fromkeys(r.order_seed for r in rows))}
     for row in sorted(rows, key=lambda r: (orders[r.order_seed], r.trial.student.width)):
-        trial = row.trial
-        kind = (
-            stack_key(row) if can_stack(row) else (trial.data, trial.teacher, trial.student.kind)
-        )
-        groups.setdefault(kind, []).append(row)
+        groups.setdefault(stack_key(row), []).append(row)
     return list(groups.values())
