@@ -1,295 +1,271 @@
-"""Student-epochs a second: the guide's loop under Optuna, a plain loop, and kdsearch's engines.
+"""Student-epochs a second: the guide's loop under Optuna, plain loops, and kdsearch's engines.
 
-    python benchmarks/throughput.py [--cores 2] [--teachers 5] [--widths 16,32,64,128] ...
+Run:  .venv/bin/python -m benchmarks.throughput [--cores 1,2] [--rounds 3] [--json FILE] ...
+Time: about 15 minutes on 2 cores; `--students mlp --teachers 5 --cores 2` takes 4.
 
-All sides train the same students (784-w-w-10 on Fashion-MNIST, or on noise of its shape where it
-is not installed; the speed is the same) from the same weights over the same batches, taught by the
-same teachers, so the training losses they report must agree; the largest difference is printed.
-On `--cores 2` every side runs as two processes with one torch thread each, which is faster for
-all of them than two threads in one process.
+Every side trains students 784-w-w-10 of Fashion-MNIST (50,000 training, 10,000 validation samples,
+batch 128, a validation an epoch; noise of that shape where it is not installed) with their own
+temperature, alpha and learning rate from the same weights over the same batches, taught by the
+same 784-1200-1200-10 teachers (random weights: the time does not depend on them).
 
-- guide:      the loop of the tutorial: DataLoader, every teacher runs for every batch, autograd,
-              torch.optim.Adam, `loss.item()` a step; one Optuna trial a student.
-- plain:      what a careful user writes next: cached logits, resident tensors, the same autograd.
-- reference:  `kdsearch.training.StudentRun`.
-- population: `kdsearch.training.Population`.
+- guide:      the guide's loop as an Optuna objective (`loops.train_guide`): DataLoader, all
+              teachers forward for every batch. Its steps are timed on an epoch of fewer batches
+              (`--guide-batches`) and charged for all of them; its validation is timed whole.
+- plain:      cached logits, resident tensors, autograd, Adam (`loops.train_plain`), without and
+              with `fused=True`.
+- reference:  `kdsearch.training.StudentRun`, one student after the other.
+- population: `Population`, 16 students a process; convolutional ones `FunctionalPopulation`.
+
+Sides take turns, round by round; figures are medians over rounds. On two cores each side is two
+processes with students of their own and one thread each; guide and plain loop are also tried as
+one process with two threads, and the faster way counts. Setting up (models, optimizers, targets,
+stacks) is not in the rate but in a column of its own; the cache of logits is made once for all.
+`max loss diff` is relative to the reference's, over the first and the second epoch.
 """
 
 import argparse
-import math
-import multiprocessing
-import time
-from multiprocessing.synchronize import Barrier
-from pathlib import Path
-from typing import Any
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
-SIDES = ("guide", "plain", "reference", "population")
-BATCH = 128
+from benchmarks.engines import CHUNK
+from benchmarks.machine import (
+    add_json_option,
+    header,
+    print_table,
+    this_machine,
+    write_json,
+)
+from benchmarks.problem import (
+    BATCH,
+    Spec,
+    cnn,
+    flops_per_sample,
+    is_installed,
+    mlp,
+    random_teachers,
+    samples,
+    specs,
+    with_logits,
+)
+from benchmarks.workers import SIDES, Done, Job, Workers
+from kdsearch.training import TrainingData
+
+PROBE_BATCHES = 10
+CONV_WIDTH = 16
+
+
+class Case(NamedTuple):
+    """One table: students of some widths, taught by some teachers, on some cores."""
+
+    kind: str
+    widths: tuple[int, ...]
+    num_teachers: int
+    cores: int
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        widths = ", ".join(map(str, self.widths))
+        return f"{self.kind} width {widths}; {self.num_teachers} teacher(s); {self.cores} core(s)"
+
+    def students(self, count: int) -> tuple[Spec, ...]:
+        """So many students, the widths in turn."""
+        make = mlp if self.kind == "mlp" else cnn
+        return tuple(specs([make(self.widths[i % len(self.widths)]) for i in range(count)]))
+
+
+class Options(NamedTuple):
+    """How long to measure."""
+
+    rounds: int
+    batches: int | None
+    guide_batches: int
+    epochs: int
+    students: int
+
+
+class Side(NamedTuple):
+    """One row of a table; what is a list has an element a round."""
+
+    name: str
+    way: str
+    """How the cores are used."""
+    rates: list[float]
+    """Student-epochs a second of all cores."""
+    setup: list[float]
+    """Seconds a student."""
+    gflops: list[float]
+    share: list[float]
+    """Of the sgemm peak of the cores, measured right after."""
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--cores", type=int, default=2)
-    options.add_argument("--teachers", type=int, default=5)
-    options.add_argument("--widths", default="16,32,64,128", help="comma separated")
-    options.add_argument("--students", type=int, default=16, help="students a core")
+    options.add_argument("--cores", default="1,2")
+    options.add_argument("--teachers", default="1,5")
+    options.add_argument("--widths", default="16+32+64+128,16,64,256", help="+ trains together")
+    options.add_argument("--students", default="mlp,cnn", help="kinds: mlp, cnn")
+    options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--samples", type=int, default=50_000)
-    options.add_argument("--guide-students", type=int, default=1, help="students a core")
-    options.add_argument("--depth", type=int, default=2)
-    options.add_argument("--sides", default=",".join(SIDES))
+    options.add_argument("--val-samples", type=int, default=10_000)
+    options.add_argument("--guide-batches", type=int, default=40)
+    options.add_argument("--conv-batches", type=int, default=40, help="an epoch of all sides")
+    options.add_argument("--population", type=int, default=CHUNK, help="students a process")
+    options.add_argument("--epochs", type=int, default=2, help="of a population a round")
+    add_json_option(options)
     args = options.parse_args()
-    widths = [int(width) for width in args.widths.split(",")]
-    print(
-        f"784-w{'-w' * (args.depth - 1)}-10 students, widths {widths}, {args.students} a core, "
-        f"{args.teachers} teachers, {args.samples} samples, batch {BATCH}, {args.cores} cores"
-    )
-    results = {side: run(side, widths, args) for side in args.sides.split(",")}
-    report(results, args)
+    machine = this_machine()
+    print(header(machine))
+    print(f"data: {'Fashion-MNIST' if is_installed() else 'noise'}, {args.samples} samples")
+    cases = list(cases_of(args))
+    most = max(case.num_teachers for case in cases)
+    cached = with_logits(samples(args.samples, args.val_samples), random_teachers(most))
+    print(f"cache of {most} teachers' logits: {cached.seconds:.1f} s on one core, made once\n")
+    results = []
+    with Workers(max(case.cores for case in cases), cached.data) as workers:
+        for case in cases:
+            length = Options(
+                rounds=args.rounds,
+                batches=args.conv_batches if case.kind == "cnn" else None,
+                guide_batches=min(args.guide_batches, -(-args.samples // BATCH)),
+                epochs=args.epochs if case.kind == "mlp" else 1,
+                students=args.population if case.kind == "mlp" else min(args.population, 4),
+            )
+            results.append(measure(case, workers, cached.data, length))
+    write_json(args.json, machine, {"logits_cache_seconds": cached.seconds, "cases": results})
 
 
-def run(side: str, widths: list[int], args: argparse.Namespace) -> dict[str, Any]:
-    """Train on `cores` processes at once; the slowest decides the time."""
-    context = multiprocessing.get_context("spawn")
-    barrier, queue = context.Barrier(args.cores), context.Queue()
-    processes = [
-        context.Process(target=work, args=(side, widths, vars(args), barrier, queue))
-        for _ in range(args.cores)
-    ]
-    for process in processes:
-        process.start()
-    parts = [queue.get() for _ in processes]
-    for process in processes:
-        process.join()
+def cases_of(args: argparse.Namespace) -> Iterator[Case]:
+    """All tables; convolutional students for one teacher only, as their cost is their own."""
+    kinds = args.students.split(",")
+    cores = [int(count) for count in args.cores.split(",")]
+    teachers = [int(count) for count in args.teachers.split(",")]
+    if "mlp" in kinds:
+        for text in args.widths.split(","):
+            for count in cores:
+                for num_teachers in teachers:
+                    widths = tuple(int(width) for width in text.split("+"))
+                    yield Case("mlp", widths, num_teachers, count)
+    if "cnn" in kinds:
+        for count in cores:
+            yield Case("cnn", (CONV_WIDTH,), teachers[0], count)
+
+
+def measure(case: Case, workers: Workers, data: TrainingData, length: Options) -> dict[str, Any]:
+    """Check that all sides agree, then time them in turns, and print the table."""
+    sides = [name for name in SIDES if name != "guide" or case.kind == "mlp"]
+    differences = check(case, sides, workers, length)
+    ways = {name: fastest_way(name, case, workers) for name in sides}
+    rows = {name: Side(name, ways[name][0], [], [], [], []) for name in sides}
+    for _ in range(length.rounds):
+        for name in sides:
+            threads = case.cores if ways[name][0].endswith("threads") else 1
+            job = job_for(name, case, length)._replace(threads=threads)
+            count = 1 if threads > 1 else case.cores
+            add_round(rows[name], job, workers.run([job] * count), data, length)
+    print(case.title)
+    table = [told(row, rows, differences) for row in rows.values()]
+    print_table(table)
     return {
-        "rate": sum(part["students"] for part in parts) / max(part["seconds"] for part in parts),
-        "gflops": sum(part["flops"] for part in parts)
-        / max(part["seconds"] for part in parts)
-        / 1e9,
-        "peak": sum(part["peak"] for part in parts),
-        "losses": parts[0]["losses"],
+        "case": case._asdict(),
+        "rounds": {name: row._asdict() for name, row in rows.items()},
+        "tried_seconds": {name: tried for name, (_, tried) in ways.items() if tried},
+        "max_loss_difference": differences,
+        "table": table,
     }
 
 
-def report(results: dict[str, dict[str, Any]], args: argparse.Namespace) -> None:
-    """The table, ratios first."""
-    population = results.get("population", {}).get("rate", math.nan)
-    print(
-        f"\n{'side':<12}{'student-epochs/s':>18}{'population is':>15}"
-        f"{'GFLOP/s':>10}{'of sgemm':>10}{'max loss diff':>15}"
-    )
-    for side, result in results.items():
-        known = results.get("reference", result)["losses"]
-        diff = max(abs(a - b) for a, b in zip(result["losses"], known, strict=False))
-        print(
-            f"{side:<12}{result['rate']:>18.3f}{population / result['rate']:>14.1f}x"
-            f"{result['gflops']:>10.1f}{result['gflops'] / result['peak']:>9.0%}{diff:>15.1e}"
-        )
-    print("\nGFLOP/s counts the student's matrix products only, not the teachers'.")
+def check(
+    case: Case, sides: Sequence[str], workers: Workers, length: Options
+) -> dict[str, list[float]]:
+    """Largest relative difference of an epoch's loss from the reference's, by side and epoch.
+
+    Two epochs of the batches that the guide's loop is timed on, one student of each width.
+    """
+    chosen = case.students(len(case.widths))
+    losses = {}
+    for name in sides:
+        job = Job(name, chosen, case.num_teachers, epochs=2, num_batches=length.guide_batches)
+        (done,) = workers.run([job])
+        losses[name] = list(zip(*done.trained.losses, strict=True))
+    return {
+        name: [
+            max(abs(a - b) / abs(b) for a, b in zip(*epoch, strict=True))
+            for epoch in zip(found, losses["reference"], strict=True)
+        ]
+        for name, found in losses.items()
+    }
 
 
-def work(side: str, widths: list[int], args: dict[str, Any], barrier: Barrier, queue: Any) -> None:
-    """One process: set up, wait for the others, train, say how long it took."""
-    import torch
-
-    torch.set_num_threads(1)
-    data, teachers = load(args["samples"], args["teachers"], torch)
-    count = args["guide_students"] if side == "guide" else args["students"]
-    chosen = sorted(widths[i % len(widths)] for i in range(args["students"]))
-    picked = chosen if side != "guide" else chosen[:: max(len(chosen) // count, 1)][:count]
-    if side == "guide" and count >= len(widths):
-        picked = sorted(widths[i % len(widths)] for i in range(count))
-    barrier.wait()
-    started = time.perf_counter()
-    losses = TRAIN[side](picked, data, teachers, args["depth"])
-    seconds = time.perf_counter() - started
-    peak = sgemm_peak(torch)
-    queue.put(
-        {
-            "students": len(picked),
-            "seconds": seconds,
-            "flops": sum(flops(w, args["depth"]) for w in picked) * args["samples"],
-            "peak": peak,
-            "losses": losses,
-        }
-    )
+def fastest_way(name: str, case: Case, workers: Workers) -> tuple[str, dict[str, float]]:
+    """How a side uses the cores, and the seconds that the ways of the loops took for as much."""
+    if case.cores == 1:
+        return "1 process", {}
+    processes = f"{case.cores} processes"
+    if name not in ("guide", "plain", "plain, fused Adam"):
+        return processes, {}
+    job = Job(name, case.students(1), case.num_teachers, epochs=1, num_batches=PROBE_BATCHES)
+    apart = max(done.trained.train_seconds for done in workers.run([job] * case.cores))
+    (done,) = workers.run([job._replace(threads=case.cores)])
+    together = done.trained.train_seconds * case.cores
+    tried = {processes: apart, f"{case.cores} threads": together}
+    return min(tried, key=lambda way: tried[way]), tried
 
 
-def flops(width: int, depth: int) -> int:
-    """Of one sample's training step: forward, weight gradients, and gradients of hidden units."""
-    first, rest = 784 * width, (depth - 1) * width * width + width * 10
-    return 2 * (2 * first + 3 * rest)
-
-
-def sgemm_peak(torch: Any) -> float:
-    """GFLOP/s of a large matrix product on this core, best of several."""
-    a = torch.randn(1024, 1024)
-    best = math.inf
-    for _ in range(10):
-        started = time.perf_counter()
-        a @ a
-        best = min(best, time.perf_counter() - started)
-    return 2 * 1024**3 / best / 1e9
-
-
-def load(samples: int, num_teachers: int, torch: Any) -> tuple[Any, list[Any]]:
-    """Training data with teacher logits, and the teachers themselves (random weights)."""
-    from kdsearch.config import MlpModel
-    from kdsearch.models import build_model, predict_logits
-    from kdsearch.training import TrainingData
-
-    x, y = images(samples, torch)
-    config = MlpModel(kind="mlp", width=1200, depth=2)
-    teachers = [
-        build_model(config, input_shape=(784,), num_classes=10, seed=k).eval()
-        for k in range(num_teachers)
-    ]
-    logits = torch.stack([predict_logits(teacher, x) for teacher in teachers])
-    val = slice(0, 1000)
-    return (
-        TrainingData(x, y, x[val], y[val], logits, logits[:, val].mean(dim=0)),
-        teachers,
+def job_for(name: str, case: Case, length: Options) -> Job:
+    """What one process does in a round."""
+    is_together = name == "population"
+    return Job(
+        side=name,
+        specs=case.students(length.students if is_together else len(case.widths)),
+        num_teachers=case.num_teachers,
+        epochs=length.epochs if is_together else 1,
+        num_batches=length.guide_batches if name == "guide" else length.batches,
     )
 
 
-def images(samples: int, torch: Any) -> tuple[Any, Any]:
-    """Fashion-MNIST if Debian's package is there, else noise of its shape."""
-    if Path("/usr/share/datasets/fashion-mnist").exists():
-        from kdsearch.config import FashionMnistData
-        from kdsearch.data import load_dataset
-
-        split = load_dataset(FashionMnistData(kind="fashion_mnist", val_fraction=0.1)).train
-        return split.x[:samples].flatten(1) / 255, split.y[:samples]
-    draw = torch.Generator().manual_seed(0)
-    return (
-        torch.rand(samples, 784, generator=draw),
-        torch.randint(0, 10, (samples,), generator=draw),
+def add_round(
+    side: Side, job: Job, done: Sequence[Done], data: TrainingData, length: Options
+) -> None:
+    """Take in one round; the slowest process decides."""
+    whole = len(data.train_y) if length.batches is None else length.batches * BATCH
+    trained_on = len(data.train_y) if job.num_batches is None else job.num_batches * BATCH
+    # Charged for the samples of an epoch, of which the guide's loop has done a part.
+    seconds = max(
+        d.trained.train_seconds * whole / trained_on + d.trained.val_seconds for d in done
     )
+    student_epochs = len(job.specs) * job.epochs * len(done)
+    flops = sum(
+        train * whole + forward * len(data.val_y)
+        for train, forward in map(flops_per_sample, job.specs)
+    )
+    gflops = flops * job.epochs * len(done) / seconds / 1e9
+    side.rates.append(student_epochs / seconds)
+    side.setup.append(max(d.trained.setup_seconds for d in done) / len(job.specs))
+    side.gflops.append(gflops)
+    side.share.append(gflops / sum(d.sgemm_gflops for d in done))
 
 
-def student(width: int, depth: int) -> Any:
-    from kdsearch.config import MlpModel
-    from kdsearch.models import build_model
+def told(side: Side, rows: dict[str, Side], differences: dict[str, list[float]]) -> dict[str, str]:
+    """A row of the table. Ratios are medians of the rounds' own ratios."""
+    population, reference = rows["population"].rates, rows["reference"].rates
 
-    config = MlpModel(kind="mlp", width=width, depth=depth)
-    return build_model(config, input_shape=(784,), num_classes=10, seed=width)
+    def ratio(rates: Sequence[float]) -> str:
+        pairs = zip(rates, side.rates, strict=True)
+        return f"{statistics.median(a / b for a, b in pairs):.2f}x"
 
-
-def settings() -> tuple[Any, Any]:
-    from kdsearch.config import DistillationConfig, TrainingConfig
-
-    training = TrainingConfig(epochs=1, batch_size=BATCH, schedule="constant")
-    return training, DistillationConfig(temperature=4.0, alpha=0.7, ensemble_size=1)
-
-
-def train_guide(widths: list[int], data: Any, teachers: list[Any], depth: int) -> list[float]:
-    import optuna
-    import torch
-    import torch.nn.functional as F
-    from torch.utils.data import DataLoader, TensorDataset
-
-    from kdsearch.training import epoch_order
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-    def objective(trial: optuna.Trial) -> float:
-        model = student(widths[trial.number], depth)
-        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-        order = epoch_order(0, 1, len(data.train_y)).tolist()
-        loader = DataLoader(
-            TensorDataset(data.train_x, data.train_y), batch_size=BATCH, sampler=order
-        )
-        model.train()
-        total = 0.0
-        for inputs, labels in loader:
-            logits = model(inputs)
-            with torch.no_grad():
-                taught = sum(teacher(inputs) for teacher in teachers) / len(teachers)
-            soft = F.kl_div(
-                F.log_softmax(logits / 4.0, dim=1),
-                F.softmax(taught / 4.0, dim=1),
-                reduction="batchmean",
-            )
-            loss = 0.7 * F.cross_entropy(logits, labels) + 0.3 * soft * 16.0
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.item() * len(labels)
-        return total / len(data.train_y)
-
-    study = optuna.create_study()
-    study.optimize(objective, n_trials=len(widths))
-    return [trial.value or math.nan for trial in study.trials]
-
-
-def train_plain(widths: list[int], data: Any, teachers: list[Any], depth: int) -> list[float]:
-    import torch
-    import torch.nn.functional as F
-
-    from kdsearch.training import epoch_order
-
-    taught = data.teacher_train.mean(dim=0)
-    losses = []
-    for width in widths:
-        model = student(width, depth)
-        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-        total = 0.0
-        for batch in epoch_order(0, 1, len(data.train_y)).split(BATCH):
-            labels = data.train_y[batch]
-            logits = model(data.train_x[batch])
-            soft = F.kl_div(
-                F.log_softmax(logits / 4.0, dim=1),
-                F.softmax(taught[batch] / 4.0, dim=1),
-                reduction="batchmean",
-            )
-            loss = 0.7 * F.cross_entropy(logits, labels) + 0.3 * soft * 16.0
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.item() * len(labels)
-        losses.append(total / len(data.train_y))
-    return losses
-
-
-def train_reference(widths: list[int], data: Any, teachers: list[Any], depth: int) -> list[float]:
-    from kdsearch.training import StudentRun
-
-    training, distillation = settings()
-    distillation = distillation.model_copy(update={"ensemble_size": len(teachers)})
-    losses = []
-    for width in widths:
-        run = StudentRun(
-            student(width, depth),
-            data,
-            training=training,
-            distillation=distillation,
-            width=width,
-            order_seed=0,
-        )
-        losses += [metrics.train_loss for metrics in run.epochs(until=1)]
-    return losses
-
-
-def train_population(widths: list[int], data: Any, teachers: list[Any], depth: int) -> list[float]:
-    from kdsearch.training import Member, Population, Progress
-
-    training, distillation = settings()
-    distillation = distillation.model_copy(update={"ensemble_size": len(teachers)})
-    members = [
-        Member(student(width, depth), training, distillation, Progress(training))
-        for width in widths
-    ]
-    population = Population(members, data, order_seed=0)
-    for _ in population.epochs(until=1):
-        pass
-    return [member.progress.history[0].train_loss for member in members]
-
-
-TRAIN = {
-    "guide": train_guide,
-    "plain": train_plain,
-    "reference": train_reference,
-    "population": train_population,
-}
+    return {
+        "side": side.name,
+        "as": side.way,
+        "student-epochs/s": f"{statistics.median(side.rates):.3f}",
+        "population is": ratio(population),
+        "reference is": ratio(reference),
+        "set-up s/student": f"{statistics.median(side.setup):.3f}",
+        "GFLOP/s": f"{statistics.median(side.gflops):.1f}",
+        "of sgemm": f"{statistics.median(side.share):.0%}",
+        "max loss diff": ", ".join(f"{d:.0e}" for d in differences[side.name]),
+    }
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ class RowLoss:
     def __init__(self, teach: Sequence[DistillationConfig], data: TrainingData) -> None:
         self._labels = data.train_y
         numbers = [[t.alpha, 1.0 if t.alpha == 1 else t.temperature] for t in teach]
-        alpha, heat = torch.tensor(numbers, device=data.train_y.device).T
+        alpha, heat = data.train_x.new_tensor(numbers).T
         self._alpha, self._heat = alpha.view(-1, 1, 1), heat.view(-1, 1, 1)
         targets = [soft_targets(data, t) for t in teach]
         some = next((t for t in targets if t is not None), None)

@@ -72,6 +72,10 @@ def works(input_shape, num_classes, width):
     return Body(input_shape, num_classes, width)
 
 
+def drops(input_shape, num_classes, width):
+    return nn.Sequential(nn.Dropout(0.1), Body(input_shape, num_classes, width))
+
+
 def fails(input_shape, num_classes, width):
     return Fails(input_shape, num_classes, width)
 
@@ -123,7 +127,18 @@ def essence(outcomes: dict[str, Outcome]) -> dict[str, dict[str, object]]:
 @pytest.fixture(scope="session")
 def study(shared_state: None) -> StudyConfig:
     """A study whose teachers are trained."""
-    config = make_config()
+    return with_teachers(make_config())
+
+
+@pytest.fixture(scope="session")
+def signal_study(shared_state: None) -> StudyConfig:
+    """The same for students that read signals."""
+    data = {"kind": "mnist1d", "train_samples": 600, "test_samples": 100}
+    return with_teachers(make_config(data=data))
+
+
+def with_teachers(config: StudyConfig) -> StudyConfig:
+    """The study, its teachers trained."""
     executor, log = InlineExecutor(), Log()
     tasks = [
         TeacherTask(

@@ -149,6 +149,37 @@ def test_every_student_is_the_one_that_the_reference_loop_trains(
     assert_is_reference(run(stacked(kind, data, **choice)), kind, data, **choice)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_in_double_precision_only_rounding_is_left(optimizer: str) -> None:
+    """Large rates amplify what single precision rounds; a wrong formula would show here, too."""
+    data = make_data("cnn")
+    tensors = {name: value.double() for name, value in data._asdict().items() if "_y" not in name}
+    data = data._replace(**tensors)
+    epochs, members = 8, []
+    for row in range(ROWS):
+        choice = {"optimizer": optimizer, "epochs": epochs, "learning_rate": 0.05}
+        training, distillation = settings(row, **choice)
+        members.append(
+            Member(build("cnn", row).double(), training, distillation, Progress(training))
+        )
+    together = FunctionalPopulation(members, data, order_seeds=[5] * ROWS, width=WIDTH)
+    for _ in together.epochs(until=epochs):
+        pass
+    for row, member in enumerate(members):
+        alone = StudentRun(
+            build("cnn", row).double(),
+            data,
+            training=member.training,
+            distillation=member.distillation,
+            width=WIDTH,
+            order_seed=5,
+        )
+        list(alone.epochs(until=epochs))
+        for mine, its in zip(member.progress.history, alone.history, strict=True):
+            assert mine.train_loss == pytest.approx(its.train_loss, abs=1e-9)
+            assert mine.val_loss == pytest.approx(its.val_loss, abs=1e-9)
+
+
 @pytest.mark.parametrize("kind", ["conv1d", "cnn"])
 def test_students_may_see_batches_of_their_own(kind: str) -> None:
     data = make_data(kind)

@@ -1,0 +1,1 @@
+"""Measurements of kdsearch against what people use today; see benchmarks/README.md."""

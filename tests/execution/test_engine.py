@@ -1,0 +1,149 @@
+"""Which engine trains which student, and that stacked ones are those of the reference loop."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdsearch.config import Scalar, StudyConfig
+from kdsearch.execution import CohortTask
+from kdsearch.execution.engine import (
+    CHUNK,
+    Engine,
+    PopulationEngine,
+    ReferenceEngine,
+    build_engines,
+    build_population,
+)
+from kdsearch.execution.student import Student
+from kdsearch.execution.task import EngineName
+from kdsearch.training import FunctionalPopulation, Population
+from tests.execution.conftest import SETTINGS, Log, MakeTask, essence
+from tests.execution.test_cohort import drive
+
+STUDENTS: dict[str, dict[str, Any]] = {
+    "conv1d": {"kind": "conv1d", "width": 8, "depth": 2},
+    "cnn": {"kind": "cnn", "width": 8, "depth": 2},
+    "own": {"kind": "import", "width": 8},
+}
+MakeOther = Callable[..., CohortTask]
+
+
+@pytest.fixture
+def engine() -> EngineName:
+    return "population"
+
+
+@pytest.fixture
+def make_other(
+    make_task: MakeTask, study: StudyConfig, signal_study: StudyConfig, users_models: str
+) -> MakeOther:
+    """A cohort of students of another kind, at rates that do not amplify rounding."""
+
+    def make(
+        kind: str = "conv1d",
+        target: str = "works",
+        settings: Sequence[dict[str, Scalar]] = SETTINGS,
+        **arguments: Any,
+    ) -> CohortTask:
+        student, base = STUDENTS[kind], signal_study if kind == "conv1d" else study
+        if kind == "own":
+            student = student | {"target": f"{users_models}:{target}"}
+        config = StudyConfig.model_validate(base.model_dump(mode="json") | {"student": student})
+        rates = (0.003, 0.001, 0.002, 0.0005)
+        slower = [one | {"learning_rate": rates[i % 4]} for i, one in enumerate(settings)]
+        return make_task(config=config, settings=slower, **arguments)
+
+    return make
+
+
+def engines_of(*tasks: CohortTask, states: dict[str, Any] | None = None) -> list[Engine]:
+    students = [Student(row, task) for task in tasks for row in task.rows]
+    return build_engines(students, states or {}, tasks[0].engine)
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("conv1d", 1e-5), ("own", 1e-5), ("cnn", 1e-3)])
+def test_a_stacked_cohort_is_the_one_that_the_reference_loop_trains(
+    kind: str, tolerance: float, make_other: MakeOther, tmp_path: Path
+) -> None:
+    # Pooling hands a tie to another pixel when sums are rounded differently: the reference loop
+    # in two memory layouts is as far from itself. test_functional.py has 1e-9, in double.
+    together = make_other(kind, folder=tmp_path / "together")
+    assert [type(e) for e in engines_of(together)] == [PopulationEngine]
+    stacked = drive(together, Log())
+    alone = drive(replace(make_other(kind, folder=tmp_path / "alone"), engine="reference"), Log())
+    assert [rung for rung, _ in stacked.rungs] == [1, 3]
+    assert stacked.outcomes.keys() == alone.outcomes.keys()
+    for key, mine in stacked.outcomes.items():
+        its = alone.outcomes[key]
+        assert (mine.state, mine.epochs, mine.num_params) == (
+            its.state,
+            its.epochs,
+            its.num_params,
+        )
+        for a, b in zip(mine.history, its.history, strict=True):
+            assert a.train_loss == pytest.approx(b.train_loss, abs=tolerance)
+            assert a.val_loss == pytest.approx(b.val_loss, abs=tolerance)
+        assert mine.val is not None
+        assert its.val is not None
+        assert mine.val.loss == pytest.approx(its.val.loss, abs=tolerance)
+
+
+def test_a_stacked_cohort_stopped_after_every_epoch_ends_the_same(
+    make_other: MakeOther, tmp_path: Path
+) -> None:
+    whole = drive(make_other(folder=tmp_path / "whole"), Log())
+    task, log = make_other(folder=tmp_path / "pieces"), Log()
+    for _ in range(10):
+        drive(task, log, should_stop=lambda: True)
+    assert essence(log.outcomes) == essence(whole.outcomes)
+    assert log.rungs == whole.rungs
+    assert log.epochs == whole.epochs
+
+
+def test_who_cannot_be_stacked_takes_the_reference_loop(make_other: MakeOther) -> None:
+    assert [type(e) for e in engines_of(make_other("own", "fails"))] == [ReferenceEngine] * 4
+    log = drive(make_other("own", "drops", rungs=()), Log())
+    assert {o.state for o in log.outcomes.values()} == {"COMPLETE"}
+    assert [type(e) for e in engines_of(make_other("own", "drops"))] == [ReferenceEngine] * 4
+
+
+def test_students_stack_by_shape(make_task: MakeTask, make_other: MakeOther) -> None:
+    narrow = make_task("narrow", [{"width": 4, "alpha": 0.5}] * 2)
+    conv = make_other("conv1d", key="conv")
+    other = make_other("conv1d", key="other", settings=[{"width": 4, "alpha": 0.5}] * 2)
+    deep = make_other("conv1d", key="deep", settings=[{"student.depth": 1, "alpha": 0.5}] * 2)
+    engines = engines_of(make_task("wide"), narrow, conv, other, deep)
+    assert [len(e.students) for e in engines] == [6, 4, 2, 2]
+    assert all(isinstance(e, PopulationEngine) for e in engines)
+    populations = [build_population(e.students) for e in engines]
+    assert [type(p) for p in populations] == [Population] + [FunctionalPopulation] * 3
+
+
+def test_one_convolutional_student_without_company_trains_alone(
+    make_task: MakeTask, make_other: MakeOther
+) -> None:
+    lone = make_other("conv1d", settings=[{}])
+    (engine,) = engines_of(lone)
+    assert isinstance(engine, ReferenceEngine)
+    (mlp,) = engines_of(make_task(settings=[{}]))
+    assert isinstance(mlp, PopulationEngine)  # still faster than the loop
+    many = make_other("conv1d", settings=[SETTINGS[0]] * (CHUNK + 1))
+    assert [type(e) for e in engines_of(many)] == [PopulationEngine, ReferenceEngine]
+
+
+def test_who_began_in_company_goes_on_in_a_population_of_one(make_other: MakeOther) -> None:
+    task = make_other("conv1d", settings=SETTINGS[:2])
+    (engine,) = engines_of(task)
+    list(engine.train(1))
+    kept, left = engine.students
+    engine.drop(left)
+    state = engine.state(kept)
+    lone = replace(task, rows=tuple(row for row in task.rows if row.key == kept.row.key))
+    (again,) = engines_of(lone, states={kept.row.key: state})
+    assert isinstance(again, PopulationEngine)
+    list(again.train(3))
+    list(engine.train(3))
+    assert again.students[0].progress.history == kept.progress.history

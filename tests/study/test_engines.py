@@ -1,0 +1,154 @@
+"""The engine of a study: forced, or measured once, told and kept."""
+
+from pathlib import Path
+
+import pytest
+
+import kdsearch
+from kdsearch.config import Scalar, StudyConfig
+from kdsearch.data import cache_folder
+from kdsearch.execution import CohortTask, InlineExecutor, Row, TeacherTask
+from kdsearch.execution.task import EngineName
+from kdsearch.results import Results
+from kdsearch.study import engines
+from kdsearch.study.database import connect_existing
+from kdsearch.study.engines import with_engine
+from kdsearch.study.ledger import Ledger
+from tests.conftest import WriteStudy
+from tests.study.records import make_config
+
+SIGNALS = {"kind": "mnist1d", "train_samples": 600, "test_samples": 100}
+CONV1D = {"kind": "conv1d", "width": 4, "depth": 2}
+
+
+class Notes:
+    """A listener that keeps notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def cohort(config: StudyConfig, folder: Path, *widths: int) -> CohortTask:
+    settings: list[dict[str, Scalar]] = [
+        {"width": width, "temperature": 2.0, "alpha": alpha}
+        for width in widths
+        for alpha in (0.2, 0.8)
+    ]
+    rows = tuple(
+        Row(key=f"{widths}/{index}", trial=config.trial_config(one), seed=1, order_seed=2)
+        for index, one in enumerate(settings)
+    )
+    return CohortTask(
+        key=str(widths), rows=rows, rungs=(), score="val_accuracy", teacher_data=config.data,
+        checkpoint=folder / "c.pt", students=folder, cache=cache_folder(),
+    )  # fmt: skip
+
+
+def train_teachers(config: StudyConfig) -> None:
+    tasks = [
+        TeacherTask(
+            key=str(member), teacher=config.teacher, data=config.data, member=member,
+            cache=cache_folder(),
+        )
+        for member in (1, 2)
+    ]  # fmt: skip
+    InlineExecutor().run(
+        tasks,
+        decide=lambda *_: frozenset(),
+        notify=lambda *_: None,
+        should_stop=lambda: False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("speedup", "engine", "told"),
+    [
+        (2.04, "population", "together (engine: population): together is 2.0 times as fast"),
+        (0.85, "population", "together (engine: population): together is 0.8 times as fast"),
+        (0.5, "reference", "one by one (engine: reference): together is 0.5 times as fast"),
+    ],
+)
+def test_the_measured_engine_is_told_and_kept(
+    speedup: float,
+    engine: EngineName,
+    told: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = make_config(data=SIGNALS, student=CONV1D)
+    ledger, listener = Ledger.create(config, command=""), Notes()
+    measured: list[str] = []
+
+    def measure(task: CohortTask) -> float | None:
+        measured.append(task.key)
+        return None if task.key == "(16,)" else speedup
+
+    monkeypatch.setattr(engines, "population_speedup", measure)
+    tasks = [cohort(config, folder, *widths) for widths in ((4,), (16,), (4, 8))]
+    chosen = with_engine(tasks, config, ledger, listener)  # type: ignore[arg-type]
+    assert [task.engine for task in chosen] == [engine] * 3
+    assert measured == ["(16,)", "(4, 8)"], "from the widest down, until one can be measured"
+    assert listener.notes == [f"conv1d students are trained {told} here, for the widest of them"]
+    again = Ledger(connect_existing("sqlite:///kdsearch.db"), "small")
+    assert again.engine == engine
+    resumed = with_engine(tasks, config, again, listener)  # type: ignore[arg-type]
+    assert [task.engine for task in resumed] == [engine] * 3
+    assert len(measured) == 2
+
+
+def test_convolutional_students_are_really_measured(folder: Path) -> None:
+    config = make_config(data=SIGNALS, student=CONV1D)
+    train_teachers(config)
+    ledger, listener = Ledger.create(config, command=""), Notes()
+    with_engine([cohort(config, folder, 4)], config, ledger, listener)  # type: ignore[arg-type]
+    (note,) = listener.notes
+    assert note.startswith("conv1d students are trained ")
+    assert ledger.engine in ("reference", "population")
+
+
+@pytest.mark.parametrize("engine", ["reference", "population"])
+def test_a_forced_engine_is_not_measured(
+    engine: EngineName, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(data=SIGNALS, student=CONV1D, training__engine=engine)
+    ledger, listener = Ledger.create(config, command=""), Notes()
+    monkeypatch.setattr(engines, "population_speedup", lambda task: pytest.fail("measured"))
+    (task,) = with_engine(
+        [cohort(config, folder, 4)],
+        config,
+        ledger,
+        listener,  # type: ignore[arg-type]
+    )
+    assert task.engine == engine
+    assert listener.notes == []
+    assert ledger.engine is None
+
+
+def test_a_convolutional_study_has_the_same_losses_with_either_engine(
+    write_study: WriteStudy,
+) -> None:
+    def run(engine: str) -> Results:
+        path = write_study(
+            name=engine,
+            data=SIGNALS,
+            student=CONV1D,
+            training__engine=engine,
+            training__epochs=3,
+            sampler={"kind": "random"},
+            budget={"trials": 3, "generation": 3},
+            confirm={"replicates": 1, "baseline": False},
+        )
+        return kdsearch.run_study(kdsearch.load_study(path), workers=0).results
+
+    together, alone = run("population").trials, run("reference").trials
+    assert len(together) == len(alone) == 2 * (3 + 1)
+    for mine, its in zip(together, alone, strict=True):
+        assert (mine.key, mine.width, mine.epochs) == (its.key, its.width, its.epochs)
+        assert mine.val is not None
+        assert its.val is not None
+        for a, b in zip(mine.history, its.history, strict=True):
+            assert a.train_loss == pytest.approx(b.train_loss, abs=1e-5)
+            assert a.val_loss == pytest.approx(b.val_loss, abs=1e-5)
