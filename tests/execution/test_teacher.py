@@ -103,7 +103,7 @@ def test_why_a_cohort_could_not_go_on_is_told_without_a_second_attempt(
         make_task("bad", [{"learning_rate": 0.01}]),
         checkpoint=tmp_path / "file" / "checkpoint.pt",
     )
-    good = make_task("good", [{"learning_rate": 0.01}], rungs=())
+    good = make_task("good", [{"learning_rate": 0.01}])
     log = run(executor, bad, good)
     assert log.failures.keys() == {"bad"}
     assert log.failures["bad"].startswith("FileExistsError: ")

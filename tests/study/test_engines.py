@@ -42,7 +42,7 @@ def cohort(config: StudyConfig, folder: Path, *widths: int) -> CohortTask:
         for index, one in enumerate(settings)
     )
     return CohortTask(
-        key=str(widths), rows=rows, rungs=(), score="val_accuracy", teacher_data=config.data,
+        key=str(widths), rows=rows, until=None, score="val_accuracy", teacher_data=config.data,
         checkpoint=folder / "c.pt", students=folder, cache=cache_folder(),
     )  # fmt: skip
 
@@ -57,7 +57,6 @@ def train_teachers(config: StudyConfig) -> None:
     ]  # fmt: skip
     InlineExecutor().run(
         tasks,
-        decide=lambda *_: frozenset(),
         notify=lambda *_: None,
         should_stop=lambda: False,
     )
