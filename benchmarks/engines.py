@@ -59,6 +59,7 @@ def train_population(
                 spec.training(epochs),
                 spec.distillation(num_members(data)),
                 Progress(spec.training(epochs)),
+                ORDER_SEED,
             )
             for spec in specs[start : start + CHUNK]
         ]
@@ -79,7 +80,7 @@ def stack(
 ) -> Population | FunctionalPopulation:
     """The population that kdsearch would train such members in."""
     if isinstance(first.student, MlpModel):
-        return Population(members, data, order_seed=ORDER_SEED)
+        return Population(members, data)
     return FunctionalPopulation(
         members, data, order_seeds=[ORDER_SEED] * len(members), width=first.student.width
     )

@@ -203,12 +203,14 @@ def build_population(students: Sequence[Student]) -> Population | FunctionalPopu
     members, mlps = [], []
     for student in students:
         trial, body = student.row.trial, student.body
-        member = Member(body, trial.training, trial.distillation, student.progress)
+        member = Member(
+            body, trial.training, trial.distillation, student.progress, student.row.order_seed
+        )
         members.append(member)
         if isinstance(body, Mlp):
             mlps.append(member._replace(model=body))
     if len(mlps) == len(students):
-        return Population(mlps, first.data, order_seed=first.row.order_seed)
+        return Population(mlps, first.data)
     return FunctionalPopulation(
         members,
         first.data,

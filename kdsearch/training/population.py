@@ -1,22 +1,14 @@
 """Many MLP students in one step, equal to the reference loop and several times faster.
 
-They share batches; each has its own width, temperature, alpha, ensemble size, learning rate and
-weight decay.
+Each has its own width, temperature, alpha, ensemble size, learning rate, weight decay and order
+of samples. Those that see the same batches share the first layer's products.
 
 P students, B batch, N samples, D inputs, C classes.
-
-The gradient of the distillation loss in closed form, for logits z, temperature T and label y:
-
-    d loss / dz = [alpha * (softmax(z) - onehot(y)) + (1 - alpha) * T * (softmax(z/T) - q)] / B
-
-where q are the ensemble's softened probabilities. The parts that do not depend on z are fixed for
-a sample and a student, so they are made once for all epochs and looked up by batch.
 """
 
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
@@ -28,15 +20,14 @@ from kdsearch.models import mup_rate_factors, scale_readout
 from kdsearch.models.mlp import Mlp
 from kdsearch.results import EpochMetrics
 from kdsearch.training.data import TrainingData, epoch_order
-from kdsearch.training.loop import soft_targets
-from kdsearch.training.optimizer import SGD_MOMENTUM, schedule_factor
+from kdsearch.training.optimizer import schedule_factor
+from kdsearch.training.population_loss import Lesson, PopulationLoss
 from kdsearch.training.progress import Progress
-from kdsearch.training.stack import Layout, MlpStack, Pass, layer_names, make_layout
+from kdsearch.training.stack import MlpStack, Pass, UpperStack, layer_names, make_layout, runs
+from kdsearch.training.step import PopulationStep
+from kdsearch.training.update import LayerFactors, Update
 
 VAL_BATCH = 512
-ADAM_BETAS, ADAM_EPS = (0.9, 0.999), 1e-8
-"""PyTorch's defaults, which the reference loop has."""
-
 
 Body = TypeVar("Body", bound=nn.Module, covariant=True)
 
@@ -49,255 +40,191 @@ class Member(NamedTuple, Generic[Body]):
     training: TrainingConfig
     distillation: DistillationConfig
     progress: Progress
+    order_seed: int = 0
+    """Decides its batches, with the epoch it is in."""
 
 
 class Population:
-    """Students that share batches: equal depth, batch size, optimizer and order of samples."""
+    """Students of equal depth, batch size and optimizer.
 
-    def __init__(
-        self, members: Sequence[Member[Mlp]], data: TrainingData, *, order_seed: int
-    ) -> None:
+    They may be in different epochs. Any order of members is right; fast are those in which
+    members of one order seed and epoch are neighbours, and among these those of one width.
+    """
+
+    def __init__(self, members: Sequence[Member[Mlp]], data: TrainingData) -> None:
         """Stack the members; `load_row` puts those in their place that have trained before.
 
         Args:
-            members: In ascending order of width; their `training` may differ in everything but
-                batch size and optimizer.
+            members: Their `training` may differ in everything but batch size and optimizer.
             data: What all see, on the device to train on.
-            order_seed: Decides the batches.
         """
-        self.members = tuple(members)
         self._data = data
-        self._order_seed = order_seed
-        first = members[0]
-        self._optimizer = first.training.optimizer
-        self._batch_size = first.training.batch_size
-        device = data.train_y.device
-        num_classes, fan_in = first.model.readout.out_features, data.train_x[0].numel()
-        self._layout = make_layout(
-            [m.model.readout.in_features for m in members],
-            depth=len(first.model.hidden),
-            fan_in=fan_in,
-            num_classes=num_classes,
-        )
-        self._weights = MlpStack(self._layout, device)
-        self._grads = MlpStack(self._layout, device)
-        self._moments = (MlpStack(self._layout, device), MlpStack(self._layout, device))
-        self._steps = [torch.zeros((), device=device) for _ in members]
-        self._bias_ratios = [bias_ratios(m) for m in members]
-        for row, member in enumerate(members):
-            self._weights.put(row, initial_weights(member))
-        self._weights.fix_constants()
-        self._views = [self._row_views(row) for row in range(len(members))]
-        self._train_x = with_ones(data.train_x)
-        self._val_x = with_ones(data.val_x)
-        self._loss = PopulationLoss(members, data, num_classes)
-        self._passes: dict[int, Pass] = {}
+        self._build(tuple(members), [None] * len(members))
+
+    def regroup(self, members: Sequence[Member[Mlp]]) -> None:
+        """Go on with these members: some that are in, some that are new, in a new order.
+
+        Those that stay keep their numbers, and their soft targets are not made again.
+        """
+        before = {member.progress: row for row, member in enumerate(self.members)}
+        rows = [before.get(member.progress) for member in members]
+        states = [None if row is None else self.row_state(row) for row in rows]
+        lessons = [None if row is None else self._loss.lessons[row] for row in rows]
+        self._build(tuple(members), lessons)
+        for row, state in enumerate(states):
+            if state is not None:
+                self.load_row(row, state)
 
     def epochs(self, *, until: int) -> Iterator[dict[int, EpochMetrics | DivergedError]]:
-        """Train all members together up to epoch `until`.
+        """Train all members together until the first one has done epoch `until`, or is finished.
 
         Yields, for each epoch, the metrics or the failure of each member by its row; a member
-        that failed or has nothing left to train should be dropped (by building a population of
-        the others) before going on.
+        that failed should leave (`regroup`) before going on.
         """
-        while self.members[0].progress.epoch < until:
-            epoch = self.members[0].progress.epoch
-            losses = self._train_epoch(epoch)
-            yield self._validate(epoch, losses)
+        built_for = [block.rows for block in self._layout.blocks]
+        if [rows for _, rows in runs(self._sources())] != built_for:
+            self.regroup(self.members)  # a loaded member is in another epoch than it was
+        while all(m.progress.epoch < until for m in self.members):
+            yield self._validate(self._train_epoch())
             if any(m.progress.is_finished for m in self.members):
                 return
 
     def row_state(self, row: int) -> dict[str, Any]:
         """All that one member needs to go on exactly, alone or in any population."""
+        weights, *moments = self._stacks
         return {
-            "weights": self._weights.take(row),
-            "moments": [stack.take(row) for stack in self._moments],
-            "steps": self._steps[row].clone(),
+            "weights": weights.take(row),
+            "moments": [stack.take(row) for stack in moments],
+            "steps": self._update.steps[row].clone(),
             "progress": self.members[row].progress.state_dict(),
         }
 
     def load_row(self, row: int, state: dict[str, Any]) -> None:
         """Put a member in the place that `row_state` remembers."""
-        self._weights.put(row, state["weights"])
-        for stack, named in zip(self._moments, state["moments"], strict=True):
+        weights, *moments = self._stacks
+        weights.put(row, state["weights"])
+        for stack, named in zip(moments, state["moments"], strict=True):
             stack.put(row, named)
-        self._steps[row].copy_(state["steps"])
+        self._update.steps[row].copy_(state["steps"])
         self.members[row].progress.load_state_dict(state["progress"])
 
-    def _train_epoch(self, epoch: int) -> list[float]:
-        num_samples = len(self._data.train_y)
-        order = epoch_order(self._order_seed, epoch + 1, num_samples)
-        batches = order.to(self._data.train_y.device).split(self._batch_size)
-        total = torch.zeros(len(self.members), dtype=torch.float64)
-        for index, batch in enumerate(batches):
-            x = self._train_x.index_select(0, batch)
-            run = self._pass(len(batch))
-            logits = run.forward(self._weights, x)
-            slope, loss = self._loss.slope(logits, batch)
-            total += loss
-            run.backward(self._weights, self._grads, x, slope)
-            self._update(epoch + index / len(batches))
-        return (total / num_samples).tolist()
-
-    def _update(self, epochs_done: float) -> None:
-        for row, member in enumerate(self.members):
-            config = member.training
-            rate = config.learning_rate * schedule_factor(config, epochs_done)
-            ratios = self._bias_ratios[row]
-            if ratios is None:
-                self._step(row, self._views[row], rate)
-            else:
-                self._mup_step(row, rate, ratios)
-
-    def _mup_step(self, row: int, rate: float, ratios: Sequence[tuple[float, float]]) -> None:
-        for layer, (factor, bias_ratio) in enumerate(ratios):
-            tensors = [views[layer : layer + 1] for views in self._views[row]]
-            bias = tensors[0][0][:, -1]
-            before = bias.clone()
-            self._step(row, tensors, rate * factor, counts=layer == 0)
-            # An update is proportional to its rate, so a bias with a rate of its own is moved
-            # by the matrix's step times the ratio of the rates.
-            bias.sub_(before).mul_(bias_ratio).add_(before)
-
-    def _step(
-        self, row: int, tensors: Sequence[list[Tensor]], rate: float, *, counts: bool = True
-    ) -> None:
-        weights, grads, first, second = tensors
-        decay = self.members[row].training.weight_decay
-        step = self._steps[row]
-        if counts:
-            step.add_(1)
-        if self._optimizer == "sgd":
-            torch._fused_sgd_(
-                weights,
-                grads,
-                first,
-                weight_decay=decay,
-                momentum=SGD_MOMENTUM,
-                lr=rate,
-                dampening=0.0,
-                nesterov=True,
-                maximize=False,
-                is_first_step=False,
-            )
-            return
-        update = torch._fused_adamw_ if self._optimizer == "adamw" else torch._fused_adam_
-        update(
-            weights,
-            grads,
-            first,
-            second,
-            [],
-            [step] * len(weights),
-            lr=rate,
-            beta1=ADAM_BETAS[0],
-            beta2=ADAM_BETAS[1],
-            weight_decay=decay,
-            eps=ADAM_EPS,
-            amsgrad=False,
-            maximize=False,
+    def _build(self, members: tuple[Member[Mlp], ...], lessons: list[Lesson | None]) -> None:
+        self.members = members
+        first, device = members[0], self._data.train_y.device
+        self._batch_size = min(first.training.batch_size, len(self._data.train_y))
+        self._layout = make_layout(
+            [m.model.readout.in_features for m in members],
+            self._sources(),
+            depth=len(first.model.hidden),
+            fan_in=self._data.train_x[0].numel(),
+            num_classes=first.model.readout.out_features,
         )
+        layout = self._layout
+        weights = MlpStack(layout, device)
+        for row, member in enumerate(members):
+            weights.put(row, initial_weights(member))
+        weights.fix_constants()
+        self._stacks = (weights, MlpStack(layout, device), MlpStack(layout, device))
+        self._grads = UpperStack(layout, device)
+        configs, factors = [m.training for m in members], [layer_factors(m) for m in members]
+        self._update = Update(configs, factors, layout, self._stacks, self._grads)
+        teach = [m.distillation for m in members]
+        self._loss = PopulationLoss(teach, layout, device, lessons)
+        self._steps: dict[int, PopulationStep] = {}
+        self._val_passes: dict[int, tuple[Pass, Tensor]] = {}
 
-    def _row_views(self, row: int) -> tuple[list[Tensor], ...]:
-        stacks = (self._weights, self._grads, *self._moments)
-        return tuple(stack.row(row) for stack in stacks)
+    def _sources(self) -> list[tuple[int, int]]:
+        return [(m.order_seed, m.progress.epoch) for m in self.members]
 
-    def _pass(self, batch_size: int) -> Pass:
-        if batch_size not in self._passes:
-            device = self._data.train_y.device
-            self._passes[batch_size] = Pass(self._layout, batch_size, device)
-        return self._passes[batch_size]
+    def _train_epoch(self) -> list[float]:
+        """Mean training losses."""
+        firsts = [self.members[block.rows.start] for block in self._layout.blocks]
+        views = [self._data.at_epoch(m.progress.epoch + 1) for m in firsts]
+        if self._loss.show(views):
+            for step in self._steps.values():
+                step.show(views)
+        device = self._data.train_y.device
+        orders = [
+            epoch_order(m.order_seed, m.progress.epoch + 1, len(view.train_y)).to(device)
+            for m, view in zip(firsts, views, strict=True)
+        ]
+        batches = list(zip(*(order.split(self._batch_size) for order in orders), strict=True))
+        self._loss.begin(self._batch_size)
+        self._update.plan([m.progress.epoch for m in self.members], len(batches))
+        for index, positions in enumerate(batches):
+            self._update.at_step(index)
+            self._step(len(positions[0]), views).run(positions)
+        return self._loss.end().tolist()
 
-    def _validate(
-        self, epoch: int, losses: Sequence[float]
-    ) -> dict[int, EpochMetrics | DivergedError]:
-        sums = torch.zeros(3, len(self.members), dtype=torch.float64)
+    def _step(self, batch_size: int, views: Sequence[TrainingData]) -> PopulationStep:
+        if batch_size not in self._steps:
+            step = PopulationStep(
+                self._layout,
+                self._stacks[0],
+                self._grads,
+                self._loss,
+                self._update,
+                batch_size=batch_size,
+            )
+            step.show(views)
+            self._steps[batch_size] = step
+        return self._steps[batch_size]
+
+    def _validate(self, losses: Sequence[float]) -> dict[int, EpochMetrics | DivergedError]:
         labels, teacher = self._data.val_y, self._data.teacher_val
         guesses = None if teacher is None else teacher.argmax(dim=1)
-        for chunk in torch.arange(len(labels), device=labels.device).split(VAL_BATCH):
-            logits = self._pass(len(chunk)).forward(self._weights, self._val_x[chunk])
+        samples = self._data.val_x.flatten(1)
+        sums = torch.zeros(3, len(self.members), dtype=torch.float64, device=labels.device)
+        for start in range(0, len(labels), VAL_BATCH):
+            chunk = slice(start, start + VAL_BATCH)
+            wanted = labels[chunk]
+            logits = self._val_logits(samples[chunk])
             predicted = logits.argmax(dim=1)
-            wanted = labels[chunk].expand(len(logits), 1, -1)
-            picked = logits.gather(1, wanted).squeeze(1)
-            sums[0] += (predicted == labels[chunk]).sum(dim=1)
+            picked = logits.gather(1, wanted.expand(len(logits), 1, -1)).squeeze(1)
+            sums[0] += (predicted == wanted).sum(dim=1)
             sums[1] += (logits.logsumexp(dim=1) - picked).sum(dim=1)
             if guesses is not None:
                 sums[2] += (predicted == guesses[chunk]).sum(dim=1)
-        accuracy, loss, agreement = (sums / len(labels)).tolist()
-        steps = math.ceil(len(self._data.train_y) / self._batch_size)
-        outcome: dict[int, EpochMetrics | DivergedError] = {}
-        for row, member in enumerate(self.members):
-            if not (math.isfinite(losses[row]) and math.isfinite(loss[row])):
-                outcome[row] = DivergedError(
-                    f"the training loss became {losses[row]} in epoch {epoch + 1} at learning "
-                    f"rate {member.training.learning_rate:.3g}"
+        rows = zip(losses, *(sums / len(labels)).tolist(), strict=True)
+        return {row: self._told(row, *numbers) for row, numbers in enumerate(rows)}
+
+    def _val_logits(self, samples: Tensor) -> Tensor:
+        """Logits [P, C, B] of samples [B, D]."""
+        size = len(samples)
+        if size not in self._val_passes:
+            run = Pass(self._layout.sharing_batches(), self._stacks[0], size)
+            self._val_passes[size] = (run, samples.new_ones(size, samples.shape[1] + 1))
+        run, x = self._val_passes[size]
+        x[:, :-1] = samples
+        return run.forward([x])
+
+    def _told(
+        self,
+        row: int,
+        train_loss: float,
+        val_accuracy: float,
+        val_loss: float,
+        val_agreement: float,
+    ) -> EpochMetrics | DivergedError:
+        training, progress = self.members[row].training, self.members[row].progress
+        for split, loss in (("training", train_loss), ("validation", val_loss)):
+            if not math.isfinite(loss):
+                return DivergedError(
+                    f"the {split} loss became {loss} in epoch {progress.epoch + 1} at learning "
+                    f"rate {training.learning_rate:.3g}"
                 )
-                continue
-            last = schedule_factor(member.training, epoch + (steps - 1) / steps)
-            metrics = EpochMetrics(
-                epoch=epoch + 1,
-                train_loss=losses[row],
-                val_accuracy=accuracy[row],
-                val_loss=loss[row],
-                val_agreement=agreement[row],
-                learning_rate=member.training.learning_rate * last,
-            )
-            member.progress.add(metrics, lambda row=row: self._weights.take(row))
-            outcome[row] = metrics
-        return outcome
-
-
-class PopulationLoss:
-    """Loss and slope of all students for a batch; see the formula at the top."""
-
-    def __init__(
-        self, members: Sequence[Member[Mlp]], data: TrainingData, num_classes: int
-    ) -> None:
-        device = data.train_y.device
-        teach = [m.distillation for m in members]
-        hard = torch.tensor([t.alpha for t in teach], device=device)
-        heat = torch.tensor([t.temperature for t in teach], device=device)
-        self._hard = hard.view(-1, 1, 1)
-        """Weight of softmax(z), [P, 1, 1]."""
-        self._soft = ((1 - hard) * heat).view(-1, 1, 1)
-        """Weight of softmax(z / T)."""
-        self._cooling = (1 / heat).view(-1, 1, 1)
-        self._soft_scale = ((1 - hard) * heat**2).view(-1, 1)
-        self._is_taught = any(t.alpha < 1 for t in teach)
-        one_hot = torch.nn.functional.one_hot(data.train_y, num_classes).float()
-        self._fixed = torch.empty(len(data.train_y), len(members), num_classes, device=device)
-        """alpha * onehot + (1 - alpha) * T * q for each sample and student, [N, P, C]."""
-        self._entropy = torch.zeros(len(data.train_y), len(members), device=device)
-        """(1 - alpha) * T^2 * sum q log q, [N, P]: what makes the loss a KL divergence."""
-        for row, t in enumerate(teach):
-            self._fixed[:, row] = t.alpha * one_hot
-            targets = soft_targets(data, t)
-            if targets is not None:
-                self._fixed[:, row] += (1 - t.alpha) * t.temperature * targets
-                negative_entropy = torch.special.xlogy(targets, targets).sum(dim=1)
-                self._entropy[:, row] = (1 - t.alpha) * t.temperature**2 * negative_entropy
-
-    def slope(self, logits: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """D mean loss / d logits [P, C, B], and the sums of the batch's losses [P].
-
-        Args:
-            logits: [P, C, B]; overwritten.
-            batch: Sample positions [B].
-        """
-        fixed = self._fixed[batch].permute(1, 2, 0)
-        centred = logits.sub_(logits.amax(dim=1, keepdim=True))
-        loss = -(fixed * centred).sum(dim=(1, 2))
-        hot = centred.exp()
-        hot_sum = hot.sum(dim=1, keepdim=True)
-        loss += (self._hard.squeeze(2) * hot_sum.squeeze(1).log()).sum(dim=1)
-        slope = hot.mul_(self._hard / hot_sum)
-        if self._is_taught:
-            cool = centred.mul_(self._cooling).exp_()
-            cool_sum = cool.sum(dim=1, keepdim=True)
-            loss += (self._soft_scale * cool_sum.squeeze(1).log()).sum(dim=1)
-            loss += self._entropy[batch].sum(dim=0)
-            slope = slope.add_(cool.mul_(self._soft / cool_sum))
-        return slope.sub_(fixed).div_(len(batch)), loss.double().cpu()
+        steps = math.ceil(len(self._data.train_y) / self._batch_size)
+        last = schedule_factor(training, progress.epoch + (steps - 1) / steps)
+        metrics = EpochMetrics(
+            epoch=progress.epoch + 1,
+            train_loss=train_loss,
+            val_accuracy=val_accuracy,
+            val_loss=val_loss,
+            val_agreement=val_agreement,
+            learning_rate=training.learning_rate * last,
+        )
+        progress.add(metrics, lambda: self._stacks[0].take(row))
+        return metrics
 
 
 def initial_weights(member: Member[Mlp]) -> dict[str, Tensor]:
@@ -310,8 +237,8 @@ def initial_weights(member: Member[Mlp]) -> dict[str, Tensor]:
     return dict(scaled.state_dict())
 
 
-def bias_ratios(member: Member[Mlp]) -> list[tuple[float, float]] | None:
-    """By layer: the matrix's rate factor, and its bias's factor over it; None without muP."""
+def layer_factors(member: Member[Mlp]) -> list[LayerFactors] | None:
+    """How the layers learn under muP; None without it."""
     config, model = member.training, member.model
     if config.lr_scaling != "mup":
         return None
@@ -321,19 +248,8 @@ def bias_ratios(member: Member[Mlp]) -> list[tuple[float, float]] | None:
         width=model.readout.in_features,
         base_width=config.mup_base_width,
     )
-    names = layer_names(len(model.hidden))
-    return [(factors[f"{n}.weight"], factors[f"{n}.bias"] / factors[f"{n}.weight"]) for n in names]
-
-
-@lru_cache(maxsize=4)
-def with_ones(x: Tensor) -> Tensor:
-    """Samples [N, ...] flattened, with a last column of ones: [N, D + 1].
-
-    The same copy for the same tensor (tensors are hashed by identity), because a population is
-    rebuilt whenever a student leaves it. Neither may be written to.
-    """
-    flat = x.flatten(1)
-    return torch.cat([flat, flat.new_ones(len(flat), 1)], dim=1)
-
-
-__all__ = ["Layout", "Member", "Population"]
+    pairs = [
+        (factors[f"{name}.weight"], factors[f"{name}.bias"])
+        for name in layer_names(len(model.hidden))
+    ]
+    return [LayerFactors(weight, bias / weight) for weight, bias in pairs]

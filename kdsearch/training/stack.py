@@ -2,19 +2,22 @@
 
 P students, B batch, D inputs, C classes, h width of a student, U = sum of (h + 1) units.
 
-Students of one width form a group, so that layers after the first are one batched product a
-group; the first layer of all students is one product, because they share the batch. Activations
-are feature-major ([U, B]): a student's units are a contiguous block. Each student has one more
-unit, which is constant 1, so that biases are a column of their weight matrix: no bias additions
-and no bias gradients. The constant unit's own weights are fixed; its row is left out of `row`.
+Neighbours of one width form a group: layers after the first are one batched product a group.
+Neighbours that see the same batches form a block: the first layer is one product a block,
+whatever the widths. Activations are feature-major ([U, B]): a student's units are contiguous.
+Each student has one more unit, which is constant 1, so that biases are a column of their weight
+matrix: no bias additions and no bias gradients. The constant unit's own weights are fixed; its
+row is left out of `MlpStack.row`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+
+T = TypeVar("T", bound=Hashable)
 
 
 class Group(NamedTuple):
@@ -27,10 +30,20 @@ class Group(NamedTuple):
     """Their rows on the unit axis, constant units included."""
 
 
+class Block(NamedTuple):
+    """Neighbouring students that see the same batches."""
+
+    rows: slice
+    units: slice
+
+
 class Layout(NamedTuple):
     """What a population looks like: everything but its numbers."""
 
+    widths: tuple[int, ...]
+    """Of each student."""
     groups: tuple[Group, ...]
+    blocks: tuple[Block, ...]
     depth: int
     """Hidden layers of every student."""
     fan_in: int
@@ -39,68 +52,90 @@ class Layout(NamedTuple):
     @property
     def num_rows(self) -> int:
         """Students, P."""
-        return self.groups[-1].rows.stop
+        return len(self.widths)
 
     @property
     def num_units(self) -> int:
         """Units of a layer over all students, U."""
         return self.groups[-1].units.stop
 
-    def find(self, row: int) -> tuple[int, int]:
-        """Group index and position in the group of a student."""
-        for index, group in enumerate(self.groups):
-            if row < group.rows.stop:
-                return index, row - group.rows.start
-        raise IndexError(row)
+    def find(self, row: int) -> tuple[Group, int]:
+        """Group of a student and its position there."""
+        group = next(group for group in self.groups if row < group.rows.stop)
+        return group, row - group.rows.start
+
+    def units(self, row: int) -> slice:
+        """A student's units, without the constant one."""
+        group, place = self.find(row)
+        start = group.units.start + place * (group.width + 1)
+        return slice(start, start + group.width)
+
+    def sharing_batches(self) -> "Layout":
+        """The same students, all in one block."""
+        everything = Block(slice(0, self.num_rows), slice(0, self.num_units))
+        return self._replace(blocks=(everything,))
 
 
-def make_layout(widths: Sequence[int], *, depth: int, fan_in: int, num_classes: int) -> Layout:
-    """The layout of students whose widths are in ascending order."""
-    assert list(widths) == sorted(widths), "neighbours of one width are one group"
-    groups: list[Group] = []
-    rows = units = 0
-    for width, members in groupby(widths):
-        count = len(list(members))
-        size = count * (width + 1)
-        groups.append(Group(width, slice(rows, rows + count), slice(units, units + size)))
-        rows, units = rows + count, units + size
-    return Layout(tuple(groups), depth, fan_in, num_classes)
+def make_layout(
+    widths: Sequence[int],
+    sources: Sequence[Hashable],
+    *,
+    depth: int,
+    fan_in: int,
+    num_classes: int,
+) -> Layout:
+    """The layout of students in a given order; like neighbours are trained together.
+
+    Args:
+        widths: Of each student.
+        sources: What decides each student's batches; equal ones are equal batches.
+        depth: Hidden layers.
+        fan_in: Inputs, D.
+        num_classes: Outputs, C.
+    """
+    starts = [0]
+    for width in widths:
+        starts.append(starts[-1] + width + 1)
+    groups = tuple(
+        Group(width, rows, slice(starts[rows.start], starts[rows.stop]))
+        for width, rows in runs(widths)
+    )
+    blocks = tuple(
+        Block(rows, slice(starts[rows.start], starts[rows.stop])) for _, rows in runs(sources)
+    )
+    return Layout(tuple(widths), groups, blocks, depth, fan_in, num_classes)
+
+
+def runs(values: Sequence[T]) -> Iterator[tuple[T, slice]]:
+    """Equal neighbours: their value and where they are."""
+    start = 0
+    for value, equal in groupby(values):
+        stop = start + len(list(equal))
+        yield value, slice(start, stop)
+        start = stop
 
 
 class MlpStack:
-    """One number for each weight of a population: its weights, gradients or moments."""
+    """One number for each weight of a population: its weights or its moments."""
 
     def __init__(self, layout: Layout, device: torch.device) -> None:
         self._layout = layout
         self.input = torch.zeros(layout.num_units, layout.fan_in + 1, device=device)
         """[U, D + 1]."""
-        self.hidden: list[list[Tensor]] = []
-        """By layer and group: [P_g, h + 1, h + 1]."""
-        self.readout: list[Tensor] = []
-        """By group: [P_g, C, h + 1]."""
-        sizes = [(g.rows.stop - g.rows.start, g.width + 1) for g in layout.groups]
-        for _ in range(layout.depth - 1):
-            self.hidden.append([torch.zeros(p, u, u, device=device) for p, u in sizes])
-        self.readout = [torch.zeros(p, layout.num_classes, u, device=device) for p, u in sizes]
+        self.upper = UpperStack(layout, device)
+        """The layers after the first."""
 
     def fix_constants(self) -> None:
         """Give the constant units the weights that keep them 1."""
         for index, group in enumerate(self._layout.groups):
             units = self.input[group.units].view(-1, group.width + 1, self.input.shape[1])
-            units[:, -1, :] = 0
-            units[:, -1, -1] = 1
-            for layer in self.hidden:
-                layer[index][:, -1, :] = 0
-                layer[index][:, -1, -1] = 1
+            for layer in (units, *(hidden[index] for hidden in self.upper.hidden)):
+                layer[:, -1, :] = 0
+                layer[:, -1, -1] = 1
 
     def row(self, row: int) -> list[Tensor]:
         """A student's weights: contiguous views [h, D + 1], [h, h + 1] ..., [C, h + 1]."""
-        index, place = self._layout.find(row)
-        group = self._layout.groups[index]
-        start = group.units.start + place * (group.width + 1)
-        views = [self.input[start : start + group.width]]
-        views += [layer[index][place, : group.width] for layer in self.hidden]
-        return [*views, self.readout[index][place]]
+        return [self.input[self._layout.units(row)], *self.upper.row(row)]
 
     def put(self, row: int, named: dict[str, Tensor]) -> None:
         """Take over the numbers of one student, named as in `Mlp.state_dict`."""
@@ -117,6 +152,28 @@ class MlpStack:
         return named
 
 
+class UpperStack:
+    """One number for each weight after the first layer: weights, moments or gradients."""
+
+    def __init__(self, layout: Layout, device: torch.device) -> None:
+        self._layout = layout
+        sizes = [(g.rows.stop - g.rows.start, g.width + 1) for g in layout.groups]
+        self.hidden = [
+            [torch.zeros(p, u, u, device=device) for p, u in sizes]
+            for _ in range(layout.depth - 1)
+        ]
+        """By layer and group: [P_g, h + 1, h + 1]."""
+        self.readout = [torch.zeros(p, layout.num_classes, u, device=device) for p, u in sizes]
+        """By group: [P_g, C, h + 1]."""
+
+    def row(self, row: int) -> list[Tensor]:
+        """A student's weights: contiguous views [h, h + 1] ..., [C, h + 1]."""
+        group, place = self._layout.find(row)
+        index = self._layout.groups.index(group)
+        hidden = [layer[index][place, : group.width] for layer in self.hidden]
+        return [*hidden, self.readout[index][place]]
+
+
 def layer_names(depth: int) -> list[str]:
     """Names of an `Mlp`'s layers in order."""
     return [*(f"hidden.{index}" for index in range(depth)), "readout"]
@@ -125,64 +182,82 @@ def layer_names(depth: int) -> list[str]:
 class Pass:
     """Forward and backward through a stack for batches of one size, in buffers made once."""
 
-    def __init__(self, layout: Layout, batch_size: int, device: torch.device) -> None:
-        self._layout = layout
+    def __init__(self, layout: Layout, weights: MlpStack, batch_size: int) -> None:
+        self._layout, self._weights = layout, weights
+        device = weights.input.device
         shape = (layout.num_units, batch_size)
         self._active = [torch.empty(shape, device=device) for _ in range(layout.depth)]
-        self._slope = torch.empty(shape, device=device)
+        self._slopes = [torch.empty(shape, device=device) for _ in range(min(layout.depth, 2))]
         self.logits = torch.empty(layout.num_rows, layout.num_classes, batch_size, device=device)
         """[P, C, B]."""
+        self._inputs = [
+            (weights.input[block.units], self._active[0][block.units]) for block in layout.blocks
+        ]
+        self._active_by_group = [self._by_group(active) for active in self._active]
+        self._slopes_by_group = [self._by_group(slope) for slope in self._slopes]
+        self._logits_by_group = [self.logits[group.rows] for group in layout.groups]
 
-    def forward(self, weights: MlpStack, x: Tensor) -> Tensor:
-        """Logits [P, C, B] of a batch [B, D + 1] whose last column is 1; reused by later calls."""
-        torch.mm(weights.input, x.t(), out=self._active[0]).relu_()
-        for layer, before, after in zip(
-            weights.hidden, self._active, self._active[1:], strict=False
-        ):
-            for weight, a, b in zip(layer, self._blocks(before), self._blocks(after), strict=True):
+    def forward(self, batches: Sequence[Tensor]) -> Tensor:
+        """Logits [P, C, B], in a buffer that later calls use again.
+
+        Args:
+            batches: For each block, [B, D + 1], whose last column is 1.
+        """
+        for (weight, active), x in zip(self._inputs, batches, strict=True):
+            torch.mm(weight, x.t(), out=active)
+        self._active[0].relu_()
+        upper = self._weights.upper
+        for index, layer in enumerate(upper.hidden):
+            before, after = self._active_by_group[index], self._active_by_group[index + 1]
+            for weight, a, b in zip(layer, before, after, strict=True):
                 torch.bmm(weight, a, out=b)
-            after.relu_()
-        for group, weight, a in self._groups(weights.readout, self._active[-1]):
-            torch.bmm(weight, a, out=self.logits[group.rows])
+            self._active[index + 1].relu_()
+        for weight, a, z in zip(
+            upper.readout, self._active_by_group[-1], self._logits_by_group, strict=True
+        ):
+            torch.bmm(weight, a, out=z)
         return self.logits
 
-    def backward(self, weights: MlpStack, grads: MlpStack, x: Tensor, slope: Tensor) -> None:
-        """Write into `grads` the gradients for d loss / d logits `slope` [P, C, B]."""
-        down = self._slope
-        for (group, weight, a), grad, d in zip(
-            self._groups(weights.readout, self._active[-1]),
+    def backward(self, slope: Tensor, grads: UpperStack) -> Tensor:
+        """D loss / d first layer's outputs [U, B], in a buffer; fills `grads` on the way.
+
+        Args:
+            slope: D loss / d logits [P, C, B].
+            grads: Overwritten with the gradients of the layers after the first.
+        """
+        upper, down = self._weights.upper, 0
+        for group, weight, grad, a, d in zip(
+            self._layout.groups,
+            upper.readout,
             grads.readout,
-            self._blocks(down),
+            self._active_by_group[-1],
+            self._slopes_by_group[down],
             strict=True,
         ):
             torch.bmm(slope[group.rows], a.transpose(1, 2), out=grad)
             torch.bmm(weight.transpose(1, 2), slope[group.rows], out=d)
-        for index in reversed(range(len(weights.hidden))):
-            self._mask(down, self._active[index + 1])
-            below = torch.empty_like(down)
-            for weight, grad, a, d, e in zip(
-                weights.hidden[index],
+        for index in reversed(range(len(upper.hidden))):
+            self._mask(self._slopes[down], self._active[index + 1])
+            for weight, grad, a, d, below in zip(
+                upper.hidden[index],
                 grads.hidden[index],
-                self._blocks(self._active[index]),
-                self._blocks(down),
-                self._blocks(below),
+                self._active_by_group[index],
+                self._slopes_by_group[down],
+                self._slopes_by_group[1 - down],
                 strict=True,
             ):
                 torch.bmm(d, a.transpose(1, 2), out=grad)
-                torch.bmm(weight.transpose(1, 2), d, out=e)
-            down = below
-        self._mask(down, self._active[0])
-        torch.mm(down, x, out=grads.input)
+                torch.bmm(weight.transpose(1, 2), d, out=below)
+            down = 1 - down
+        self._mask(self._slopes[down], self._active[0])
+        return self._slopes[down]
 
     @staticmethod
     def _mask(slope: Tensor, active: Tensor) -> None:
         torch.ops.aten.threshold_backward.grad_input(slope, active, 0, grad_input=slope)
 
-    def _blocks(self, units: Tensor) -> list[Tensor]:
+    def _by_group(self, units: Tensor) -> list[Tensor]:
         return [
             units[group.units].view(-1, group.width + 1, units.shape[1])
             for group in self._layout.groups
         ]
-
-    def _groups(self, weights: list[Tensor], units: Tensor) -> list[tuple[Group, Tensor, Tensor]]:
-        return list(zip(self._layout.groups, weights, self._blocks(units), strict=True))
