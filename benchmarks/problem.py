@@ -31,6 +31,7 @@ NUM_CLASSES = 10
 SHAPE = (1, 28, 28)
 ORDER_SEED = 0
 TEACHER_WIDTH = 1200
+TENSORS = ("train_x", "train_y", "val_x", "val_y", "teacher_train", "teacher_val")
 SHARPNESS = 20.0
 """Factor of the random teachers' readout, which gives their logits the spread of trained ones."""
 
@@ -186,10 +187,10 @@ def flops_per_sample(spec: Spec) -> tuple[int, int]:
 
 def save_data(data: TrainingData, path: Path) -> None:
     """For worker processes to load."""
-    torch.save(data._asdict(), path)
+    torch.save({name: getattr(data, name) for name in TENSORS}, path)
 
 
 def load_data(path: Path) -> TrainingData:
     """What `save_data` wrote, resident in this process."""
     tensors: dict[str, Tensor] = torch.load(path, weights_only=True)
-    return TrainingData(**tensors)
+    return TrainingData(*(tensors[name] for name in TENSORS))
