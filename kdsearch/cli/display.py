@@ -85,8 +85,10 @@ class Display:
                 return
             # Each time that some teachers are missing is a stage of its own; the bar sums them.
             self._members, total, done = (n + self._members for n in (total, total, done))
-        if name not in self._tasks:
+        is_new = name not in self._tasks
+        if is_new:
             self._tasks[name] = self._progress.add_task(TITLES[name], total=total)
+        if is_new or name == "report":
             self._line(f"{TITLES[name]}: {done} of {total} done")
         self._progress.update(self._tasks[name], total=total, completed=done)
 

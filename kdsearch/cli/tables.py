@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kdsearch.errors import UserInputError
-from kdsearch.results import Results, TeacherBankRecord, TeacherRecord
+from kdsearch.results import Results, TeacherBankRecord, TeacherRecord, sizes_tried
 
 if TYPE_CHECKING:  # analysis and plan take seconds to import, which most tables do not need
     from kdsearch.analysis.strata import Choice
@@ -27,7 +27,7 @@ def print_plan(plan: "StudyPlan") -> None:
         ("question", plan.question),
         ("data", plan.data),
         ("teachers", plan.teachers),
-        ("strata", str(plan.num_strata)),
+        ("strata", plan.strata),
         ("search trials", plan.search_trials),
         ("confirm runs", plan.confirm_runs),
         ("sampler, pruner", plan.method),
@@ -48,6 +48,8 @@ def print_status(results: Results) -> None:
         counts = [search.count(s) for s in ("RUNNING", "COMPLETE", "PRUNED", "FAIL")]
         table.add_row(arm, stratum, *(str(count) for count in (*counts, confirmed)))
     _console().print(table)
+    if results.config.study.ladder is not None:
+        _console().print(_climb_in_words(results), markup=False, soft_wrap=True)
     for trial in results.select(state="FAIL"):
         _console().print(f"{trial.key} failed: {trial.failure}", markup=False, soft_wrap=True)
 
@@ -119,6 +121,27 @@ def export_table(
         path = Path(folder) / "table"
         write_table(table, path, table_format)
         sys.stdout.buffer.write(path.read_bytes())
+
+
+def _climb_in_words(results: Results) -> str:
+    """Which sizes a ladder has tried, in that order, and what comes next."""
+    from kdsearch.study.ladder import climb
+
+    ladder = results.config.study.ladder
+    assert ladder is not None
+    tried = sizes_tried(results.config, results.trials)
+    now = climb(results.config, ladder, results.trials)
+    ahead = ", ".join(str(size) for size in now.sizes if size not in tried) or "none"
+    line = f"ladder: {ladder.parameter} {', '.join(map(str, tried)) or 'not begun'}"
+    match now.state:
+        case "climbing":
+            return f"{line}; not saturated yet, next {ahead}"
+        case "refining":
+            return f"{line}; saturates near {now.saturation:.3g}, looking closer: next {ahead}"
+        case "saturated":
+            return f"{line}; saturates near {now.saturation:.3g}, by validation accuracy"
+        case "at_max":
+            return f"{line}; not saturated at its end, {ladder.max}"
 
 
 def _accuracy(choice: "Choice") -> str:

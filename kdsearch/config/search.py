@@ -142,6 +142,9 @@ class SamplerConfig(Section):
     """tpe and gp: random trials of a stratum before the model takes over."""
     population_size: Annotated[int, Field(ge=2)] = 16
     """nsga2: trials in one generation of the genetic algorithm."""
+    warm_start: bool = True
+    """A stratum's generations begin with the best settings of the strata beside it, within the
+    budget, and are at most half of it; not for grid, qmc and Pareto studies."""
 
 
 class PrunerConfig(Section):

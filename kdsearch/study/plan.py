@@ -4,15 +4,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kdsearch.config import StudyConfig, TeacherConfig, TrialConfig
+from kdsearch.config import Scalar, StudyConfig, TeacherConfig, TrialConfig
+from kdsearch.config.saturation import FIRST_SIZES
 from kdsearch.data import Dataset, cache_folder
 from kdsearch.errors import UnknownStudyError
 from kdsearch.execution.materials import open_bank
 from kdsearch.models import count_model, describe_model
-from kdsearch.results import TrialRecord
+from kdsearch.results import TrialRecord, sizes_tried
 from kdsearch.study.database import connect_existing, without_password
 from kdsearch.study.executors import available_cores
-from kdsearch.study.lane import lane_budget, lanes_of
+from kdsearch.study.ladder import FINER_SIZES, climb, sizes_around
+from kdsearch.study.lane import Lane, lane_budget, lanes_of
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.pieces import check_pieces
 from kdsearch.study.pruning import rung_epochs
@@ -33,7 +35,7 @@ class StudyPlan:
     question: str
     data: str
     teachers: str
-    num_strata: int
+    strata: str
     search_trials: str
     confirm_runs: str
     method: str
@@ -49,7 +51,8 @@ def plan_study(config: StudyConfig) -> StudyPlan:
     """
     dataset = check_pieces(config)
     records = stored_records(config)
-    lanes = lanes_of(config, config.strata())
+    strata = strata_to_plan(config, records)
+    lanes = lanes_of(config, strata)
     search_total = sum(lane_budget(config, lane) for lane in lanes)
     confirm_total = len(lanes) * config.confirm.replicates
     search_done = sum(r.stage == "search" and r.state != "RUNNING" for r in records)
@@ -60,12 +63,13 @@ def plan_study(config: StudyConfig) -> StudyPlan:
     seconds = estimate_seconds(
         config,
         dataset,
+        lanes,
         missing=missing,
         search_share=max(1 - search_done / search_total, 0),
         confirm_share=max(1 - confirm_done / max(confirm_total, 1), 0),
     )
-    arms = "distilled and baseline" if len({lane.arm for lane in lanes}) > 1 else "distilled"
-    per_lane = f"{config.budget.trials} a stratum and arm ({arms})"
+    per_lane = budget_in_words(config, lanes)
+    most = "at most " if config.study.ladder is not None else ""
     return StudyPlan(
         name=config.name,
         question=config.question_text,
@@ -73,15 +77,56 @@ def plan_study(config: StudyConfig) -> StudyPlan:
         f"{len(dataset.test)} test (sealed until confirm)",
         teachers=f"{members} x {' or '.join(describe_model(t.model) for t in teachers)}, "
         f"{members - missing} cached, {missing} to train",
-        num_strata=len(config.strata()),
-        search_trials=f"{search_total}: {per_lane}; {search_done} done",
-        confirm_runs=f"{confirm_total}: {config.confirm.replicates} fresh seeds each; "
+        strata=planned_strata(config, records),
+        search_trials=f"{most}{search_total}: {per_lane}; {search_done} done",
+        confirm_runs=f"{most}{confirm_total}: {config.confirm.replicates} fresh seeds each; "
         f"{confirm_done} done",
         method=f"{config.sampler.kind}, {config.pruner.kind} "
         f"at epochs {list(rung_epochs(config.pruner, config.training.epochs))}",
         storage=without_password(config.storage),
         estimated_time=f"about {in_words(seconds)} on {available_cores()} cores (rough)",
     )
+
+
+def strata_to_plan(
+    config: StudyConfig, records: Sequence[TrialRecord]
+) -> tuple[dict[str, Scalar], ...]:
+    """Every stratum that may come; with a ladder, those tried and all that climbing can reach.
+
+    Where the ladder will look closer is not known; the dearest case, just below its end, is
+    taken.
+    """
+    ladder = config.study.ladder
+    if ladder is None:
+        return config.strata()
+    so_far = climb(config, ladder, records)
+    sizes = {*so_far.sizes, *sizes_tried(config, records)}
+    if so_far.state == "climbing":
+        sizes |= {*ladder.sizes(), *sizes_around(ladder.sizes(), ladder.max)}
+    return tuple({ladder.parameter: size} for size in sorted(sizes))
+
+
+def planned_strata(config: StudyConfig, records: Sequence[TrialRecord]) -> str:
+    """How many strata there are, or which sizes a ladder may climb to."""
+    ladder = config.study.ladder
+    if ladder is None:
+        return str(len(config.strata()))
+    steps = ", ".join(map(str, ladder.sizes()))
+    return (
+        f"a ladder of {ladder.parameter} {steps}, the first {FIRST_SIZES} together; where "
+        f"accuracy saturates it tries {FINER_SIZES} sizes more around that, and stops; "
+        f"{len(sizes_tried(config, records))} tried"
+    )
+
+
+def budget_in_words(config: StudyConfig, lanes: Sequence[Lane]) -> str:
+    """Trials of a lane: one number for all, or one for each arm and why they differ."""
+    arms = {lane.arm: lane_budget(config, lane) for lane in lanes}
+    budgets = set(arms.values())
+    if len(budgets) == 1:
+        return f"{budgets.pop()} a stratum and arm ({' and '.join(arms)})"
+    each = " and ".join(f"{budget} {arm}" for arm, budget in arms.items())
+    return f"{each} a stratum; the baseline has no more different settings to try"
 
 
 def stored_records(config: StudyConfig) -> tuple[TrialRecord, ...]:
@@ -111,6 +156,7 @@ def missing_members(config: StudyConfig, teachers: Sequence[TeacherConfig]) -> i
 def estimate_seconds(
     config: StudyConfig,
     dataset: Dataset,
+    lanes: Sequence[Lane],
     *,
     missing: int,
     search_share: float,
@@ -119,7 +165,7 @@ def estimate_seconds(
     """Wall time from step counts and multiply-accumulates; good to a factor of two or so."""
     pruned = search_cost(config)
     students = 0.0
-    for lane in lanes_of(config, config.strata()):
+    for lane in lanes:
         full = train_seconds(config.trial_config(dict(lane.stratum)), dataset)
         search = lane_budget(config, lane) * pruned * search_share
         students += full * (search + config.confirm.replicates * confirm_share)

@@ -112,6 +112,7 @@ def run_study(
             results = results_of(ledger)
             report = write_report(results, paths.report)
             mirror.report(paths.report, summary=report.metrics, markdown=note_of(report))
+            listener.stage("report", total=1, done=1)
             refuse_all_failed(results, report.html)
     new_trials = num_ended(ledger) - before
     return StudyResult(config.name, results, report, champion, new_trials=new_trials)

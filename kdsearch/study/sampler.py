@@ -5,7 +5,7 @@ so a sampler has no state besides what the storage holds: a resumed study asks f
 an uninterrupted one would have.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import optuna
@@ -42,8 +42,13 @@ class LaneSampler:
         for trial in history:
             self._study.add_trial(self._own_part(trial))
 
-    def ask(self, number: int) -> Proposal:
-        """Settings for the storage's trial `number`; later proposals know of this one."""
+    def ask(self, number: int, start: Mapping[str, Scalar] | None = None) -> Proposal:
+        """Settings for the storage's trial `number`; later proposals know of this one.
+
+        Args:
+            number: Seeds the proposal.
+            start: Settings to propose instead of the sampler's own choice: a warm start.
+        """
         index = self._asked
         self._asked += 1
         kind = self._config.sampler.kind
@@ -58,6 +63,8 @@ class LaneSampler:
             return sobol_point(self._distributions, index, lane_seed % 2**32), {}
         seed = derive_seed("sampler", self._config.seed, self._lane.arm, number)
         self._study.sampler = build_sampler(self._config, seed % 2**32)
+        if start is not None:
+            self._study.enqueue_trial(dict(start))
         trial = self._study.ask(self._distributions)
         asked = self._study.get_trials(deepcopy=False)[trial.number]
         return dict(trial.params), dict(asked.system_attrs)

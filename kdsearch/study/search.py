@@ -24,6 +24,7 @@ from kdsearch.study.paths import StudyPaths
 from kdsearch.study.pruning import rung_epochs, survivors
 from kdsearch.study.sampler import LaneSampler
 from kdsearch.study.space import distributions
+from kdsearch.study.warm_start import generation_size, warm_starts
 
 ROUND = "search"
 """Begins the names of a round's checkpoints: one round is open at a time."""
@@ -101,24 +102,40 @@ class Search:
         members = [r for r in records if self._ledger.generation(r) == generation]
         before = len(records) - len(members)
         budget = lane_budget(self._config, lane)
-        missing = min(self._config.budget.generation, budget - before) - len(members)
+        size = min(generation_size(self._config, lane, self._lanes), budget - before)
         if members and self._has_begun(members):
-            missing = 0
-        if missing > 0:
-            members += self._ask(lane, generation, missing)
-        return members
+            return members
+        warm = self._warm_starts(lane, generation, most=-(-size // 2))
+        starts = [*warm, *[None] * (size - len(warm))]
+        return members + self._ask(lane, generation, starts[len(members) :])
 
     def _has_begun(self, members: Sequence[TrialRecord]) -> bool:
         return self._paths.has_begun(ROUND) or any(r.state != "RUNNING" for r in members)
 
-    def _ask(self, lane: Lane, generation: int, count: int) -> list[TrialRecord]:
+    def _warm_starts(
+        self, lane: Lane, generation: int, *, most: int
+    ) -> tuple[dict[str, Scalar], ...]:
+        # Of this generation nothing has been trained yet, so that of the other lanes' trials the
+        # complete ones, which alone count, are the same after a kill.
+        earlier = [
+            r
+            for r in self._ledger.records()
+            if r.stage == "search"
+            and not (lane.holds(r) and self._ledger.generation(r) >= generation)
+        ]
+        return warm_starts(self._config, lane, self._lanes, earlier=earlier, most=most)
+
+    def _ask(
+        self, lane: Lane, generation: int, starts: Sequence[Mapping[str, Scalar] | None]
+    ) -> list[TrialRecord]:
+        """One trial for each of `starts`: with these settings, or the sampler's if None."""
         history = [self._ledger.trials(lane.arm)[record.trial] for record in self._records(lane)]
         sampler = LaneSampler(self._config, lane, history)
         space = distributions(self._config, searched(self._config, lane.arm))
         asked: list[TrialRecord] = []
-        for _ in range(count):
+        for start in starts:
             number = self._ledger.next_number("search", lane.arm)
-            tuned, remembered = sampler.ask(number)
+            tuned, remembered = sampler.ask(number, start)
             record = new_record(self._config, lane, tuned, trial=number)
             asked.append(
                 self._ledger.add(record, space, generation=generation, system_attrs=remembered)

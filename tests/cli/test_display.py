@@ -119,3 +119,11 @@ def test_a_percent_sign_stays_with_its_number() -> None:
     display, out = make_display(width=40)
     display.summary(result)
     assert out.getvalue().splitlines()[0] == sentence
+
+
+def test_the_report_is_told_of_when_it_is_written() -> None:
+    display, out = make_display()
+    display.stage("report", total=1, done=0)
+    display.stage("report", total=1, done=1)
+    assert out.getvalue().splitlines() == ["report: 0 of 1 done", "report: 1 of 1 done"]
+    assert "1/1" in shown(display)

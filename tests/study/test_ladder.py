@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import kdsearch
-from kdsearch.config import StudyConfig
-from kdsearch.results import TrialRecord, sizes_tried, strata_of
+from kdsearch.cli.tables import print_status
+from kdsearch.config import Scalar, StudyConfig
+from kdsearch.results import Results, TrialRecord, sizes_tried, strata_of
 from kdsearch.study.ladder import Climb, Point, climb, size_at, sizes_around, strata_to_run
 from kdsearch.study.lane import Lane, lanes_of, new_record
 from kdsearch.study.outcome import load_results
@@ -63,7 +64,7 @@ def students(config: StudyConfig, size: int, curve: Curve) -> list[TrialRecord]:
 
 
 def record_of(config: StudyConfig, lane: Lane, size: int, accuracy: float) -> TrialRecord:
-    tuned = {"learning_rate": 0.01}
+    tuned: dict[str, Scalar] = {"learning_rate": 0.01}
     if lane.arm == "distilled":
         tuned |= {"temperature": 2.0, "alpha": 0.5, "ensemble_size": 1}
     record = new_record(config, lane, tuned, trial=size)
@@ -170,6 +171,29 @@ def test_the_closer_look(
 def test_a_number_of_parameters_is_a_size() -> None:
     points = [Point(100, (0.5,)), Point(400, (0.6,))]
     assert size_at([4, 16], points, 200.0) == pytest.approx(8.0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "curve", "words"),
+    [
+        ((), rising, "ladder: width not begun; not saturated yet, next 2, 4, 8, 16, 32"),
+        ((32, 2, 4, 8, 16), rising, "width 2, 4, 8, 16, 32; not saturated yet, next 64"),
+        (
+            (2, 4, 8, 16, 32, 64),
+            saturating,
+            "width 2, 4, 8, 16, 32, 64; saturates near 50, looking closer: next 23, 45",
+        ),
+        ((2, 4, 8, 16, 32, 64, 23, 45), saturating, "near 50, by validation accuracy"),
+        ((2, 4, 8, 16, 32, 64), rising, "64; not saturated at its end, 64"),
+    ],
+)
+def test_status_says_how_far_it_is(
+    sizes: tuple[int, ...], curve: Curve, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ladder_config(max=64)
+    records = tuple(r for size in sizes for r in students(config, size, curve))
+    print_status(Results(config=config, trials=records, banks=()))
+    assert words in capsys.readouterr().out
 
 
 def ladder_study(write_study: WriteStudy, name: str) -> Path:

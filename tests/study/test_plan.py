@@ -24,7 +24,7 @@ def test_a_plan_writes_nothing_and_counts_what_is_missing_and_done(
     plan = plan_study(kdsearch.load_study(path))
     assert listing(folder) == before
     assert [f.name for f in folder.iterdir()] == ["planned.yaml"]
-    assert plan.num_strata == 2
+    assert plan.strata == "2"
     assert plan.search_trials.startswith("24: 6 a stratum and arm (distilled and baseline); 0")
     assert plan.confirm_runs == "8: 2 fresh seeds each; 0 done"
     assert plan.teachers == "2 x mlp width 32 depth 1, 0 cached, 2 to train"
@@ -50,6 +50,7 @@ def test_a_grid_smaller_than_the_budget_and_no_baseline(folder: Path) -> None:
         confirm={"replicates": 0},
     )
     plan = plan_study(config)
+    assert plan.strata == "3"
     assert plan.search_trials.startswith("12: 4 a stratum and arm (distilled); 0 done")
     assert plan.confirm_runs.startswith("0: ")
     assert plan.method == "grid, halving at epochs [1, 3]"
@@ -72,3 +73,24 @@ def test_every_teacher_of_a_scientific_axis_counts(folder: Path) -> None:
 )
 def test_times_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
+
+
+def test_a_ladder_says_what_may_come(folder: Path) -> None:
+    search = dict(make_config().model_dump(mode="json", exclude_defaults=True)["search"])
+    del search["width"]
+    ladder = {"start": 2, "factor": 4, "max": 512}
+    plan = plan_study(make_config(search=search, study={"ladder": ladder}))
+    assert plan.strata.startswith("a ladder of width 2, 8, 32, 128, 512, the first 5 together; ")
+    assert plan.strata.endswith("; 0 tried")
+    assert plan.search_trials.startswith("at most 84: 6 a stratum and arm"), "7 sizes, 2 arms"
+    assert plan.confirm_runs.startswith("at most 28: 2 fresh seeds each")
+
+
+def test_an_arm_with_fewer_settings_to_try_says_why(folder: Path) -> None:
+    search = {
+        "temperature": {"role": "nuisance", "values": [1.0, 2.0]},
+        "learning_rate": {"role": "nuisance", "values": [0.01, 0.02, 0.03]},
+        "width": {"role": "scientific", "values": [4, 8]},
+    }
+    plan = plan_study(make_config(search=search, sampler={"kind": "grid"}, budget__trials=6))
+    assert plan.search_trials.startswith("18: 6 distilled and 3 baseline a stratum; the baseline")
