@@ -211,12 +211,7 @@ def build_population(students: Sequence[Student]) -> Population | FunctionalPopu
             mlps.append(member._replace(model=body))
     if len(mlps) == len(students):
         return Population(mlps, first.data)
-    return FunctionalPopulation(
-        members,
-        first.data,
-        order_seeds=[student.row.order_seed for student in students],
-        width=first.row.trial.student.width,
-    )
+    return FunctionalPopulation(members, first.data, width=first.row.trial.student.width)
 
 
 def can_stack(student: Student) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kdsearch.execution.engine import (
     Engine,
@@ -18,9 +19,9 @@ from kdsearch.training import TrainingData
 MAX_STEPS, MAX_STUDENTS, SLOW_STUDENTS = 8, 16, 4
 SLOW_STEP_SECONDS = 0.01
 """Above it a few students tell, because their fixed costs no longer matter."""
-BUDGET_SECONDS = 1.0
-PREFER_POPULATION = 0.8
-"""The population is taken unless it is clearly slower, so that noise does not choose."""
+TIMED_EPOCHS = 3
+"""After one that warms up; the fastest counts, because other processes only slow down."""
+BUDGET_SECONDS = 1.5
 
 
 def population_speedup(task: CohortTask) -> float | None:
@@ -38,7 +39,7 @@ def population_speedup(task: CohortTask) -> float | None:
 def _speedup(rows: Sequence[Row], task: CohortTask) -> float | None:
     if len(rows) < 2:
         return None
-    first = Student(rows[0], task)
+    first = Student(untiring(rows[0]), task)
     if not can_stack(first):
         return None
     batch_size = rows[0].trial.training.batch_size
@@ -46,11 +47,11 @@ def _speedup(rows: Sequence[Row], task: CohortTask) -> float | None:
     is_slow = step_seconds > SLOW_STEP_SECONDS
     together = spread(rows, SLOW_STUDENTS if is_slow else MAX_STUDENTS)
     singly = spread(together, SLOW_STUDENTS)
-    # Two epochs each, of which the first warms up; a population may be half as fast.
-    student_epochs = 2 * (len(singly) + 2 * len(together))
-    steps = max(1, min(MAX_STEPS, int(BUDGET_SECONDS / (student_epochs * step_seconds))))
+    # A population may be half as fast, or worse.
+    student_steps = (1 + TIMED_EPOCHS) * (len(singly) + 2 * len(together))
+    steps = max(1, min(MAX_STEPS, int(BUDGET_SECONDS / (student_steps * step_seconds))))
     alone, stack = (
-        [shortened(Student(row, task), steps * batch_size) for row in some]
+        [shortened(Student(untiring(row), task), steps * batch_size) for row in some]
         for some in (singly, together)
     )
     seconds_alone = seconds_per_epoch([ReferenceEngine(student, None) for student in alone])
@@ -73,18 +74,27 @@ def spread(rows: Sequence[Row], count: int) -> Sequence[Row]:
 
 
 def seconds_per_epoch(engines: Sequence[Engine]) -> float:
-    """Wall time of the second epoch of all engines; the first one warms up."""
-    for engine in engines:
-        list(engine.train(1))
-    started = time.perf_counter()
-    for engine in engines:
-        list(engine.train(2))
-    return time.perf_counter() - started
+    """Wall time of one epoch of all engines."""
+    seconds = []
+    for epoch in range(1, TIMED_EPOCHS + 2):
+        started = time.perf_counter()
+        for engine in engines:
+            list(engine.train(epoch))
+        seconds.append(time.perf_counter() - started)
+    return min(seconds[1:])
+
+
+def untiring(row: Row) -> Row:
+    """The row, to be trained for as long as the measurement takes."""
+    longer = row.trial.training.model_copy(
+        update={"epochs": row.trial.training.epochs + TIMED_EPOCHS + 1, "patience": None}
+    )
+    return replace(row, trial=row.trial.model_copy(update={"training": longer}))
 
 
 def shortened(student: Student, num_samples: int) -> Student:
     """The student, to be trained and validated on the first samples only."""
-    data, cut = student.data, slice(0, num_samples)
+    data, cut = student.data.at_epoch(1), slice(0, num_samples)
     student.data = TrainingData(
         train_x=data.train_x[cut],
         train_y=data.train_y[cut],

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from kdsearch.config import StudyConfig
 from kdsearch.execution import CohortTask
-from kdsearch.execution.measurement import PREFER_POPULATION, population_speedup
+from kdsearch.execution.measurement import population_speedup
 from kdsearch.execution.task import EngineName
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.listener import Listener
@@ -31,7 +31,7 @@ def _measure(tasks: Sequence[CohortTask], ledger: Ledger, listener: Listener) ->
     for task in sorted(tasks, key=_widest, reverse=True):
         speedup = population_speedup(task)
         if speedup is not None:
-            engine = "population" if speedup > PREFER_POPULATION else "reference"
+            engine = "population" if speedup > 1 else "reference"
             how = "together" if engine == "population" else "one by one"
             listener.note(
                 f"{task.rows[0].trial.student.kind} students are trained {how} (engine: "

@@ -1,9 +1,8 @@
 """Students of any architecture that stacks in one step, equal to the reference loop.
 
 They have one architecture and one width; each has its own temperature, alpha, ensemble size,
-learning rate, weight decay and, if need be, order of samples. The forward pass is torch.func's
-`vmap` over stacked weights; the gradient of the loss at the logits is the closed form that
-`kdsearch.training.population` explains. No step waits for the device.
+learning rate, weight decay and order of samples, and may be in an epoch of its own. The forward
+pass is torch.func's `vmap` over stacked weights, on one batch if all see the same.
 
 P students, B batch, N samples, C classes, M trained numbers of a student.
 """
@@ -16,15 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdsearch.config import DistillationConfig
 from kdsearch.errors import DivergedError
 from kdsearch.models import mup_rate_factors, scale_readout
 from kdsearch.results import EpochMetrics
 from kdsearch.training.data import TrainingData, epoch_order
-from kdsearch.training.loop import soft_targets
+from kdsearch.training.functional_step import FunctionalStep
 from kdsearch.training.module_stack import ModuleStack
 from kdsearch.training.optimizer import schedule_factor
 from kdsearch.training.population import Member
+from kdsearch.training.row_loss import RowLoss, Targets
 from kdsearch.training.row_optimizer import RowOptimizer
 
 VAL_BATCH = 512
@@ -34,37 +33,40 @@ class FunctionalPopulation:
     """Students of one architecture and width, batch size and optimizer."""
 
     def __init__(
-        self,
-        members: Sequence[Member[nn.Module]],
-        data: TrainingData,
-        *,
-        order_seeds: Sequence[int],
-        width: int,
+        self, members: Sequence[Member[nn.Module]], data: TrainingData, *, width: int
     ) -> None:
         """Stack the members; `load_row` puts those in their place that have trained before.
 
         Args:
             members: Their `training` may differ in everything but batch size and optimizer.
+                Fastest are members of one order seed, in one epoch.
             data: What all see, on the device to train on.
-            order_seeds: Decides each member's batches; equal seeds for all are faster.
             width: The models' width, for muP.
         """
-        self.members = tuple(members)
-        self._data = data
-        self._orders = tuple(order_seeds) if len(set(order_seeds)) > 1 else (order_seeds[0],)
-        self._batch_size = members[0].training.batch_size
-        self._stack = ModuleStack([_scaled(m, width) for m in members])
-        configs = [m.training for m in members]
-        factors = _rate_factors(members, self._stack, width)
-        self._optimizer = RowOptimizer(configs, factors, self._stack.flat.detach())
-        self._seen = data
-        self._loss: RowLoss | None = None
+        self._data, self._width = data, width
+        self._build(tuple(members), [None] * len(members))
+
+    def regroup(self, members: Sequence[Member[nn.Module]]) -> None:
+        """Go on with these members: some that are in, some that are new, in a new order.
+
+        Those that stay keep their numbers, and their soft targets are not made again.
+        """
+        before = {member.progress: row for row, member in enumerate(self.members)}
+        rows = [before.get(member.progress) for member in members]
+        states = [None if row is None else self.row_state(row) for row in rows]
+        self._build(tuple(members), [None if row is None else self._targets[row] for row in rows])
+        for row, state in enumerate(states):
+            if state is not None:
+                self.load_row(row, state)
 
     def epochs(self, *, until: int) -> Iterator[dict[int, EpochMetrics | DivergedError]]:
-        """As `Population.epochs`."""
-        while self.members[0].progress.epoch < until:
-            epoch = self.members[0].progress.epoch
-            yield self._validate(epoch, self._train_epoch(epoch))
+        """Train all members together until the first one has done epoch `until`, or is finished.
+
+        Yields, for each epoch, the metrics or the failure of each member by its row; a member
+        that failed should leave (`regroup`) before going on.
+        """
+        while all(m.progress.epoch < until for m in self.members):
+            yield self._validate(self._train_epoch())
             if any(m.progress.is_finished for m in self.members):
                 return
 
@@ -87,31 +89,54 @@ class FunctionalPopulation:
         self._optimizer.steps[row] = int(state["steps"])
         self.members[row].progress.load_state_dict(state["progress"])
 
-    def _train_epoch(self, epoch: int) -> Tensor:
+    def _build(
+        self, members: tuple[Member[nn.Module], ...], targets: list[Targets | None]
+    ) -> None:
+        self.members = members
+        self._targets = targets
+        self._batch_size = min(members[0].training.batch_size, len(self._data.train_y))
+        self._stack = ModuleStack([scaled_body(m, self._width) for m in members])
+        configs = [m.training for m in members]
+        factors = rate_factors(members, self._stack, self._width)
+        self._optimizer = RowOptimizer(configs, factors, self._stack.flat.detach())
+        self._loss = RowLoss([m.distillation for m in members], self._data.train_x)
+        self._steps: dict[tuple[int, bool], FunctionalStep] = {}
+
+    def _train_epoch(self) -> Tensor:
         """Mean training losses [P]."""
-        data = self._data.at_epoch(epoch + 1)
-        if self._loss is None or data is not self._seen:
-            self._loss = RowLoss([m.distillation for m in self.members], data)
-            self._seen = data
-        num_samples, device = len(data.train_y), data.train_y.device
-        orders = [epoch_order(seed, epoch + 1, num_samples) for seed in self._orders]
-        shared = len(orders) == 1
-        order = (orders[0] if shared else torch.stack(orders)).to(device)
-        batches = order.split(self._batch_size, dim=-1)
-        plan = self._optimizer.plan(epoch, len(batches))
-        total = torch.zeros(len(self.members), dtype=torch.float64, device=device)
-        for batch, numbers in zip(batches, plan, strict=True):
-            logits = self._stack.forward(data.train_x[batch], shared=shared, training=True)
-            slope, losses = self._loss.slope(logits.detach(), batch)
-            (grads,) = torch.autograd.grad(logits, self._stack.flat, slope)
-            self._optimizer.step(self._stack.flat, grads, numbers)
-            total += losses
-        return total / num_samples
+        epochs = [m.progress.epoch for m in self.members]
+        views = {epoch: self._data.at_epoch(epoch + 1) for epoch in set(epochs)}
+        data = [views[epoch] for epoch in epochs]
+        self._targets = self._loss.show(data, self._targets)
+        num_samples, device = len(self._data.train_y), self._data.train_y.device
+        sources = [(m.order_seed, epoch) for m, epoch in zip(self.members, epochs, strict=True)]
+        made = {(seed, e): epoch_order(seed, e + 1, num_samples) for seed, e in set(sources)}
+        shared = len(made) == 1
+        orders = list(made.values()) if shared else [made[source] for source in sources]
+        batches = torch.stack(orders).to(device).split(self._batch_size, dim=1)
+        samples = [view.train_x for view in (data[:1] if shared else data)]
+        self._loss.total.zero_()
+        for batch, numbers in zip(
+            batches, self._optimizer.plan(epochs, len(batches)), strict=True
+        ):
+            self._step(batch.shape[1], shared=shared).run(samples, batch, numbers)
+        return self._loss.total / num_samples
+
+    def _step(self, batch_size: int, *, shared: bool) -> FunctionalStep:
+        key = (batch_size, shared)
+        if key not in self._steps:
+            self._steps[key] = FunctionalStep(
+                self._stack,
+                self._loss,
+                self._optimizer,
+                self._data.train_x,
+                batch_size=batch_size,
+                shared=shared,
+            )
+        return self._steps[key]
 
     @torch.no_grad()
-    def _validate(
-        self, epoch: int, train_losses: Tensor
-    ) -> dict[int, EpochMetrics | DivergedError]:
+    def _validate(self, train_losses: Tensor) -> dict[int, EpochMetrics | DivergedError]:
         data, teacher = self._data, self._data.teacher_val
         guesses = None if teacher is None else teacher.argmax(dim=1)
         sums = train_losses.new_zeros(3, len(self.members))
@@ -130,81 +155,38 @@ class FunctionalPopulation:
                 sums[2] += (predicted == guess).sum(dim=1)
         shares = sums / len(data.val_y)
         numbers = torch.cat([train_losses.unsqueeze(0), shares]).T.tolist()
-        return {row: self._told(row, epoch, *n) for row, n in enumerate(numbers)}
+        return {row: self._told(row, *n) for row, n in enumerate(numbers)}
 
     def _told(
         self,
         row: int,
-        epoch: int,
         train_loss: float,
         val_accuracy: float,
         val_loss: float,
         val_agreement: float,
     ) -> EpochMetrics | DivergedError:
-        member = self.members[row]
-        training = member.training
+        training, progress = self.members[row].training, self.members[row].progress
         for split, loss in (("training", train_loss), ("validation", val_loss)):
             if not math.isfinite(loss):
                 return DivergedError(
-                    f"the {split} loss became {loss} in epoch {epoch + 1} at learning rate "
-                    f"{training.learning_rate:.3g}"
+                    f"the {split} loss became {loss} in epoch {progress.epoch + 1} at learning "
+                    f"rate {training.learning_rate:.3g}"
                 )
         steps = math.ceil(len(self._data.train_y) / self._batch_size)
-        last = schedule_factor(training, epoch + (steps - 1) / steps)
+        last = schedule_factor(training, progress.epoch + (steps - 1) / steps)
         metrics = EpochMetrics(
-            epoch=epoch + 1,
+            epoch=progress.epoch + 1,
             train_loss=train_loss,
             val_accuracy=val_accuracy,
             val_loss=val_loss,
             val_agreement=val_agreement,
             learning_rate=training.learning_rate * last,
         )
-        member.progress.add(metrics, lambda: self._stack.take(row))
+        progress.add(metrics, lambda: self._stack.take(row))
         return metrics
 
 
-class RowLoss:
-    """Loss and slope of all students for a batch."""
-
-    def __init__(self, teach: Sequence[DistillationConfig], data: TrainingData) -> None:
-        self._labels = data.train_y
-        numbers = [[t.alpha, 1.0 if t.alpha == 1 else t.temperature] for t in teach]
-        alpha, heat = data.train_x.new_tensor(numbers).T
-        self._alpha, self._heat = alpha.view(-1, 1, 1), heat.view(-1, 1, 1)
-        targets = [soft_targets(data, t) for t in teach]
-        some = next((t for t in targets if t is not None), None)
-        self._targets: Tensor | None = None
-        """What teachers say [P, N, C]; zero, with a weight of zero, for those nobody teaches."""
-        if some is not None:
-            self._targets = torch.stack(
-                [torch.zeros_like(some) if t is None else t for t in targets]
-            )
-            self._entropy = -torch.special.xlogy(self._targets, self._targets).sum(dim=2)
-
-    def slope(self, logits: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """D mean loss / d logits [P, B, C], and the sums of the batch's losses [P].
-
-        Args:
-            logits: [P, B, C], without gradient.
-            batch: Sample positions, [B] if shared, else [P, B].
-        """
-        alpha, heat = self._alpha, self._heat
-        labels = self._labels[batch].expand(logits.shape[:2]).unsqueeze(2)
-        log_probs = logits.log_softmax(dim=2)
-        losses = -alpha * log_probs.gather(2, labels)
-        slope = log_probs.exp_().mul_(alpha).scatter_add_(2, labels, -alpha.expand(labels.shape))
-        if self._targets is not None:
-            rows = torch.arange(len(logits), device=batch.device).unsqueeze(1)
-            targets = self._targets[rows, batch]
-            log_probs = (logits / heat).log_softmax(dim=2)
-            cross_entropy = -(targets * log_probs).sum(dim=2, keepdim=True)
-            entropy = self._entropy[rows, batch].unsqueeze(2)
-            losses += (1 - alpha) * heat**2 * (cross_entropy - entropy)
-            slope += log_probs.exp_().sub_(targets).mul_((1 - alpha) * heat)
-        return slope.div_(batch.shape[-1]), losses.sum(dim=(1, 2)).double()
-
-
-def _scaled(member: Member[nn.Module], width: int) -> nn.Module:
+def scaled_body(member: Member[nn.Module], width: int) -> nn.Module:
     """A member's model as built, its readout scaled where muP wants it."""
     if member.training.lr_scaling != "mup":
         return member.model
@@ -213,7 +195,7 @@ def _scaled(member: Member[nn.Module], width: int) -> nn.Module:
     return model
 
 
-def _rate_factors(
+def rate_factors(
     members: Sequence[Member[nn.Module]], stack: ModuleStack, width: int
 ) -> Tensor | None:
     """MuP's factor for each trained number [P, M]; None where nobody asks for it."""

@@ -36,18 +36,18 @@ class RowOptimizer:
         self.steps = [0] * len(configs)
         """How often each row has been stepped."""
 
-    def plan(self, epoch: int, num_steps: int) -> Tensor:
+    def plan(self, epochs: Sequence[int], num_steps: int) -> Tensor:
         """The numbers that the steps of an epoch need, in one transfer to the device.
 
         Args:
-            epoch: Epochs done before.
+            epochs: That each row has done before.
             num_steps: Steps of this epoch, all of which must now be taken.
 
         Returns:
             [num_steps, 3, P, 1]: rate, and the two bias corrections of Adam.
         """
         table = torch.ones(num_steps, 3, len(self._configs), 1, dtype=torch.float64)
-        for row, config in enumerate(self._configs):
+        for row, (config, epoch) in enumerate(zip(self._configs, epochs, strict=True)):
             counts = self.steps[row] + torch.arange(1, num_steps + 1, dtype=torch.float64)
             factors = [schedule_factor(config, epoch + i / num_steps) for i in range(num_steps)]
             table[:, 0, row, 0] = config.learning_rate * table.new_tensor(factors)

@@ -38,6 +38,14 @@ def test_convolutional_students_are_measured_within_seconds(
     assert not task.checkpoint.exists()
 
 
+def test_a_study_of_one_epoch_can_be_measured(make_task: MakeTask, study: StudyConfig) -> None:
+    student = {"kind": "cnn", "width": 4, "depth": 1}
+    short = [one | {"training.epochs": 1, "training.patience": 1} for one in SETTINGS]
+    speedup = population_speedup(with_student(make_task, study, student, settings=short))
+    assert speedup is not None
+    assert 0.01 < speedup < 100
+
+
 def test_mlps_are_faster_together(make_task: MakeTask) -> None:
     speedup = population_speedup(make_task(settings=SETTINGS * 4))
     assert speedup is not None

@@ -66,7 +66,7 @@ def train_teachers(config: StudyConfig) -> None:
     ("speedup", "engine", "told"),
     [
         (2.04, "population", "together (engine: population): together is 2.0 times as fast"),
-        (0.85, "population", "together (engine: population): together is 0.8 times as fast"),
+        (1.05, "population", "together (engine: population): together is 1.1 times as fast"),
         (0.5, "reference", "one by one (engine: reference): together is 0.5 times as fast"),
     ],
 )

@@ -1,6 +1,7 @@
 """Stacked students of any architecture against the reference loop: losses, weights, resume."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -91,12 +92,19 @@ def stacked(
     **training: object,
 ) -> FunctionalPopulation:
     members = [
-        Member(build(kind, row), *settings(row, **training), Progress(settings(row)[0]))
-        for row in rows
+        member(kind, row, *settings(row, **training), order_seed=seeds(row)) for row in rows
     ]
-    return FunctionalPopulation(
-        members, data, order_seeds=[seeds(row) for row in rows], width=WIDTH
-    )
+    return FunctionalPopulation(members, data, width=WIDTH)
+
+
+def member(
+    kind: str,
+    row: int,
+    training: TrainingConfig,
+    distillation: DistillationConfig,
+    order_seed: int = 5,
+) -> Member[nn.Module]:
+    return Member(build(kind, row), training, distillation, Progress(training), order_seed)
 
 
 def run(population: FunctionalPopulation, until: int = EPOCHS) -> FunctionalPopulation:
@@ -112,7 +120,7 @@ def assert_is_reference(
     seeds: Callable[[int], int] = lambda row: 5,
     **training: object,
 ) -> None:
-    for row, member in enumerate(together.members):
+    for row, one in enumerate(together.members):
         config, distillation = settings(row, **training)
         alone = StudentRun(
             build(kind, row),
@@ -123,7 +131,7 @@ def assert_is_reference(
             order_seed=seeds(row),
         )
         list(alone.epochs(until=EPOCHS))
-        for mine, its in zip(member.progress.history, alone.history, strict=True):
+        for mine, its in zip(one.progress.history, alone.history, strict=True):
             assert mine.train_loss == pytest.approx(its.train_loss, abs=1e-5)
             assert mine.val_loss == pytest.approx(its.val_loss, abs=1e-5)
             assert mine.val_accuracy == pytest.approx(its.val_accuracy)
@@ -131,7 +139,7 @@ def assert_is_reference(
             assert mine.learning_rate == pytest.approx(its.learning_rate)
         final = together.row_state(row)["weights"]
         expected = alone.model.state_dict()
-        assert final.keys() == expected.keys() == member.progress.best_state.keys()
+        assert final.keys() == expected.keys() == one.progress.best_state.keys()
         for name, value in expected.items():
             torch.testing.assert_close(final[name], value, atol=1e-5, rtol=1e-4)
 
@@ -153,29 +161,32 @@ def test_every_student_is_the_one_that_the_reference_loop_trains(
 def test_in_double_precision_only_rounding_is_left(optimizer: str) -> None:
     """Large rates amplify what single precision rounds; a wrong formula would show here, too."""
     data = make_data("cnn")
-    tensors = {name: value.double() for name, value in data._asdict().items() if "_y" not in name}
+    tensors = {
+        name: value.double()
+        for name, value in data._asdict().items()
+        if isinstance(value, torch.Tensor) and value.is_floating_point()
+    }
     data = data._replace(**tensors)
     epochs, members = 8, []
     for row in range(ROWS):
         choice = {"optimizer": optimizer, "epochs": epochs, "learning_rate": 0.05}
         training, distillation = settings(row, **choice)
-        members.append(
-            Member(build("cnn", row).double(), training, distillation, Progress(training))
-        )
-    together = FunctionalPopulation(members, data, order_seeds=[5] * ROWS, width=WIDTH)
+        one = member("cnn", row, training, distillation)
+        members.append(one._replace(model=one.model.double()))
+    together = FunctionalPopulation(members, data, width=WIDTH)
     for _ in together.epochs(until=epochs):
         pass
-    for row, member in enumerate(members):
+    for row, one in enumerate(members):
         alone = StudentRun(
             build("cnn", row).double(),
             data,
-            training=member.training,
-            distillation=member.distillation,
+            training=one.training,
+            distillation=one.distillation,
             width=WIDTH,
             order_seed=5,
         )
         list(alone.epochs(until=epochs))
-        for mine, its in zip(member.progress.history, alone.history, strict=True):
+        for mine, its in zip(one.progress.history, alone.history, strict=True):
             assert mine.train_loss == pytest.approx(its.train_loss, abs=1e-9)
             assert mine.val_loss == pytest.approx(its.val_loss, abs=1e-9)
 
@@ -196,8 +207,8 @@ def test_schedules_of_rows_differ() -> None:
 def test_without_any_teacher_all_learn_from_labels() -> None:
     data = make_data("conv1d")._replace(teacher_train=None, teacher_val=None)
     config, _ = settings(0)
-    member = Member(build("conv1d", 0), config, DistillationConfig(alpha=1.0), Progress(config))
-    together = run(FunctionalPopulation([member], data, order_seeds=[5], width=WIDTH))
+    only = member("conv1d", 0, config, DistillationConfig(alpha=1.0))
+    together = run(FunctionalPopulation([only], data, width=WIDTH))
     alone = StudentRun(
         build("conv1d", 0),
         data,
@@ -258,6 +269,68 @@ def test_rows_can_leave_and_the_others_do_not_notice() -> None:
             assert a.train_loss == pytest.approx(b.train_loss, abs=1e-5)
 
 
+def test_regrouped_rows_are_those_of_populations_of_their_own() -> None:
+    data = make_data("conv1d")
+    together = run(stacked("conv1d", data), until=1)
+    newcomer = member("conv1d", 1, *settings(1))
+    third, first = together.members[2], together.members[0]
+    together.regroup([third, newcomer, first])
+    run(together, until=2)
+    assert [m.progress.epoch for m in together.members] == [2, 1, 2]
+    run(together)
+    assert [m.progress.epoch for m in together.members] == [3, 2, 3]
+    together.regroup([newcomer])
+    run(together)
+    together.regroup([first, newcomer, third])
+    whole = run(stacked("conv1d", data))
+    for mine, row in ((first, 0), (newcomer, 1), (third, 2)):
+        its = whole.members[row].progress.history
+        assert len(mine.progress.history) == len(its) == EPOCHS
+        for a, b in zip(mine.progress.history, its, strict=True):
+            assert a.train_loss == pytest.approx(b.train_loss, abs=1e-5)
+            assert a.val_loss == pytest.approx(b.val_loss, abs=1e-5)
+            assert a.learning_rate == b.learning_rate
+
+
+class Viewed(TrainingData):
+    """Other samples, and other words of the teachers, in each epoch."""
+
+    def at_epoch(self, epoch: int) -> TrainingData:
+        return view_of(TrainingData(*self), epoch)
+
+
+@cache
+def view_of(data: TrainingData, epoch: int) -> TrainingData:
+    teacher = torch.zeros(3, 150, CLASSES)
+    teacher[:, :, epoch] = 3.0
+    return data._replace(train_x=data.train_x * epoch, teacher_train=teacher)
+
+
+def test_students_see_the_view_of_their_epoch() -> None:
+    plain = make_data("conv1d")
+    together = run(stacked("conv1d", Viewed(*plain)))
+    states = [stacked("conv1d", plain).row_state(row) for row in range(ROWS)]
+    for epoch in range(1, EPOCHS + 1):
+        by_hand = stacked("conv1d", view_of(plain, epoch))
+        for row, state in enumerate(states):
+            by_hand.load_row(row, state)
+        run(by_hand, until=epoch)
+        states = [by_hand.row_state(row) for row in range(ROWS)]
+    for mine, its in zip(together.members, by_hand.members, strict=True):
+        assert mine.progress.history == its.progress.history
+    # A newcomer in its first epoch beside one in its second: each sees its own view.
+    mixed = run(stacked("conv1d", Viewed(*plain), [0]), until=1)
+    old, new = mixed.members[0], member("conv1d", 1, *settings(1))
+    mixed.regroup([old, new])
+    run(mixed)
+    mixed.regroup([new])
+    run(mixed)
+    for one, row in ((old, 0), (new, 1)):
+        expected = together.members[row].progress.history
+        for a, b in zip(one.progress.history, expected, strict=True):
+            assert a.train_loss == pytest.approx(b.train_loss, abs=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["mlp", "conv1d", "cnn"])
 def test_a_diverged_student_fails_alone(kind: str) -> None:
     data = make_data(kind)
@@ -266,8 +339,8 @@ def test_a_diverged_student_fails_alone(kind: str) -> None:
         training, distillation = settings(row, optimizer="sgd", weight_decay=0.0)
         if row == 1:
             training = training.model_copy(update={"learning_rate": 1e30})
-        members.append(Member(build(kind, row), training, distillation, Progress(training)))
-    together = FunctionalPopulation(members, data, order_seeds=[5] * 3, width=WIDTH)
+        members.append(member(kind, row, training, distillation))
+    together = FunctionalPopulation(members, data, width=WIDTH)
     outcome = next(iter(together.epochs(until=1)))
     assert isinstance(outcome[1], DivergedError)
     assert "loss became" in str(outcome[1])
@@ -285,10 +358,8 @@ def test_a_diverged_student_fails_alone(kind: str) -> None:
 def test_patience_ends_the_step_in_which_it_runs_out() -> None:
     data = make_data("mlp")
     training, distillation = settings(0, patience=1, learning_rate=1e-12)
-    members = [
-        Member(build("mlp", 0), training, distillation, Progress(training)) for _ in range(2)
-    ]
-    together = FunctionalPopulation(members, data, order_seeds=[5, 5], width=WIDTH)
+    members = [member("mlp", 0, training, distillation) for _ in range(2)]
+    together = FunctionalPopulation(members, data, width=WIDTH)
     list(together.epochs(until=EPOCHS))
     assert all(m.progress.is_finished for m in together.members)
     assert together.members[0].progress.epoch == 2
