@@ -109,7 +109,7 @@ class PopulationLoss:
         """Set the sums of losses to zero, for batches of at most `batch_size`."""
         shape = (self._layout.num_rows, self._layout.num_classes, batch_size)
         if not self._sums or self._sums[0].shape != shape:
-            flat = (shape[0], 1, batch_size)
+            flat = (shape[0], batch_size)
             self._sums = tuple(torch.zeros(s, device=self._device) for s in (shape, flat, flat))
         for total in self._sums:
             total.zero_()
@@ -117,34 +117,40 @@ class PopulationLoss:
     def slope(self, logits: Tensor, batches: Sequence[Tensor], fixed: Tensor) -> Tensor:
         """D mean loss / d logits [P, C, B]; adds the losses to the epoch's sums.
 
+        Few operations on purpose: between large products each one costs 5 to 10 us, because its
+        code and its data have left the cache.
+
         Args:
             logits: [P, C, B]; overwritten.
             batches: For each block, sample positions [B].
             fixed: A buffer [P, C, B]; overwritten.
         """
         size = logits.shape[2]
-        products, hot_logs, cool_logs = (total[..., :size] for total in self._sums)
+        products, hot_sum, cool_sum = (total[..., :size] for total in self._sums)
         for table, batch, block in zip(self._tables, batches, self._layout.blocks, strict=True):
             fixed[block.rows].copy_(table.index_select(0, batch).permute(1, 2, 0))
-        centred = logits.sub_(logits.amax(dim=1, keepdim=True))
-        products.addcmul_(fixed, centred)
-        hot = centred.exp()
-        hot_sum = hot.sum(dim=1, keepdim=True)
-        hot_logs.add_(hot_sum.log())
-        slope = hot.mul_(self._hard / hot_sum)
-        if self._is_taught:
-            cool = centred.mul_(self._cooling).exp_()
-            cool_sum = cool.sum(dim=1, keepdim=True)
-            cool_logs.add_(cool_sum.log())
-            slope.addcmul_(cool, self._soft / cool_sum)
+        hot = logits.log_softmax(dim=1)
+        products.addcmul_(fixed, hot)
+        if not self._is_taught:
+            return hot.exp_().mul_(self._hard).sub_(fixed).div_(size)
+        cool = logits.mul_(self._cooling).log_softmax(dim=1)
+        hot_sum.add_(hot[:, 0])
+        cool_sum.add_(cool[:, 0])
+        slope = hot.exp_().mul_(self._hard).addcmul_(cool.exp_(), self._soft)
         return slope.sub_(fixed).div_(size)
 
     def end(self) -> Tensor:
-        """Mean loss of each student over an epoch that saw every sample once: [P], float64."""
-        products, hot, cool = (total.double().sum(dim=(1, 2)) for total in self._sums)
-        total = self._hard.flatten() * hot - products
+        """Mean loss of each student over an epoch that saw every sample once: [P], float64.
+
+        With p = softmax(z), q' = softmax(z / T) and f the fixed part, the loss of a sample is
+        (1 - alpha) T^2 (log p_c / T - log q'_c + sum q log q) - sum f log p, whatever the class
+        c: the first difference is the logarithms of the two normalisers'.
+        """
+        products, hot, cool = (x.double().flatten(1).sum(dim=1) for x in self._sums)
+        total = -products
         if self._is_taught:
-            total += self._soft_scale * cool + torch.stack([x.entropy for x in self.lessons if x])
+            total += self._soft_scale * (hot * self._cooling.flatten() - cool)
+            total += torch.stack([lesson.entropy for lesson in self.lessons if lesson])
         return total / len(self._tables[0])
 
 

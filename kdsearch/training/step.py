@@ -1,10 +1,12 @@
 """One training step of a population for batches of one size, in memory that stays in place.
 
-Everything that a step reads is copied to its place before, so that a CUDA graph can replay it.
+On CUDA, everything that a step reads is copied to its place before, so that a graph of the step
+can be replayed.
 
 B batch, D inputs, N samples, U units of all students.
 """
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -49,21 +51,22 @@ class PopulationStep:
         """Read samples from each block's view of the data from now on."""
         self._samples = [view.train_x.flatten(1) for view in views]
         device = self._fixed.device
-        self._graph = StepGraph(self._work, device) if device.type == "cuda" else None
+        if device.type == "cuda":
+            self._graph = StepGraph(functools.partial(self._work, self._positions), device)
 
     def run(self, positions: Sequence[Tensor]) -> None:
         """Train on the samples at these positions, [B] for each block."""
+        if self._graph is None:
+            self._work(positions)
+            return
         for place, value in zip(self._positions, positions, strict=True):
             place.copy_(value)
-        if self._graph is None:
-            self._work()
-        else:
-            self._graph.run()
+        self._graph.run()
 
-    def _work(self) -> None:
-        for samples, at, x in zip(self._samples, self._positions, self._inputs, strict=True):
+    def _work(self, positions: Sequence[Tensor]) -> None:
+        for samples, at, x in zip(self._samples, positions, self._inputs, strict=True):
             torch.index_select(samples, 0, at, out=x)
         logits = self._pass.forward(self._batches)
-        slope = self._loss.slope(logits, self._positions, self._fixed)
+        slope = self._loss.slope(logits, positions, self._fixed)
         down = self._pass.backward(slope, self._grads)
         self._update.apply(down, self._batches)
