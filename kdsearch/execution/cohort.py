@@ -155,7 +155,9 @@ class Cohort:
             if row.key not in self._done:
                 self._start(row, state["students"].get(row.key))
         saved = {key: s["engine"] for key, s in state["students"].items()}
-        return build_engines(list(self.students.values()), saved, self._task.engine)
+        return build_engines(
+            list(self.students.values()), saved, self._task.engine, rows=self._task.rows
+        )
 
     def _arrivals(self) -> dict[str, Any]:
         """Where the legs before left the students; nothing if any of it is lost.

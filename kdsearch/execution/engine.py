@@ -1,6 +1,7 @@
 """The engines that train the students of a cohort: one by one, or as a population."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, assert_never
 
@@ -97,12 +98,16 @@ class ReferenceEngine:
 
 
 class PopulationEngine:
-    """Up to 16 students that share batches, in one step; rebuilt without those that leave."""
+    """Students in one step, at most 16 at a time: who leaves makes room for the next.
+
+    Who trains with whom follows from the students' progress alone, so a resumed engine goes on
+    with the same populations, to the bit.
+    """
 
     def __init__(
         self, students: Sequence[Student], states: dict[str, dict[str, Any] | None]
     ) -> None:
-        self.students = sorted(students, key=lambda s: s.row.trial.student.width)
+        self.students = sorted(students, key=batches_and_width)
         self._states = {key: state for key, state in states.items() if state is not None}
         self._stacked: list[Student] = []
         self._population: Population | FunctionalPopulation | None = None
@@ -112,106 +117,115 @@ class PopulationEngine:
 
     def train(self, until: int) -> Iterator[Step]:
         """See `Engine.train`."""
-        while any(s.progress.epoch < until for s in self._unfinished()):
-            population = self._population or self._stack()
+        while chosen := self._choose(until):
+            population = self._stack(chosen)
             started = time.perf_counter()
             for outcomes in population.epochs(until=until):
                 seconds = (time.perf_counter() - started) / len(outcomes)
-                yield from self._told(outcomes, seconds)
-                if self._population is None:
+                step: Step = [(chosen[row], outcome) for row, outcome in outcomes.items()]
+                for student, _ in step:
+                    student.train_seconds += seconds
+                yield step
+                for student, outcome in step:
+                    if isinstance(outcome, DivergedError):
+                        self.drop(student)
+                if self._choose(until) != chosen:
                     break
                 started = time.perf_counter()
 
     def drop(self, student: Student) -> None:
         """See `Engine.drop`."""
-        self._unstack()
         self.students.remove(student)
+        self._states.pop(student.row.key, None)
+        if not self.students:
+            self._population, self._stacked = None, []
 
     def state(self, student: Student) -> dict[str, Any] | None:
         """See `Engine.state`."""
-        self._remember()
+        if self._population is not None and student in self._stacked:
+            return self._population.row_state(self._stacked.index(student))
         return self._states.get(student.row.key)
 
-    def _told(
-        self, outcomes: dict[int, EpochMetrics | DivergedError], seconds: float
-    ) -> Iterator[Step]:
-        step: Step = [(self._stacked[row], outcome) for row, outcome in outcomes.items()]
-        for student, _ in step:
-            student.train_seconds += seconds
-        yield step
-        for student, outcome in step:
-            if isinstance(outcome, DivergedError):
-                self.drop(student)
-        if any(student.progress.is_finished for student, _ in step):
-            self._unstack()
+    def _choose(self, until: int) -> list[Student]:
+        """Who trains next: those that have begun go on, and the first in line fill up."""
+        ready = [s for s in self.students if s.progress.epoch < until]
+        ready = [s for s in ready if not s.progress.is_finished]
+        ready.sort(key=lambda s: s.progress.epoch, reverse=True)
+        return sorted(ready[:CHUNK], key=batches_and_width)
 
-    def _unfinished(self) -> list[Student]:
-        return [student for student in self.students if not student.progress.is_finished]
-
-    def _stack(self) -> Population | FunctionalPopulation:
-        self._stacked = self._unfinished()
-        population = build_population(self._stacked)
-        for row, student in enumerate(self._stacked):
-            if student.row.key in self._states:
+    def _stack(self, chosen: list[Student]) -> Population | FunctionalPopulation:
+        population = self._population
+        if population is None:
+            population = build_population(chosen)
+        elif chosen != self._stacked:
+            self._remember([s for s in self._stacked if s not in chosen])
+            population.regroup([member_of(student) for student in chosen])
+        for row, student in enumerate(chosen):
+            if student not in self._stacked and student.row.key in self._states:
                 population.load_row(row, self._states[student.row.key])
-        self._population = population
+        self._population, self._stacked = population, chosen
         return population
 
-    def _unstack(self) -> None:
-        self._remember()
-        self._population = None
+    def _remember(self, leaving: Sequence[Student]) -> None:
+        for student in leaving:
+            state = self.state(student) if student in self.students else None
+            if state is not None:
+                self._states[student.row.key] = state
 
-    def _remember(self) -> None:
-        if self._population is not None:
-            for row, student in enumerate(self._stacked):
-                self._states[student.row.key] = self._population.row_state(row)
+
+def batches_and_width(student: Student) -> tuple[int, int, int]:
+    """The order in a population: those that see the same batches, and equals, side by side."""
+    row = student.row
+    return row.order_seed, student.progress.epoch, row.trial.student.width
 
 
 def build_engines(
     students: Sequence[Student],
     states: dict[str, dict[str, Any] | None],
     engine: EngineName,
+    *,
+    rows: Sequence[Row],
 ) -> list[Engine]:
     """Engines for the students of a cohort, grouped by what must be equal in a population.
 
-    The grouping follows from the students alone, so it is the same after a resume; a student
+    The grouping follows from the cohort alone, so it is the same after a resume; a student
     that a failed population left to the reference loop stays there.
+
+    Args:
+        students: Those not done yet.
+        states: What a checkpoint has kept of them, by key.
+        engine: What the cohort is to be trained with.
+        rows: All students of the cohort, whether done or not.
     """
     engines: list[Engine] = []
     groups: dict[object, list[Student]] = {}
+    company = Counter(stack_key(row) for row in rows)
     for student in students:
-        state = states.get(student.row.key)
+        state, key = states.get(student.row.key), stack_key(student.row)
         was_alone = state is not None and "optimizer" in state
-        if engine == "population" and not was_alone and can_stack(student):
-            groups.setdefault(stack_key(student.row), []).append(student)
+        # A lone student is faster in the reference loop, if it has not begun and is no MLP.
+        prefers_company = company[key] > 1 or state is not None or isinstance(student.body, Mlp)
+        if engine == "population" and not was_alone and prefers_company and can_stack(student):
+            groups.setdefault(key, []).append(student)
         else:
             engines.append(ReferenceEngine(student, state))
-    for group in groups.values():
-        ordered = sorted(group, key=lambda s: s.row.trial.student.width)
-        for start in range(0, len(ordered), CHUNK):
-            chunk = ordered[start : start + CHUNK]
-            if len(chunk) == 1 and is_better_alone(chunk[0], states):
-                engines.append(ReferenceEngine(chunk[0], None))
-            else:
-                engines.append(PopulationEngine(chunk, states))
-    return engines
+    return engines + [PopulationEngine(group, states) for group in groups.values()]
 
 
 def build_population(students: Sequence[Student]) -> Population | FunctionalPopulation:
     """The population that trains such students, who have one `stack_key`, fastest."""
     first = students[0]
-    members, mlps = [], []
-    for student in students:
-        trial, body = student.row.trial, student.body
-        member = Member(
-            body, trial.training, trial.distillation, student.progress, student.row.order_seed
-        )
-        members.append(member)
-        if isinstance(body, Mlp):
-            mlps.append(member._replace(model=body))
-    if len(mlps) == len(students):
-        return Population(mlps, first.data)
+    members = [member_of(student) for student in students]
+    if isinstance(first.body, Mlp):
+        return Population(members, first.data)
     return FunctionalPopulation(members, first.data, width=first.row.trial.student.width)
+
+
+def member_of(student: Student) -> Member[Any]:
+    """A student as a population sees it."""
+    row = student.row
+    training, distillation = row.trial.training, row.trial.distillation
+    return Member(student.body, training, distillation, student.progress, row.order_seed)
 
 
 def can_stack(student: Student) -> bool:
@@ -225,12 +239,6 @@ def can_stack(student: Student) -> bool:
             assert_never(student.row.trial.student)
 
 
-def is_better_alone(student: Student, states: dict[str, dict[str, Any] | None]) -> bool:
-    """Whether a student without company is faster in the reference loop, and not begun yet."""
-    is_mlp = isinstance(student.row.trial.student, MlpModel)
-    return not is_mlp and states.get(student.row.key) is None
-
-
 def stack_key(row: Row) -> object:
     """What students of one population have in common."""
     trial = row.trial
@@ -241,7 +249,6 @@ def stack_key(row: Row) -> object:
         trial.training.batch_size,
         trial.training.optimizer,
         trial.training.device,
-        row.order_seed,
     )
 
 

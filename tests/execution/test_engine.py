@@ -10,7 +10,6 @@ import pytest
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.execution import CohortTask
 from kdsearch.execution.engine import (
-    CHUNK,
     Engine,
     PopulationEngine,
     ReferenceEngine,
@@ -61,7 +60,8 @@ def make_other(
 
 def engines_of(*tasks: CohortTask, states: dict[str, Any] | None = None) -> list[Engine]:
     students = [Student(row, task) for task in tasks for row in task.rows]
-    return build_engines(students, states or {}, tasks[0].engine)
+    rows = [row for task in tasks for row in task.rows]
+    return build_engines(students, states or {}, tasks[0].engine, rows=rows)
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [("conv1d", 1e-5), ("own", 1e-5), ("cnn", 1e-3)])
@@ -131,8 +131,6 @@ def test_one_convolutional_student_without_company_trains_alone(
     assert isinstance(engine, ReferenceEngine)
     (mlp,) = engines_of(make_task(settings=[{}]))
     assert isinstance(mlp, PopulationEngine)  # still faster than the loop
-    many = make_other("conv1d", settings=[SETTINGS[0]] * (CHUNK + 1))
-    assert [type(e) for e in engines_of(many)] == [PopulationEngine, ReferenceEngine]
 
 
 def test_who_began_in_company_goes_on_in_a_population_of_one(make_other: MakeOther) -> None:
