@@ -139,7 +139,8 @@ class Population:
     def _train_epoch(self) -> list[float]:
         """Mean training losses."""
         firsts = [self.members[block.rows.start] for block in self._layout.blocks]
-        views = [self._data.at_epoch(m.progress.epoch + 1) for m in firsts]
+        by_epoch = {e: self._data.at_epoch(e + 1) for e in {m.progress.epoch for m in firsts}}
+        views = [by_epoch[m.progress.epoch] for m in firsts]
         if self._loss.show(views):
             for step in self._steps.values():
                 step.show(views)
@@ -154,7 +155,16 @@ class Population:
         for index, positions in enumerate(batches):
             self._update.at_step(index)
             self._step(len(positions[0]), views).run(positions)
-        return self._loss.end().tolist()
+        losses = self._loss.end().tolist()
+        if any(view is not self._data for view in views):
+            self._forget_views()
+        return losses
+
+    def _forget_views(self) -> None:
+        """Free an epoch's own samples before the next epoch's are made."""
+        self._loss.forget()
+        for step in self._steps.values():
+            step.show([])
 
     def _step(self, batch_size: int, views: Sequence[TrainingData]) -> PopulationStep:
         if batch_size not in self._steps:

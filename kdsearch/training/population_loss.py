@@ -105,6 +105,10 @@ class PopulationLoss:
             lessons.append(Lesson(view, fixed, entropy))
         return table, lessons
 
+    def forget(self) -> None:
+        """Drop what `show` has prepared."""
+        self._tables, self.lessons = [], [None] * len(self._teach)
+
     def begin(self, batch_size: int) -> None:
         """Set the sums of losses to zero, for batches of at most `batch_size`."""
         shape = (self._layout.num_rows, self._layout.num_classes, batch_size)
