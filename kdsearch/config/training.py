@@ -31,7 +31,7 @@ class TrainingConfig(Section):
     mup_base_width: PositiveInt = 64
     """The width at which `mup` changes nothing."""
     engine: Literal["auto", "reference", "population"] = "auto"
-    """`population` trains many students of one architecture in one step; `auto` measures if faster."""
+    """`population` trains many like students in one step; `auto` measures if that is faster."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a CUDA device where there is one."""
 
