@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from benchmarks.loops import Trained
-from benchmarks.problem import ORDER_SEED, Spec, build
+from benchmarks.problem import Spec, build
 from kdsearch.config import MlpModel
 from kdsearch.training import (
     FunctionalPopulation,
@@ -34,7 +34,7 @@ def train_reference(
             training=spec.training(epochs),
             distillation=spec.distillation(num_members(data)),
             width=spec.student.width,
-            order_seed=ORDER_SEED,
+            order_seed=spec.order_seed,
         )
         begun = time.perf_counter()
         for _ in run.epochs(until=epochs):
@@ -42,7 +42,7 @@ def train_reference(
         setup_seconds += begun - started
         train_seconds += time.perf_counter() - begun
         losses.append([metrics.train_loss for metrics in run.history])
-        accuracies.append(run.history[-1].val_accuracy)
+        accuracies.append([metrics.val_accuracy for metrics in run.history])
     return Trained(losses, accuracies, setup_seconds, train_seconds, 0.0)
 
 
@@ -59,7 +59,7 @@ def train_population(
                 spec.training(epochs),
                 spec.distillation(num_members(data)),
                 Progress(spec.training(epochs)),
-                ORDER_SEED,
+                spec.order_seed,
             )
             for spec in specs[start : start + CHUNK]
         ]
@@ -71,7 +71,7 @@ def train_population(
         train_seconds += time.perf_counter() - begun
         for member in members:
             losses.append([metrics.train_loss for metrics in member.progress.history])
-            accuracies.append(member.progress.history[-1].val_accuracy)
+            accuracies.append([m.val_accuracy for m in member.progress.history])
     return Trained(losses, accuracies, setup_seconds, train_seconds, 0.0)
 
 
@@ -81,9 +81,7 @@ def stack(
     """The population that kdsearch would train such members in."""
     if isinstance(first.student, MlpModel):
         return Population(members, data)
-    return FunctionalPopulation(
-        members, data, order_seeds=[ORDER_SEED] * len(members), width=first.student.width
-    )
+    return FunctionalPopulation(members, data, width=first.student.width)
 
 
 def num_members(data: TrainingData) -> int:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.problem import BATCH, ORDER_SEED, Spec, build
+from benchmarks.problem import BATCH, Spec, build
 from kdsearch.training import TrainingData, epoch_order
 
 VAL_BATCH = 512
@@ -24,8 +24,8 @@ class Trained(NamedTuple):
 
     losses: list[list[float]]
     """Mean training loss of each student and epoch."""
-    accuracies: list[float]
-    """On the validation set, after the last epoch."""
+    accuracies: list[list[float]]
+    """On the validation set, of each student after each epoch."""
     setup_seconds: float
     """Before the first step: models, optimizers, targets."""
     train_seconds: float
@@ -61,20 +61,20 @@ def train_guide(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    done: list[tuple[list[float], float, float, float]] = []
+    done: list[tuple[list[float], list[float], float, float]] = []
 
     def objective(trial: optuna.Trial) -> float:
         spec = specs[trial.number]
         temperature = trial.suggest_float("temperature", 1.0, 20.0, log=True)
         alpha = trial.suggest_float("alpha", 0.0, 1.0)
         learning_rate = trial.suggest_float("learning_rate", 1e-5, 1.0, log=True)
-        accuracy, losses, train_seconds, val_seconds = 0.0, [], 0.0, 0.0
+        losses, accuracies, train_seconds, val_seconds = [], [], 0.0, 0.0
         model = build(spec, data)
         optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
         val_loader = DataLoader(TensorDataset(data.val_x, data.val_y), batch_size=VAL_BATCH)
         for epoch in range(1, epochs + 1):
             # `shuffle=True`, but in the order that all sides see.
-            order = epoch_order(ORDER_SEED, epoch, len(data.train_y)).tolist()
+            order = epoch_order(spec.order_seed, epoch, len(data.train_y)).tolist()
             loader = DataLoader(
                 TensorDataset(data.train_x, data.train_y), batch_size=BATCH, sampler=order
             )
@@ -99,11 +99,11 @@ def train_guide(
                 total += loss.item() * len(labels)
             losses.append(total / len(data.train_y))
             validating = time.perf_counter()
-            accuracy = validated(model, val_loader)
+            accuracies.append(validated(model, val_loader))
             train_seconds += validating - started
             val_seconds += time.perf_counter() - validating
-        done.append((losses, accuracy, train_seconds, val_seconds))
-        return accuracy
+        done.append((losses, accuracies, train_seconds, val_seconds))
+        return accuracies[-1]
 
     started = time.perf_counter()
     study = optuna.create_study(direction="maximize")
@@ -172,12 +172,12 @@ def train_plain(
         targets = F.softmax(mean / heat, dim=1)
         setup_seconds += time.perf_counter() - started
         losses.append([])
-        accuracy = 0.0
+        accuracies.append([])
         for epoch in range(1, epochs + 1):
             started = time.perf_counter()
             model.train()
             total = torch.zeros((), dtype=torch.float64)
-            for batch in epoch_order(ORDER_SEED, epoch, len(data.train_y)).split(BATCH):
+            for batch in epoch_order(spec.order_seed, epoch, len(data.train_y)).split(BATCH):
                 labels = data.train_y[batch]
                 logits = model(data.train_x[batch])
                 soft = F.kl_div(
@@ -195,8 +195,7 @@ def train_plain(
             with torch.no_grad():
                 chunks = data.val_x.split(VAL_BATCH)
                 guesses = torch.cat([model(chunk).argmax(dim=1) for chunk in chunks])
-            accuracy = float((guesses == data.val_y).double().mean())
+            accuracies[-1].append(float((guesses == data.val_y).double().mean()))
             train_seconds += validating - started
             val_seconds += time.perf_counter() - validating
-        accuracies.append(accuracy)
     return Trained(losses, accuracies, setup_seconds, train_seconds, val_seconds)

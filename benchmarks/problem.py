@@ -44,6 +44,7 @@ class Spec(NamedTuple):
     temperature: float
     alpha: float
     learning_rate: float
+    order_seed: int = ORDER_SEED
 
     def training(self, epochs: int) -> TrainingConfig:
         """The training section that all sides train by."""
@@ -193,4 +194,4 @@ def save_data(data: TrainingData, path: Path) -> None:
 def load_data(path: Path) -> TrainingData:
     """What `save_data` wrote, resident in this process."""
     tensors: dict[str, Tensor] = torch.load(path, weights_only=True)
-    return TrainingData(*(tensors[name] for name in TENSORS))
+    return TrainingData(**dict(tensors), views=None)
