@@ -1,16 +1,12 @@
-"""The figure of the project: confirmed test accuracy against the size of the student."""
+"""Confirmed students by size: the points of the capacity curve, both arms."""
 
 from typing import NamedTuple
 
-import numpy as np
-from matplotlib.axes import Axes
-
-from kdsearch.analysis import style, wording
-from kdsearch.analysis.capacity import CapacityFit
+from kdsearch.analysis import wording
 from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.goodness_of_fit import MISFIT_LEVEL
 from kdsearch.analysis.strata import Choice, StrataInfo, Stratum
 from kdsearch.analysis.teachers import TeachersInfo
+from kdsearch.config import SHORT_NAMES, applies_to_baseline
 from kdsearch.results import Arm, Results
 
 
@@ -20,6 +16,8 @@ class SizedEstimate(NamedTuple):
     label: str
     width: int
     num_params: int
+    macs: int | None
+    size_bytes: int | None
     accuracies: tuple[float, ...]
     """Test accuracy of each replicate."""
     estimate: Estimate
@@ -60,19 +58,22 @@ def compute_capacity_curve(
 ) -> CapacityCurveInfo:
     """Confirmed accuracy by number of parameters, one series for each further scientific value."""
     groups: dict[tuple[str, Arm], dict[int, SizedEstimate]] = {}
+    size = size_parameter(info.scientific)
     for stratum in info.strata:
-        rest = {n: v for n, v in stratum.key.items() if not _sets_size(n)}
-        name = wording.stratum_label(rest)
+        rest = {n: v for n, v in stratum.key.items() if n != size}
+        own = {n: v for n, v in rest.items() if applies_to_baseline(n)}
         for arm, series, choice in (
-            ("distilled", name, stratum.distilled),
-            ("baseline", "", stratum.baseline),
+            ("distilled", wording.stratum_label(rest), stratum.distilled),
+            ("baseline", wording.stratum_label(own), stratum.baseline),
         ):
             point = _point(stratum, choice)
             if point is not None:
                 groups.setdefault((series, arm), {}).setdefault(point.num_params, point)
     series = tuple(
         Series(name, arm, tuple(points[size] for size in sorted(points)))
-        for (name, arm), points in groups.items()
+        for (name, arm), points in sorted(
+            groups.items(), key=lambda item: item[0][1] != "distilled"
+        )
     )
     sizes = {p.num_params for s in series for p in s.points}
     return CapacityCurveInfo(
@@ -82,19 +83,29 @@ def compute_capacity_curve(
     )
 
 
-def _sets_size(name: str) -> bool:
-    return name == "width" or name.startswith("student.")
+def size_parameter(scientific: tuple[str, ...]) -> str | None:
+    """The parameter whose values make one curve: the width, else the first of the student's."""
+    sizes = [n for n in scientific if SHORT_NAMES.get(n, n).startswith("student.")]
+    widths = [n for n in sizes if SHORT_NAMES.get(n, n) == "student.width"]
+    return next(iter([*widths, *sizes]), None)
 
 
 def _point(stratum: Stratum, choice: Choice | None) -> SizedEstimate | None:
     if choice is None or choice.test_accuracy is None:
         return None
-    size = choice.replicates[0].num_params or choice.trial.num_params
-    if size is None:
+    known = [t for t in (choice.replicates[0], choice.trial) if t.num_params is not None]
+    if not known:
         return None
-    accuracies = tuple(t.test.accuracy for t in choice.replicates if t.test is not None)
-    label = stratum.label
-    return SizedEstimate(label, choice.trial.width, size, accuracies, choice.test_accuracy)
+    trial = known[0]
+    return SizedEstimate(
+        label=stratum.label,
+        width=choice.trial.width,
+        num_params=trial.num_params or 0,
+        macs=trial.macs,
+        size_bytes=trial.size_bytes,
+        accuracies=tuple(t.test.accuracy for t in choice.replicates if t.test is not None),
+        estimate=choice.test_accuracy,
+    )
 
 
 def _references(teachers: TeachersInfo) -> tuple[ReferenceLine, ...]:
@@ -119,110 +130,3 @@ def _missing(results: Results, info: StrataInfo, sizes: set[int]) -> str:
     if len(sizes) < 2:
         return "All confirmed students have the same size: there is no capacity curve."
     return ""
-
-
-def draw_capacity_curve(info: CapacityCurveInfo, ax: Axes, fit: CapacityFit | None = None) -> None:
-    """Means with intervals by size (log x), horizontal lines for the teachers, and the fit.
-
-    The curve is drawn where it fits; the saturation size only where it is claimed.
-    """
-    sizes = [p.num_params for s in info.series for p in s.points]
-    style.log_size_axis(ax, sizes)
-    fits = fit is not None and fit.misfit_p is not None and fit.misfit_p >= MISFIT_LEVEL
-    many = sum(s.arm == "distilled" for s in info.series) > 1
-    for index, series in enumerate(info.series):
-        color = style.ARM_COLORS[series.arm]
-        if many and series.arm == "distilled":
-            color = [c for c in style.CYCLE if c != style.BASELINE][index % (len(style.CYCLE) - 1)]
-        _draw_series(series, color, style.MARKERS[index % len(style.MARKERS)], ax)
-        if not fits or series.arm == "baseline":
-            _join(series, color, ax)
-    _draw_references(info, ax)
-    if fit is not None and fits:
-        _draw_fit(fit, sizes, ax)
-    ax.set_xlabel("Parameters of the student (log scale)")
-    ax.set_ylabel("Test accuracy")
-    widths = {p.num_params: p.width for s in info.series for p in s.points}
-    if len(set(widths.values())) == len(widths):
-        style.top_labels(ax, *_spaced(widths), title="Width")
-    style.percent_axis(ax.yaxis)
-    ax.legend(
-        loc="lower right", frameon=True, facecolor="white", framealpha=0.85, edgecolor="none"
-    )
-
-
-def _draw_series(series: Series, color: str, marker: str, ax: Axes) -> None:
-    x = np.array([p.num_params for p in series.points], dtype=float)
-    mean = np.array([p.estimate.mean for p in series.points])
-    reach = np.array([_reach(p.estimate) for p in series.points]).T
-    label = " · ".join(filter(None, [style.ARM_NAMES[series.arm], series.name]))
-    ax.errorbar(x, mean, yerr=reach, label=label, **style.error_bar(color, marker), zorder=4)
-
-
-def _reach(e: Estimate) -> tuple[float, float]:
-    """Lengths of the bar below and above the mean; no bar without an interval."""
-    if e.low is None or e.high is None:
-        return 0.0, 0.0
-    return e.mean - e.low, e.high - e.mean
-
-
-def _join(series: Series, color: str, ax: Axes) -> None:
-    x = [p.num_params for p in series.points]
-    ax.plot(x, [p.estimate.mean for p in series.points], color=color, lw=1.0, alpha=0.45)
-
-
-def _draw_fit(fit: CapacityFit, sizes: list[int], ax: Axes) -> None:
-    grid = np.geomspace(min(sizes), max(sizes), 200)
-    band = fit.predict(grid)
-    ax.fill_between(grid, band.low, band.high, color=style.DISTILLED, alpha=0.14, lw=0, zorder=1)
-    name = f"error = E + A / N^a, with {wording.level(fit.confidence)} band"
-    ax.plot(grid, band.mean, color=style.DISTILLED, lw=1.8, zorder=2, label=name)
-    if fit.verdict != "saturated":
-        return
-    low, high = fit.saturation_interval
-    ax.axvspan(low, high, color=style.WARN, alpha=0.12, lw=0, zorder=0)
-    ax.axvline(fit.saturation_size, color=style.WARN, lw=1.5, zorder=1,
-               label=f"saturation: {wording.count(fit.saturation_size)} "
-               f"({wording.count(low)} to {wording.count(high)})")  # fmt: skip
-
-
-def _draw_references(info: CapacityCurveInfo, ax: Axes) -> None:
-    for line in info.references:
-        color = style.ENSEMBLE if line.is_ensemble else style.TEACHER
-        ax.axhline(line.accuracy, color=color, lw=1.4, ls="--" if line.is_ensemble else ":",
-                   label=f"{line.name}: {wording.percent(line.accuracy)}", zorder=1)  # fmt: skip
-
-
-def _spaced(widths: dict[int, int]) -> tuple[list[float], list[str]]:
-    """Positions and labels far enough apart on a log axis to be read."""
-    sizes = sorted(widths)
-    span = np.log(sizes[-1] / sizes[0])
-    kept: list[float] = []
-    for size in sizes:
-        if not kept or np.log(size / kept[-1]) > 0.045 * span:
-            kept.append(float(size))
-    return kept, [str(widths[int(size)]) for size in kept]
-
-
-def draw_strata(info: StrataInfo, ax: Axes) -> None:
-    """Confirmed accuracy by stratum, for scientific axes other than the student's size."""
-    shown = [s for s in info.strata if s.distilled and s.distilled.test_accuracy]
-    for arm, offset in (("distilled", -0.08), ("baseline", 0.08)):
-        color = style.ARM_COLORS[arm]
-        label = style.ARM_NAMES[arm]
-        for x, stratum in enumerate(shown):
-            choice: Choice | None = getattr(stratum, arm)
-            if choice is None or choice.test_accuracy is None:
-                continue
-            e = choice.test_accuracy
-            marker = "o" if arm == "distilled" else "s"
-            reach = np.array([_reach(e)]).T
-            ax.errorbar(x + offset, e.mean, yerr=reach, label=label,
-                        **style.error_bar(color, marker))  # fmt: skip
-            label = "_nolegend_"
-    style.category_ticks(ax, [s.label or "best settings" for s in shown])
-    ax.set_ylabel("Test accuracy")
-    ax.margins(y=0.2)
-    ax.grid(axis="x", visible=False)
-    style.percent_axis(ax.yaxis)
-    ax.legend(loc="best")

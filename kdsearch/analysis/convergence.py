@@ -15,6 +15,8 @@ from kdsearch.results import TrialRecord
 
 SHARE = 0.95
 """Of the final accuracy: what counts as arrived."""
+SAME = math.log(1.05)
+"""Log ratios within five per cent are called equally fast."""
 
 
 class Speed(NamedTuple):
@@ -133,8 +135,13 @@ def _overall(strata: list[dict[int, float]], confidence: float) -> Estimate | No
     return estimate_mean(means, confidence=confidence)
 
 
-def convergence_sentence(info: ConvergenceInfo) -> str:
-    """By how much faster distilled students converge, or that they do not; may be empty."""
+def convergence_sentence(info: ConvergenceInfo, *, brief: bool = False) -> str:
+    """By how much faster distilled students converge, or that they do not; may be empty.
+
+    Args:
+        info: The epochs of both arms.
+        brief: Leave out how fast they reach the other arm's accuracy.
+    """
     if info.missing:
         return ""
     distilled = float(np.mean([s.distilled.mean for s in info.speeds]))
@@ -147,13 +154,15 @@ def convergence_sentence(info: ConvergenceInfo) -> str:
     if e is None or e.low is None or e.high is None:
         return f"Distilled students reach {arrival}; without paired replicates no more is known."
     basis = f"{_factor(e, info)}, {_basis(e, info)}"
-    if e.low > 0:
+    if e.low > -SAME and e.high < SAME:
+        lead = f"Distilled students converge as fast as the others: they reach {arrival}"
+    elif e.low > 0:
         lead = f"Distilled students converge faster: they reach {arrival}"
     elif e.high < 0:
         lead = f"Distilled students converge more slowly: they reach {arrival}"
     else:
         lead = f"Distilled students are not shown to converge faster: they reach {arrival}"
-    return f"{lead} ({basis}).{_same_target_words(info)}"
+    return f"{lead} ({basis})." + ("" if brief else _same_target_words(info))
 
 
 def _same_target_words(info: ConvergenceInfo) -> str:

@@ -205,7 +205,7 @@ def _clause(curve: ShareCurve, info: DataShareInfo) -> str:
 
 
 def _share_words(fraction: float) -> str:
-    return wording.percent(fraction, 0 if fraction >= 0.0995 else 1)
+    return f"{100 * fraction:.2g} %" if fraction < 0.995 else f"{100 * fraction:.0f} %"
 
 
 def data_share_table(info: DataShareInfo) -> Table:

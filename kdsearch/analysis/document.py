@@ -4,6 +4,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
+from kdsearch.analysis.answer_document import answer_documents
 from kdsearch.analysis.estimate import Estimate
 from kdsearch.analysis.gain import Gain
 from kdsearch.analysis.saturation import saturation_document
@@ -27,6 +28,7 @@ def json_document(summary: Summary) -> dict[str, Any]:
         "recommendation": summary.finding.recommendation,
         "recommended_stratum": recommended and recommended.key,
         "saturation": saturation_document(summary.saturation),
+        **answer_documents(summary),
         "strata": [_stratum(s, gains.get(s.label)) for s in summary.strata.strata],
         "teachers": [_bank(bank) for bank in results.banks],
         "importance": dict(results.importance),

@@ -1,7 +1,6 @@
 """The report's figures: which there are, what each says, and how its panels are laid out."""
 
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -10,10 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from kdsearch.analysis import style, wording
-from kdsearch.analysis.capacity_curve import draw_capacity_curve, draw_strata
+from kdsearch.analysis.answer_figures import (
+    capacity_figure,
+    convergence_figure,
+    cost_figure,
+    data_share_figure,
+    gain_figure,
+    grid_figure,
+    ladder_figure,
+    optimum_figure,
+)
 from kdsearch.analysis.ensemble_size import draw_ensembles, draw_students
-from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.gain import draw_gain, pairing_words
 from kdsearch.analysis.importance import draw_importance
 from kdsearch.analysis.learning_curve import draw_learning_curve
 from kdsearch.analysis.optimization_history import (
@@ -21,21 +27,9 @@ from kdsearch.analysis.optimization_history import (
     draw_optimization_history,
 )
 from kdsearch.analysis.pareto import draw_pareto
+from kdsearch.analysis.report_figure import ReportFigure, origin, search_caption
 from kdsearch.analysis.summary import Summary
 from kdsearch.analysis.temperature_alpha import axis_labels, draw_temperature_alpha
-from kdsearch.results import Arm
-
-
-class ReportFigure(NamedTuple):
-    """One figure of the report, or the reason why it cannot be drawn."""
-
-    name: str
-    """File name without its ending."""
-    title: str
-    explanation: str
-    """How to read it, in one or two sentences."""
-    figure: Figure | None
-    missing: str
 
 
 class _Labels(NamedTuple):
@@ -46,93 +40,22 @@ class _Labels(NamedTuple):
 def build_figures(summary: Summary) -> list[ReportFigure]:
     """Every figure of the report, in its order. Call inside `style.figure_style`."""
     builders: list[Callable[[Summary], ReportFigure | None]] = [
-        _capacity,
-        _gain,
+        capacity_figure,
+        cost_figure,
+        grid_figure,
+        data_share_figure,
+        ladder_figure,
+        gain_figure,
+        convergence_figure,
         _pareto,
         _temperature_alpha,
+        optimum_figure,
         _ensemble_size,
         _importance,
         _history,
         _learning_curve,
     ]
     return [figure for build in builders if (figure := build(summary)) is not None]
-
-
-def _capacity(s: Summary) -> ReportFigure:
-    sized = not s.capacity.missing
-    if not sized and len(s.strata.confirmed) > 1:
-        figure = style.new_figure(8.2, 4.4)
-        draw_strata(s.strata, figure.add_subplot())
-        style.add_caption(figure, _confirmed_caption(s))
-        return ReportFigure(
-            "accuracy",
-            "Accuracy by " + wording.listing([wording.words(n) for n in s.strata.scientific]),
-            "Confirmed test accuracy of each stratum's best settings on fresh seeds; bars are "
-            f"{_level(s)} intervals over replicates.",
-            figure,
-            "",
-        )
-    figure = None
-    if sized:
-        figure = style.new_figure(8.2, 5.0)
-        ax = figure.add_subplot()
-        draw_capacity_curve(s.capacity, ax, s.saturation.fit)
-        ax.set_title(_verdict(s))
-        style.add_caption(figure, _confirmed_caption(s))
-    return ReportFigure(
-        "capacity",
-        "Capacity and accuracy",
-        "Confirmed test accuracy against the student's size, on fresh seeds, for both arms; bars "
-        f"are {_level(s)} intervals over replicates (a single replicate has none). "
-        + (s.saturation.opinions and _saturation_words(s)),
-        figure,
-        s.capacity.missing,
-    )
-
-
-_VERDICTS = {
-    "saturated": "Saturated within the range tested",
-    "not_saturated": "Not shown to saturate in the range tested",
-    "undetermined": "Saturation undetermined",
-    "not_asked": "",
-}
-
-
-def _verdict(s: Summary) -> str:
-    fit, series = s.saturation.fit, s.capacity.distilled
-    if s.saturation.verdict == "not_saturated" and fit is not None and series is not None:
-        beyond = fit.saturation_interval[0] >= series.points[-1].num_params
-        return "Not saturated in the range tested" if beyond else _VERDICTS["not_saturated"]
-    return _VERDICTS[s.saturation.verdict]
-
-
-def _saturation_words(s: Summary) -> str:
-    verdict = f"{s.saturation.clause[:1].upper()}{s.saturation.clause[1:]}."
-    return f"{verdict} {s.saturation.opinions}"
-
-
-def _gain(s: Summary) -> ReportFigure:
-    figure = None
-    if not s.gain.missing:
-        figure = style.new_figure(8.2, 3.8)
-        draw_gain(s.gain, figure.add_subplot())
-        style.add_caption(figure, _gain_caption(s))
-    return ReportFigure(
-        "gain",
-        "What distillation adds",
-        f"Distilled minus hard-labels-only test accuracy, {pairing_words(s.gain)}. The bar is a "
-        f"{_level(s)} interval of the mean, the grey band is {100 * s.gain.tolerance:g} points "
-        "either way. Blue: helps; "
-        "vermillion: hurts; grey: cannot be told from zero.",
-        figure,
-        s.gain.missing,
-    )
-
-
-def _gain_caption(s: Summary) -> str:
-    shown = [g for g in s.gain.gains if g.estimate is not None]
-    paired = "" if any(g.unpaired for g in shown) else "paired by seed; "
-    return _estimates_caption(s, [g.estimate for g in shown if g.estimate is not None], paired)
 
 
 def _pareto(s: Summary) -> ReportFigure | None:
@@ -142,7 +65,7 @@ def _pareto(s: Summary) -> ReportFigure | None:
     if not s.pareto.missing:
         figure = style.new_figure(8.2, 4.4)
         draw_pareto(s.pareto, figure.add_subplot())
-        style.add_caption(figure, _search_caption(s))
+        style.add_caption(figure, search_caption(s))
     more = ""
     if s.pareto.num_objectives > 2:
         more = f" The first two of {s.pareto.num_objectives} objectives are shown."
@@ -178,7 +101,7 @@ def _temperature_alpha(s: Summary) -> ReportFigure:
             )  # fmt: skip
             bar.set_label(color_label, fontsize=8.5)
             bar.outline.set_visible(False)  # type: ignore[operator]  # Spine, not Colorbar's own
-        style.add_caption(figure, _search_caption(s, "distilled"))
+        style.add_caption(figure, search_caption(s, "distilled"))
     return ReportFigure(
         "temperature_alpha",
         "Temperature and alpha",
@@ -201,7 +124,7 @@ def _ensemble_size(s: Summary) -> ReportFigure:
         figure = style.new_figure(8.2, 3.9)
         for ax, draw in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
             draw(info, ax)
-        style.add_caption(figure, _search_caption(s, "distilled"))
+        style.add_caption(figure, search_caption(s, "distilled"))
     return ReportFigure(
         "ensemble_size",
         "Ensemble size",
@@ -220,7 +143,7 @@ def _importance(s: Summary) -> ReportFigure:
         figure = style.new_figure(8.2, 1.4 + 0.42 * len(info.names))
         draw_importance(info, figure.add_subplot())
         counted = f"n = {info.num_trials} complete distilled search trials (pruned ones left out)"
-        style.add_caption(figure, f"{counted} · {_origin(s)}")
+        style.add_caption(figure, f"{counted} · {origin(s)}")
     return ReportFigure(
         "importance",
         "What mattered",
@@ -245,7 +168,7 @@ def _history(s: Summary) -> ReportFigure:
         labels = _Labels("Trial of the stratum", wording.capitalized(wording.metric(info.metric)))
         _label_grid(figure, axes[: len(info.panels)], columns, labels)
         _history_legend(info, figure)
-        style.add_caption(figure, _search_caption(s))
+        style.add_caption(figure, search_caption(s))
     more = f" {info.left_out} further strata are in results.csv." if info.left_out else ""
     return ReportFigure(
         "history",
@@ -273,7 +196,7 @@ def _learning_curve(s: Summary) -> ReportFigure:
     if not info.missing:
         figure = style.new_figure(8.2, 4.2)
         draw_learning_curve(info, figure.add_subplot())
-        style.add_caption(figure, f"validation set · thin lines: replicates · {_origin(s)}")
+        style.add_caption(figure, f"validation set · thin lines: replicates · {origin(s)}")
     return ReportFigure(
         "learning_curves",
         "Learning curves",
@@ -298,41 +221,3 @@ def _label_grid(figure: Figure, axes: Sequence[Axes], columns: int, labels: _Lab
         if index + columns >= len(axes):
             ax.set_xlabel(labels.x, fontsize=9)
             ax.tick_params(labelbottom=True)
-
-
-def _confirmed_caption(s: Summary) -> str:
-    shown = [
-        c.test_accuracy
-        for stratum in s.strata.strata
-        for c in (stratum.distilled, stratum.baseline)
-        if c is not None and c.test_accuracy is not None
-    ]
-    return _estimates_caption(s, shown)
-
-
-def _estimates_caption(s: Summary, estimates: Sequence[Estimate], how: str = "") -> str:
-    """Counts and standard errors of the very estimates that a figure shows."""
-    counts = sorted({e.n for e in estimates})
-    n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
-    errors = [e.se for e in estimates if e.se is not None]
-    se = f", SE {100 * min(errors):.2f} to {100 * max(errors):.2f} points" if errors else ""
-    return f"mean of {n} replicates, {how}bars: {_level(s)} t interval{se} · {_origin(s)}"
-
-
-def _search_caption(s: Summary, arm: Arm | None = None) -> str:
-    n = Counter(trial.state for trial in s.results.select(stage="search", arm=arm))
-    shown = ", ".join(
-        f"{n[state]} {state.lower()}" for state in ("COMPLETE", "PRUNED", "FAIL") if n.get(state)
-    )
-    whose = "search trials" if arm is None else f"{arm} search trials"
-    return f"{whose} on validation, one seed each: {shown} · {_origin(s)}"
-
-
-def _level(s: Summary) -> str:
-    return wording.level(s.strata.confidence)
-
-
-def _origin(s: Summary) -> str:
-    command = s.results.command
-    short = command if len(command) <= 70 else command[:69] + "…"
-    return " · ".join(filter(None, [f"study seed {s.results.config.seed}", short]))

@@ -22,8 +22,8 @@ class FindingInfo(NamedTuple):
 
     question: str
     finding: tuple[str, ...]
-    """How accurate the students are, whether distillation helps, and, where that is known,
-    which tuned parameter mattered: two or three sentences."""
+    """How accurate the students are, whether distillation helps, then, as far as the study asks
+    and knows, further answers, and which tuned parameter mattered: a few sentences."""
     recommendation: str
     recommended: Stratum | None
     champion: Stratum | None
@@ -39,6 +39,7 @@ def compute_finding(
     gain: GainInfo,
     saturation: SaturationInfo,
     importance: ImportanceInfo,
+    more: tuple[str, ...],
 ) -> FindingInfo:
     """The sentences of a study, also of an unfinished one.
 
@@ -49,10 +50,13 @@ def compute_finding(
         gain: Its distillation gains.
         saturation: The verdict on its capacity curve.
         importance: What its tuned parameters mattered.
+        more: What else the study asks about, in sentences; empty ones are left out.
     """
     advice = compute_recommendation(results, strata, teachers, gain, saturation)
     accuracy = _accuracy_sentence(results, strata, teachers, saturation.clause)
-    sentences = (accuracy, gain_sentence(gain), importance_sentence(importance, results))
+    sentences = (
+        accuracy, gain_sentence(gain), *more, importance_sentence(importance, results),
+    )  # fmt: skip
     return FindingInfo(
         question=results.config.question_text,
         finding=tuple(filter(None, sentences)),

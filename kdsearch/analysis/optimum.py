@@ -20,14 +20,14 @@ from kdsearch.results.score import ACCURACY_LIKE, objective_value, signed_value
 
 MIN_TRIALS = 6
 """Complete trials below which a stratum is left out."""
-MAX_TRIALS = 120
+MAX_TRIALS = 80
 """Trials of a stratum that the surface is fitted to, spread evenly over the search."""
 MAX_STRATA = 16
 IDENTIFIED = 0.6
 """An interval wider than this share of the range searched says nothing."""
 _GRID = 9
 _OTHERS = 16
-_CHOOSING = 40
+_CHOOSING = 30
 """Draws that choose settings; the rest judge them, so that nothing is judged by its own luck."""
 Target = Literal["temperature", "alpha"]
 _T = TypeVar("_T")

@@ -7,26 +7,17 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kdsearch.analysis import style, wording
+from kdsearch.analysis.data_table import Table
 from kdsearch.analysis.document import learning_rate_policy, seeds, versions
 from kdsearch.analysis.estimate import (
     ExampleInterval,
     bootstrap_examples,
     unpack_correct,
 )
-from kdsearch.analysis.figures import ReportFigure
+from kdsearch.analysis.report_figure import ReportFigure
 from kdsearch.analysis.strata import Choice
 from kdsearch.analysis.summary import Summary
 from kdsearch.results.record import Evaluation, TrialRecord
-
-
-class Table(NamedTuple):
-    """A table of plain texts. The first `text_columns` are aligned left."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    text_columns: int = 1
-    highlight: int | None = None
-    """Row of the recommended stratum."""
 
 
 class Picture(NamedTuple):

@@ -7,7 +7,8 @@ import numpy as np
 
 from kdsearch.analysis import wording
 from kdsearch.analysis.capacity import CapacityFit, Verdict, fit_capacity_curve
-from kdsearch.analysis.capacity_curve import CapacityCurveInfo, SizedEstimate
+from kdsearch.analysis.capacity_curve import CapacityCurveInfo, Series, SizedEstimate
+from kdsearch.analysis.kneedle import Knee, compute_knee
 
 
 class SaturationInfo(NamedTuple):
@@ -23,26 +24,52 @@ class SaturationInfo(NamedTuple):
     """Width of a student with N* parameters, between those tested; None outside them."""
     opinions: str
     """The second opinions in a sentence; empty where there are none."""
+    knee: Knee | None
+    """Kneedle's, which decides nothing; None without the package `kneed`."""
 
 
 def compute_saturation(
-    info: CapacityCurveInfo, *, tolerance: float = 0.005, confidence: float = 0.9
+    info: CapacityCurveInfo, verdicts: dict[str, SaturationInfo]
 ) -> SaturationInfo:
-    """Whether and where the distilled students' accuracy saturates.
+    """Whether and where the distilled students' accuracy saturates, where that is one question.
+
+    Args:
+        info: The confirmed students by size.
+        verdicts: On each distilled series, as `compute_saturations` gives them.
+    """
+    series = info.distilled
+    if info.missing or series is None:
+        reason = info.missing or (
+            "The study crosses the size with another scientific parameter: there is one verdict "
+            "for each of its values."
+        )
+        return SaturationInfo("not_asked", reason, "", None, None, "", None)
+    return verdicts[series.name]
+
+
+def compute_saturations(
+    info: CapacityCurveInfo, *, tolerance: float, confidence: float
+) -> dict[str, SaturationInfo]:
+    """One verdict for each distilled series, by its name: one fit for every other value.
+
+    Fitting one curve to all would pretend that the other parameter changes nothing.
 
     Args:
         info: The confirmed students by size.
         tolerance: Excess error over the asymptote that counts as saturated.
         confidence: Of the interval of the saturation size.
     """
-    series = info.distilled
-    if info.missing or series is None:
-        reason = info.missing or "The study crosses the size with another scientific parameter."
-        return SaturationInfo("not_asked", reason, "", None, None, "")
+    if info.missing:
+        return {}
+    distilled = [s for s in info.series if s.arm == "distilled"]
+    return {s.name: _of_series(s, tolerance, confidence) for s in distilled}
+
+
+def _of_series(series: Series, tolerance: float, confidence: float) -> SaturationInfo:
     points = series.points
     if len(points) < 3:
         reason = f"{len(points)} confirmed sizes are too few for a curve."
-        return SaturationInfo("undetermined", reason, "", None, None, "")
+        return SaturationInfo("undetermined", reason, "", None, None, "", None)
     fit = fit_capacity_curve(
         [p.num_params for p in points],
         [list(p.accuracies) for p in points],
@@ -51,7 +78,12 @@ def compute_saturation(
     )
     width = _width_at(points, fit.saturation_size)
     clause = _clause(fit, width, points[-1].num_params)
-    return SaturationInfo(fit.verdict, fit.reason, clause, fit, width, _opinions(fit, points))
+    knee = compute_knee(
+        np.array([p.num_params for p in points], dtype=float),
+        np.array([p.estimate.mean for p in points]),
+    )
+    opinions = _opinions(fit, points, knee)
+    return SaturationInfo(fit.verdict, fit.reason, clause, fit, width, opinions, knee)
 
 
 def _width_at(points: tuple[SizedEstimate, ...], size: float) -> float | None:
@@ -89,7 +121,7 @@ def _clause(fit: CapacityFit, width: float | None, largest: int) -> str:
             return f"where accuracy saturates is undetermined: {fit.reason}"
 
 
-def _opinions(fit: CapacityFit, points: tuple[SizedEstimate, ...]) -> str:
+def _opinions(fit: CapacityFit, points: tuple[SizedEstimate, ...], knee: Knee | None) -> str:
     labels = {float(p.num_params): p.label for p in points}
     equivalent, one_se = fit.opinions.equivalent_size, fit.opinions.one_se_size
     margin = f"{100 * fit.tolerance:g} points"
@@ -101,7 +133,19 @@ def _opinions(fit: CapacityFit, points: tuple[SizedEstimate, ...]) -> str:
     sentence = f"Second opinions: {first} (paired TOST)"
     if one_se is not None:
         sentence += f"; the one-standard-error rule picks {labels[one_se]}"
-    return sentence + "."
+    return f"{sentence}{_knee_words(knee, labels)}."
+
+
+def _knee_words(knee: Knee | None, labels: dict[float, str]) -> str:
+    if knee is None or knee.size is None:
+        return ""
+    other = "no knee"
+    if knee.without_largest is not None:
+        other = labels[knee.without_largest]
+    return (
+        f"; Kneedle puts a knee at {labels[knee.size]}, and without the largest size at {other}: "
+        "its answer depends on the range tested, so it decides nothing"
+    )
 
 
 def saturation_document(info: SaturationInfo) -> dict[str, Any]:
@@ -124,4 +168,6 @@ def saturation_document(info: SaturationInfo) -> dict[str, Any]:
         "misfit_p": fit.misfit_p,
         "equivalent_to_largest_num_params": fit.opinions.equivalent_size,
         "one_standard_error_num_params": fit.opinions.one_se_size,
+        "kneedle_num_params": info.knee and info.knee.size,
+        "kneedle_without_largest_num_params": info.knee and info.knee.without_largest,
     }

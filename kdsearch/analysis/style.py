@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
@@ -106,6 +106,11 @@ def error_bar(color: str, marker: str = "o") -> dict[str, Any]:
         "capsize": 3.0,
         "capthick": 1.5,
     }
+
+
+def shade(position: float) -> str:
+    """A colour of an ordered series, 0 for its first member (light) to 1 for its last (dark)."""
+    return to_hex(HEAT(0.3 + 0.65 * position))
 
 
 def category_ticks(ax: Axes, labels: Sequence[str]) -> None:

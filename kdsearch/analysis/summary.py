@@ -3,17 +3,30 @@
 from typing import NamedTuple
 
 from kdsearch.analysis.capacity_curve import CapacityCurveInfo, compute_capacity_curve
+from kdsearch.analysis.convergence import (
+    ConvergenceInfo,
+    compute_convergence,
+    convergence_sentence,
+)
+from kdsearch.analysis.data_share import DataShareInfo, compute_data_share, data_share_sentence
 from kdsearch.analysis.ensemble_size import EnsembleSizeInfo, compute_ensemble_size
 from kdsearch.analysis.finding import FindingInfo, compute_finding
 from kdsearch.analysis.gain import GainInfo, compute_gain
+from kdsearch.analysis.grid import GridInfo, compute_grid, grid_sentence
 from kdsearch.analysis.importance import ImportanceInfo, compute_importance
+from kdsearch.analysis.ladder import LadderInfo, compute_ladder, ladder_sentence
 from kdsearch.analysis.learning_curve import LearningCurveInfo, compute_learning_curve
 from kdsearch.analysis.optimization_history import (
     OptimizationHistoryInfo,
     compute_optimization_history,
 )
+from kdsearch.analysis.optimum import OptimumInfo, compute_optimum
 from kdsearch.analysis.pareto import ParetoInfo, compute_pareto
-from kdsearch.analysis.saturation import SaturationInfo, compute_saturation
+from kdsearch.analysis.saturation import (
+    SaturationInfo,
+    compute_saturation,
+    compute_saturations,
+)
 from kdsearch.analysis.strata import (
     BudgetInfo,
     StrataInfo,
@@ -39,7 +52,15 @@ class Summary(NamedTuple):
     gain: GainInfo
     capacity: CapacityCurveInfo
     saturation: SaturationInfo
+    saturations: dict[str, SaturationInfo]
+    """By the name of each distilled series; one, unless the study crosses the size with another
+    parameter."""
+    grid: GridInfo | None
+    data_share: DataShareInfo | None
+    ladder: LadderInfo | None
+    convergence: ConvergenceInfo
     finding: FindingInfo
+    optimum: OptimumInfo
     temperature_alpha: TemperatureAlphaInfo
     ensemble_size: EnsembleSizeInfo
     importance: ImportanceInfo
@@ -53,11 +74,21 @@ def compute_summary(results: Results) -> Summary:
     strata, teachers = compute_strata(results), compute_teachers(results)
     gain, capacity = compute_gain(strata), compute_capacity_curve(results, strata, teachers)
     study = results.config.study
-    saturation = compute_saturation(
+    saturations = compute_saturations(
         capacity, tolerance=study.tolerance, confidence=study.confidence
     )
+    saturation = compute_saturation(capacity, saturations)
     importance = compute_importance(results)
-    finding = compute_finding(results, strata, teachers, gain, saturation, importance)
+    grid, data_share = compute_grid(strata), compute_data_share(strata)
+    ladder = compute_ladder(results, strata)
+    convergence = compute_convergence(strata, gain.gains)
+    more = (
+        grid_sentence(grid),
+        data_share_sentence(data_share),
+        ladder_sentence(ladder),
+        convergence_sentence(convergence, brief=True),
+    )
+    finding = compute_finding(results, strata, teachers, gain, saturation, importance, more)
     return Summary(
         results=results,
         strata=strata,
@@ -66,7 +97,13 @@ def compute_summary(results: Results) -> Summary:
         gain=gain,
         capacity=capacity,
         saturation=saturation,
+        saturations=saturations,
+        grid=grid,
+        data_share=data_share,
+        ladder=ladder,
+        convergence=convergence,
         finding=finding,
+        optimum=compute_optimum(results, strata),
         temperature_alpha=compute_temperature_alpha(results),
         ensemble_size=compute_ensemble_size(results),
         importance=importance,

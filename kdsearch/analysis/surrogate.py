@@ -11,7 +11,7 @@ so its maximum can be looked for.
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +19,20 @@ from scipy import linalg
 from scipy.stats import qmc
 
 Array = NDArray[np.float64]
+Single = NDArray[np.float32]
+"""Draws are evaluated in single precision: trials are known to three digits, cosines cost."""
 
-DRAWS = 160
-_PRIOR_DRAWS = 400
-_FEATURES = 96
+_Floats = TypeVar("_Floats", Array, Single)
+
+DRAWS = 120
+_PRIOR_DRAWS = 300
+_FEATURES = 64
 _SEARCH_POINTS = 256
-_LEVELS = 21
+_LEVELS = 17
 """Steps of a line search along one setting."""
-_SWEEPS = 2
+_REACHES = (1.0, 0.15, 0.03)
+"""How far line searches look to either side, round by round."""
+_MIN_EFFECTIVE = 8.0
 
 
 class Surrogate(NamedTuple):
@@ -34,15 +40,15 @@ class Surrogate(NamedTuple):
 
     scales: Array
     """Inverse length scales, [B, D]."""
-    frequencies: Array
+    frequencies: Single
     """[B, F, D]"""
-    phases: Array
+    phases: Single
     """[B, F]"""
-    weights: Array
+    weights: Single
     """[B, F]"""
     points: Array
     """Settings of the trials, [N, D]."""
-    corrections: Array
+    corrections: Single
     """[B, N]"""
     unit: float
     """Scale of the warp that was undone."""
@@ -59,11 +65,12 @@ class Surrogate(NamedTuple):
         return _unwarp(warped, self.best, self.unit)
 
     def _one(self, draw: int, queries: Array) -> Array:
-        angles = queries @ self.frequencies[draw].T + self.phases[draw]
-        prior = math.sqrt(2 / angles.shape[1]) * (np.cos(angles) @ self.weights[draw])
-        kernel = _kernel(queries * self.scales[draw], self.points * self.scales[draw])
-        result: Array = prior + kernel @ self.corrections[draw]
-        return result
+        single = queries.astype(np.float32)
+        angles = single @ self.frequencies[draw].T + self.phases[draw]
+        prior = np.cos(angles) @ self.weights[draw] * math.sqrt(2 / angles.shape[1])
+        scale = self.scales[draw].astype(np.float32)
+        kernel = _kernel(single * scale, self.points.astype(np.float32) * scale)
+        return np.asarray(prior + kernel @ self.corrections[draw], dtype=np.float64)
 
     def first(self, draws: int) -> "Surrogate":
         """The first of the draws only."""
@@ -81,10 +88,10 @@ class Surrogate(NamedTuple):
         coarse = qmc.Sobol(dims, seed=1).random(_SEARCH_POINTS)
         coarse = np.concatenate([coarse, self.points])
         found: Array = coarse[self.at(coarse).argmax(axis=1)]
-        levels = np.linspace(0, 1, _LEVELS)
-        for axis in [a for _ in range(_SWEEPS) for a in range(dims)]:
+        for reach, axis in [(r, a) for r in _REACHES for a in range(dims)]:
+            steps = found[:, axis, None] + reach * np.linspace(-1, 1, _LEVELS)
             lines = np.repeat(found[:, None, :], _LEVELS, axis=1)
-            lines[:, :, axis] = levels
+            lines[:, :, axis] = np.clip(steps, 0, 1)
             found = lines[np.arange(num_draws), self.at(lines).argmax(axis=1)]
         return found
 
@@ -114,9 +121,15 @@ def fit_surrogate(points: Array, values: Array, *, seed: int = 0) -> Surrogate:
     phases = rng.uniform(0, 2 * math.pi, shape[:2])
     amplitudes = rng.standard_normal(shape[:2]) * signal[picked][:, None] * spread
     draws = Surrogate(
-        scales[picked], frequencies, phases, amplitudes, points,
-        np.zeros((DRAWS, len(points))), unit, best,
-    )  # fmt: skip
+        scales=scales[picked],
+        frequencies=frequencies.astype(np.float32),
+        phases=phases.astype(np.float32),
+        weights=amplitudes.astype(np.float32),
+        points=points,
+        corrections=np.zeros((DRAWS, len(points)), dtype=np.float32),
+        unit=unit,
+        best=best,
+    )
     corrections = []
     for b, p in enumerate(picked):
         jitter = rng.standard_normal(len(points)) * noise[p] * spread
@@ -125,7 +138,7 @@ def fit_surrogate(points: Array, values: Array, *, seed: int = 0) -> Surrogate:
     # The mean is part of every draw: fold it into the level that the warp is undone from.
     level = _unwarp(np.array(mean), best, unit)
     return draws._replace(
-        corrections=np.stack(corrections),
+        corrections=np.stack(corrections).astype(np.float32),
         best=float(level),
         unit=unit * math.exp(-mean),
     )
@@ -160,13 +173,26 @@ def _evidence(
         half: Array = np.asarray(linalg.solve_triangular(factor, targets, lower=True))
         factors.append(factor)
         logs.append(-0.5 * float(half @ half) - float(np.log(np.diag(factor)).sum()))
-    weights = np.exp(np.array(logs) - max(logs))
-    return factors, weights / weights.sum()
+    return factors, _weights(np.array(logs) - max(logs))
 
 
-def _kernel(a: Array, b: Array) -> Array:
+def _weights(logs: Array) -> Array:
+    """Normalized, and tempered until enough of the prior draws count.
+
+    With many trials one or two of a few hundred draws would take all the weight, and the
+    intervals would be as narrow as if the length scales were known.
+    """
+    while True:
+        weights = np.exp(logs)
+        weights /= weights.sum()
+        if 1 / float((weights**2).sum()) >= _MIN_EFFECTIVE:
+            return weights
+        logs = 0.8 * logs
+
+
+def _kernel(a: _Floats, b: _Floats) -> _Floats:
     """Matern 5/2 at unit length scale, [A, B]: rougher than a Gaussian, as training curves are."""
     squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
     distance = np.sqrt(5 * np.maximum(squares, 0.0))
-    result: Array = (1 + distance + distance**2 / 3) * np.exp(-distance)
+    result: _Floats = (1 + distance + distance**2 / 3) * np.exp(-distance)
     return result

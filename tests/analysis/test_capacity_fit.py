@@ -8,7 +8,11 @@ from scipy import optimize, stats
 from kdsearch.analysis import fit_capacity_curve
 from kdsearch.analysis.capacity_curve import CapacityCurveInfo, Series, SizedEstimate
 from kdsearch.analysis.estimate import estimate_mean
-from kdsearch.analysis.saturation import compute_saturation, saturation_document
+from kdsearch.analysis.saturation import (
+    compute_saturation,
+    compute_saturations,
+    saturation_document,
+)
 
 SIZES = 8 * 2.0 ** np.arange(8)
 TRUE_SIZE = (1.2 / 0.005) ** (1 / 0.9)  # 441
@@ -198,14 +202,21 @@ def test_nonsense_is_refused(sizes, accuracies, options):
 
 def curve_info(data):
     points = [
-        SizedEstimate(f"width {int(n)}", int(n), int(100 * n), tuple(row), estimate_mean(row))
+        SizedEstimate(
+            f"width {int(n)}", int(n), int(100 * n), None, None, tuple(row), estimate_mean(row)
+        )
         for n, row in zip(SIZES, data.tolist(), strict=True)
     ]
     return CapacityCurveInfo((Series("", "distilled", tuple(points)),), (), "")
 
 
+def verdict(data):
+    info = curve_info(data)
+    return compute_saturation(info, compute_saturations(info, tolerance=0.005, confidence=0.9))
+
+
 def test_saturation_of_a_study_in_words_and_numbers():
-    info = compute_saturation(curve_info(replicates(power_law)))
+    info = verdict(replicates(power_law))
     assert info.verdict == "saturated"
     assert info.width is not None
     assert info.width == pytest.approx(TRUE_SIZE, rel=0.15)
@@ -217,14 +228,14 @@ def test_saturation_of_a_study_in_words_and_numbers():
 
 
 def test_open_ends_are_null():
-    info = compute_saturation(curve_info(replicates(lambda n: np.full_like(n, 0.1))))
+    info = verdict(replicates(lambda n: np.full_like(n, 0.1)))
     assert saturation_document(info)["saturation_interval"] == [None, None]
-    line = compute_saturation(curve_info(replicates(lambda n: 0.1 - 0.003 * np.log2(n / 8), n=3)))
+    line = verdict(replicates(lambda n: 0.1 - 0.003 * np.log2(n / 8), n=3))
     assert saturation_document(line)["saturation_interval"][1] is None
 
 
 def test_a_saturation_size_beyond_the_sizes_tested_is_not_extrapolated():
-    info = compute_saturation(curve_info(replicates(lambda n: 0.05 + 0.5 * n**-0.6)))
+    info = verdict(replicates(lambda n: 0.05 + 0.5 * n**-0.6))
     assert info.fit is not None
     assert info.fit.saturation_interval[0] > 100 * SIZES[-1]
     # 8 * 2^7 * 100 parameters
@@ -234,7 +245,7 @@ def test_a_saturation_size_beyond_the_sizes_tested_is_not_extrapolated():
     )
     low = saturation_document(info)["saturation_interval"][0]
     assert low == pytest.approx(info.fit.saturation_interval[0])
-    noisy = compute_saturation(curve_info(replicates(lambda n: 0.05 + 0.5 * n**-0.7, sd=0.004)))
+    noisy = verdict(replicates(lambda n: 0.05 + 0.5 * n**-0.7, sd=0.004))
     assert noisy.fit is not None
     assert noisy.verdict == "not_saturated"
     assert noisy.fit.saturation_interval[0] < 100 * SIZES[-1]

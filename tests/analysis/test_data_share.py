@@ -65,7 +65,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
     ("gain", "words"),
     [
         (-0.03, "does not suffice with any share tested"),
-        (0.2, "needs at most 5.0 %, the least tested"),
+        (0.2, "needs at most 5 %, the least tested"),
         (0.003, "that it needs no less data is not excluded"),
     ],
 )

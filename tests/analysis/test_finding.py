@@ -107,13 +107,13 @@ def test_every_tuned_setting_is_named():
 
 
 def test_importance_is_part_of_the_finding(results):
-    assert compute_summary(results).finding.finding[2] == (
+    assert compute_summary(results).finding.finding[3] == (
         "Within strata the learning rate explains 58 % of the differences in validation accuracy, "
         "alpha 20 %, temperature 17 % and ensemble size 5 % (n = 96 complete distilled trials, "
         "pruned ones left out)."
     )
     unknown = dataclasses.replace(results, importance={})
-    assert len(compute_summary(unknown).finding.finding) == 2
+    assert len(compute_summary(unknown).finding.finding) == 3
 
 
 def test_errors_are_explained_once_and_never_zero():

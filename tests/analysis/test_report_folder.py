@@ -14,8 +14,8 @@ from kdsearch.results import Results
 
 EVIL = '<script>alert(1)</script> $\\frac{x & "q"'
 FIGURES = {
-    "capacity", "gain", "temperature_alpha", "ensemble_size", "importance", "history",
-    "learning_curves",
+    "capacity", "capacity_cost", "gain", "convergence", "temperature_alpha", "optimum",
+    "ensemble_size", "importance", "history", "learning_curves",
 }  # fmt: skip
 
 
@@ -235,13 +235,15 @@ def partial_studies():
 
 
 @pytest.mark.parametrize(
-    ("partial", "words"),
-    [pytest.param(p, w, id=name) for name, p, w in partial_studies()],
+    ("name", "partial", "words"),
+    [pytest.param(name, p, w, id=name) for name, p, w in partial_studies()],
 )
-def test_partial_studies_say_what_is_missing(partial, words, tmp_path):
+def test_partial_studies_say_what_is_missing(name, partial, words, tmp_path):
     report = write_report(partial, tmp_path / "r")
     assert words in report.html.read_text()
-    assert len(report.finding) == 2 + bool(partial.importance)
+    speed = any("final validation accuracy" in sentence for sentence in report.finding)
+    grid = name == "two scientific"
+    assert len(report.finding) == 2 + bool(partial.importance) + speed + grid
     json.loads((tmp_path / "r" / "results.json").read_text())
 
 
