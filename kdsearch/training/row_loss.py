@@ -68,6 +68,11 @@ class RowLoss:
         some = next((p for p in probs if p is not None), None)
         if some is not None:
             self._probs = torch.stack([torch.zeros_like(some) if p is None else p for p in probs])
+            # Views, so that nothing is kept twice.
+            self._known = [
+                t if t.probs is None else t._replace(probs=mine)
+                for t, mine in zip(self._known, self._probs, strict=True)
+            ]
         return list(self._known)
 
     def room(self, batch_size: int) -> Tensor:
