@@ -2,6 +2,7 @@
 
 from kdsearch.config.base import Scalar
 from kdsearch.config.data import (
+    AugmentConfig,
     DataConfig,
     DigitsData,
     FashionMnistData,
@@ -28,6 +29,7 @@ from kdsearch.config.trial import SHORT_NAMES, TeacherConfig, TrialConfig
 
 __all__ = [
     "SHORT_NAMES",
+    "AugmentConfig",
     "BudgetConfig",
     "CnnModel",
     "ConfirmConfig",

@@ -275,6 +275,24 @@ def _fractions_leave_training_samples(data: DataConfig) -> Problems:
         )
 
 
+def _augmentation_fits(data: DataConfig) -> Problems:
+    augment = data.augment
+    if augment is None:
+        return
+    if not (augment.shift or augment.flip or augment.transform):
+        yield Problem(
+            "data.augment",
+            "changes nothing; give shift (1 or more), flip: true or transform, or leave it out",
+        )
+    side = min(_SHAPES.get(data.kind, (2**16,)))
+    if augment.shift >= side:
+        yield Problem(
+            "data.augment.shift",
+            f"{augment.shift} moves whole samples out of sight, as {data.kind} has {side} values "
+            f"a side; allowed is at most {side - 1}",
+        )
+
+
 def _storage_can_resume(storage: str) -> Problems:
     dialect, _, rest = storage.partition("://")
     dialect = dialect.partition("+")[0]
@@ -332,6 +350,7 @@ _CHECKS: tuple[Check, ...] = (
     (("parameters", "student", "data"), _student_reads_the_data),
     (("parameters", "teacher", "data"), _teacher_reads_the_data),
     (("data",), _fractions_leave_training_samples),
+    (("data",), _augmentation_fits),
     (("storage",), _storage_can_resume),
 )
 """The sections that each check needs, and the check."""

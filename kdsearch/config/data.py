@@ -7,6 +7,23 @@ from pydantic import Field
 from kdsearch.config.base import OpenFraction, Scalar, Section, Target
 
 
+class AugmentConfig(Section):
+    """`data.augment:` - fixed views of the training samples; validation and test stay as they are.
+
+    Epoch e sees view (e - 1) mod `views`. A view follows from the data's seed alone, so that
+    teachers and students, in all processes and studies, see the same samples.
+    """
+
+    shift: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Samples are moved by up to so many places in each spatial direction; zeros fill the edge."""
+    flip: bool = False
+    """Whether every second sample, by chance, is mirrored along its last axis."""
+    transform: Target | None = None
+    """Your own, before the two above: `module:callable`, called as `f(x, generator=...)`."""
+    views: Annotated[int, Field(ge=1, le=1000)] = 8
+    """How many there are; the teachers' logits are cached for each."""
+
+
 class _Data(Section):
     val_fraction: OpenFraction = 0.2
     """Share of the training samples that becomes the validation set; stratified by class."""
@@ -16,6 +33,8 @@ class _Data(Section):
     """Share of the training set that students see; validation and test stay whole."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the splits. Studies with the same data section share their teachers."""
+    augment: AugmentConfig | None = None
+    """Augmentation of the training samples; none if left out."""
 
 
 class DigitsData(_Data):

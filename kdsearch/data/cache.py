@@ -30,12 +30,12 @@ def prepare_cache(cache: Path) -> None:
     Raises:
         UserInputError: It cannot; the message names the folder and what decides it.
     """
-    _make_folder(cache)
+    make_folder(cache)
     try:
         with tempfile.TemporaryFile(dir=cache):
             pass
     except OSError as error:  # what permissions do not show: a full disk, /proc
-        raise _unwritable(cache, error) from error
+        raise unwritable(cache, error) from error
 
 
 def dataset_folder(cache: Path) -> Path:
@@ -53,7 +53,7 @@ def cached_arrays(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict
         UserInputError: the cache folder cannot be written.
     """
     if not path.exists():
-        _make_folder(path.parent)
+        make_folder(path.parent)
         with FileLock(path.with_name(path.name + ".lock")):
             if not path.exists():
                 arrays = make()
@@ -65,13 +65,18 @@ def cached_arrays(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict
         raise StaleCacheError(f"{error} It is a cached file: delete it and run again.") from error
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder of the cache, if it is not there.
+
+    Raises:
+        UserInputError: It cannot be made, or not be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     if not os.access(folder, os.W_OK):
-        raise _unwritable(folder, "permission denied")
+        raise unwritable(folder, "permission denied")
 
 
 def _write_atomically(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -82,12 +87,13 @@ def _write_atomically(path: Path, arrays: dict[str, np.ndarray]) -> None:
             np.savez(file, allow_pickle=False, **arrays)
         unfinished.replace(path)
     except OSError as error:
-        raise _unwritable(path.parent, error) from error
+        raise unwritable(path.parent, error) from error
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def _unwritable(folder: Path, reason: object) -> UserInputError:
+def unwritable(folder: Path, reason: object) -> UserInputError:
+    """What to raise where a folder of the cache cannot be written."""
     return UserInputError(
         f"The cache folder {folder} cannot be written ({reason}): "
         f"point ${CACHE_VARIABLE} at a folder that can."

@@ -1,5 +1,6 @@
 """A data set: loaded, checked, split, measured and fingerprinted."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
@@ -18,17 +19,21 @@ from kdsearch.config import (
     MnistData,
     NpzData,
 )
+from kdsearch.data.augmentation import Augmentation
 from kdsearch.data.cache import cache_folder
 from kdsearch.data.digits import load_digits
 from kdsearch.data.fashion_mnist import load_fashion_mnist
 from kdsearch.data.fingerprint import fingerprint_splits
 from kdsearch.data.idx import load_idx
 from kdsearch.data.imported import load_imported
+from kdsearch.data.mapped import Mapped
 from kdsearch.data.mnist import load_mnist
 from kdsearch.data.mnist1d import load_mnist1d
 from kdsearch.data.normalization import measure_normalization
 from kdsearch.data.npz import load_npz
+from kdsearch.data.prepared import prepared_tensors
 from kdsearch.data.raw import RawData
+from kdsearch.data.source import arrays_digest, source_digest
 from kdsearch.data.split import SealedSplit, Split
 from kdsearch.data.stratify import choose_rows
 
@@ -52,6 +57,8 @@ class Dataset:
     """Standard deviation of `train.x`, like `mean`; never 0."""
     fingerprint: str
     """SHA-256 of all three splits, as 64 hex digits: same fingerprint, same data and split."""
+    augmentation: Augmentation | None = None
+    """The views of `train` that are trained on in place of it; None where there are none."""
 
 
 def load_dataset(config: DataConfig, *, cache: Path | None = None) -> Dataset:
@@ -59,19 +66,44 @@ def load_dataset(config: DataConfig, *, cache: Path | None = None) -> Dataset:
 
     Splits follow from the labels, the fractions and `config.seed` alone. `train_fraction` thins
     out the training samples only (and so moves `mean` and `std`); a smaller training set is part
-    of a larger one.
+    of a larger one. All tensors lie in a file of the cache, whose pages processes share.
 
     Args:
         config: the `data:` section of a study file.
         cache: the cache folder; `cache_folder()` by default.
 
     Raises:
-        DataError: the source is missing, malformed or too small; one sentence says what to do.
+        DataError: the source is missing, malformed or too small, or cannot be augmented; one
+            sentence says what to do.
         StaleCacheError: a file in the cache is damaged.
         UserInputError: the cache folder cannot be written.
     """
-    raw = _load_raw(config, cache_folder() if cache is None else cache)
-    raw.check()
+    cache = cache_folder() if cache is None else cache
+    dataset = _splits_of(config, cache)
+    if config.augment is None:
+        return dataset
+    whole = dataset.train
+    if config.train_fraction < 1:
+        whole = _splits_of(config.model_copy(update={"train_fraction": 1.0}), cache).train
+    augmentation = Augmentation(config.augment, seed=config.seed, train=dataset.train, whole=whole)
+    return dataclasses.replace(dataset, augmentation=augmentation)
+
+
+def _splits_of(config: DataConfig, cache: Path) -> Dataset:
+    raw, source = None, source_digest(config, cache)
+    if source is None:
+        raw = _load_raw(config, cache)
+        source = arrays_digest(raw)
+    section = config.model_dump(mode="json", exclude={"augment"})
+    stored = prepared_tensors(
+        cache,
+        ["dataset", section, source],
+        lambda: _prepare(config, _load_raw(config, cache) if raw is None else raw),
+    )
+    return _restored(stored)
+
+
+def _prepare(config: DataConfig, raw: RawData) -> Mapped:
     rows = choose_rows(
         raw.y,
         name=raw.name,
@@ -83,20 +115,50 @@ def load_dataset(config: DataConfig, *, cache: Path | None = None) -> Dataset:
     train, val = _pick(raw.x, raw.y, rows.train), _pick(raw.x, raw.y, rows.val)
     test = _pick(raw.x, raw.y, rows.test) if rows.test is not None else _own_test(raw)
     mean, std = measure_normalization(train.x.numpy())
+    splits = [("train", train), ("val", val), ("test", test)]
+    tensors = {"mean": mean, "std": std}
+    notes = {
+        "name": raw.name,
+        "num_classes": str(raw.num_classes),
+        "fingerprint": fingerprint_splits(splits),
+    }
+    for name, split in splits:
+        tensors |= {f"{name}.{field}": getattr(split, field) for field in ("x", "y", "ids")}
+        notes[name] = split.digest
+    return Mapped(tensors, notes)
+
+
+def _restored(stored: Mapped) -> Dataset:
+    tensors, notes = stored
+    train, val, test = (
+        Split(
+            x=tensors[f"{name}.x"],
+            y=tensors[f"{name}.y"],
+            ids=tensors[f"{name}.ids"],
+            known_digest=notes[name],
+        )
+        for name in ("train", "val", "test")
+    )
     return Dataset(
-        name=raw.name,
-        num_classes=raw.num_classes,
-        input_shape=tuple(raw.x.shape[1:]),
+        name=notes["name"],
+        num_classes=int(notes["num_classes"]),
+        input_shape=tuple(train.x.shape[1:]),
         train=train,
         val=val,
         test=SealedSplit(test),
-        mean=mean,
-        std=std,
-        fingerprint=fingerprint_splits([("train", train), ("val", val), ("test", test)]),
+        mean=tensors["mean"],
+        std=tensors["std"],
+        fingerprint=notes["fingerprint"],
     )
 
 
 def _load_raw(config: DataConfig, cache: Path) -> RawData:
+    raw = _read_source(config, cache)
+    raw.check()
+    return raw
+
+
+def _read_source(config: DataConfig, cache: Path) -> RawData:
     match config:
         case DigitsData():
             return load_digits()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kdsearch.data.published import load_published
+from kdsearch.data.published import load_published, published_files
 from kdsearch.data.raw import RawData
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -21,3 +21,8 @@ def load_fashion_mnist(*, cache: Path) -> RawData:
         system_folders=(DEBIAN_FOLDER,),
         cache=cache,
     )
+
+
+def fashion_mnist_files(*, cache: Path) -> list[Path]:
+    """The files that `load_fashion_mnist` reads."""
+    return published_files("fashion_mnist", system_folders=(DEBIAN_FOLDER,), cache=cache)

@@ -36,6 +36,12 @@ def load_idx(root: Path, *, name: str) -> RawData:
     return RawData(name=name, x=x, y=y, x_test=x_test, y_test=y_test)
 
 
+def idx_files(root: Path) -> list[Path]:
+    """Those of the four files that lie in `root`, or none if one is missing."""
+    found = [_find(root, part, magic) for part in ("train", "t10k") for magic in _AXES]
+    return [path for path in found if path is not None] if None not in found else []
+
+
 def holds_idx(root: Path) -> bool:
     """Whether any of the four files lies in `root`."""
     return any(

@@ -35,7 +35,7 @@ def import_target(
     if folder not in sys.path:
         sys.path.insert(0, folder)
     importlib.invalidate_caches()  # the module may be younger than the last look at its folder
-    with _UserCode(f"Importing '{target}'", error_type):
+    with UserCode(f"Importing '{target}'", error_type):
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
@@ -69,7 +69,7 @@ def call_target(
         UserInputError: (or `error_type`) as `import_target`, and whenever the callable raises.
     """
     function = import_target(target, error_type=error_type)
-    with _UserCode(f"Calling '{target}'", error_type):
+    with UserCode(f"Calling '{target}'", error_type):
         return function(**options)
 
 
@@ -97,7 +97,7 @@ def load_imported(target: str, options: Mapping[str, object]) -> RawData:
     )
 
 
-class _UserCode:
+class UserCode:
     """Turns whatever the user's code raises into one sentence, the cause kept.
 
     kdsearch's own errors and Ctrl-C pass. `sys.exit` does not: a module may call it by mistake.

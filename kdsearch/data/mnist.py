@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kdsearch.data.published import load_published
+from kdsearch.data.published import load_published, published_files
 from kdsearch.data.raw import RawData
 
 
@@ -13,3 +13,8 @@ def load_mnist(*, cache: Path) -> RawData:
         DataError: the files are nowhere and cannot be fetched, or are malformed.
     """
     return load_published("mnist", openml_name="mnist_784", system_folders=(), cache=cache)
+
+
+def mnist_files(*, cache: Path) -> list[Path]:
+    """The files that `load_mnist` reads."""
+    return published_files("mnist", system_folders=(), cache=cache)

@@ -9,7 +9,7 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 
 from kdsearch.data.cache import cached_arrays, dataset_folder
-from kdsearch.data.idx import holds_idx, load_idx
+from kdsearch.data.idx import holds_idx, idx_files, load_idx
 from kdsearch.data.raw import RawData
 from kdsearch.errors import DataError
 
@@ -34,14 +34,25 @@ def load_published(
     Raises:
         DataError: it is nowhere and cannot be fetched, or the files are malformed.
     """
-    for folder in (*_user_folders(kind), *system_folders):
-        if holds_idx(folder):
-            return load_idx(folder, name=kind)
-    folder = dataset_folder(cache)
+    folder = _local_folder(kind, system_folders)
+    if folder is not None:
+        return load_idx(folder, name=kind)
+    downloads = dataset_folder(cache)
     arrays = cached_arrays(
-        folder / f"{kind}.npz", lambda: _fetch(kind, openml_name, download_folder=folder)
+        downloads / f"{kind}.npz", lambda: _fetch(kind, openml_name, download_folder=downloads)
     )
     return RawData(name=kind, **arrays)
+
+
+def published_files(kind: str, *, system_folders: Sequence[Path], cache: Path) -> list[Path]:
+    """The files that `load_published` would read; the archive may not have been fetched yet."""
+    folder = _local_folder(kind, system_folders)
+    return [dataset_folder(cache) / f"{kind}.npz"] if folder is None else idx_files(folder)
+
+
+def _local_folder(kind: str, system_folders: Sequence[Path]) -> Path | None:
+    folders = (*_user_folders(kind), *system_folders)
+    return next((folder for folder in folders if holds_idx(folder)), None)
 
 
 def _user_folders(kind: str) -> tuple[Path, ...]:

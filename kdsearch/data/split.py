@@ -1,8 +1,31 @@
 """What a data set is split into: open splits, and the sealed test set."""
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
+import torch
 from torch import Tensor
+
+
+class Samples(Protocol):
+    """Samples that a teacher is asked about. N is their number."""
+
+    @property
+    def x(self) -> Tensor:
+        """Raw values, float32 [N, *input_shape]."""
+        ...
+
+    @property
+    def ids(self) -> Tensor:
+        """Who they are: unique, int64 [N]."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Content address of `x` and `ids`."""
+        ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -18,6 +41,13 @@ class Split:
 
     For the test split of a source that has its own test set: row numbers in the test arrays.
     """
+    known_digest: str | None = None
+    """`digest`, where it is known already."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Content address of `x` and `ids`."""
+        return self.known_digest or samples_digest(self.x, self.ids)
 
     def __len__(self) -> int:
         """The number of samples."""
@@ -26,6 +56,16 @@ class Split:
     def __repr__(self) -> str:
         """Sizes only: values would flood a log."""
         return f"Split({len(self)} samples of shape {tuple(self.x.shape[1:])})"
+
+
+def samples_digest(x: Tensor, ids: Tensor) -> str:
+    """SHA-256, in hex, of samples and who they are."""
+    digest = hashlib.sha256()
+    for tensor in (ids, x):
+        digest.update(f"{tensor.dtype}{list(tensor.shape)}".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 class SealedSplit:

@@ -8,7 +8,7 @@ from kdsearch.distill.bank import (
     cached_teachers,
 )
 from kdsearch.distill.ensemble import EnsembleMode, ensemble_logits
-from kdsearch.distill.fingerprint import state_hash, tensors_hash
+from kdsearch.distill.fingerprint import state_hash
 from kdsearch.distill.logits import CachedLogits, LogitsCache
 from kdsearch.distill.losses import distillation_loss, soft_target_loss, soften
 
@@ -26,5 +26,4 @@ __all__ = [
     "soft_target_loss",
     "soften",
     "state_hash",
-    "tensors_hash",
 ]

@@ -20,9 +20,14 @@ from torch import Tensor, nn
 
 from kdsearch.config import ImportModel, TeacherConfig
 from kdsearch.config.seed import derive_seed
-from kdsearch.data import Dataset, Split
+from kdsearch.data import Dataset, Mapped, Samples, prepared_tensors, tensors_hash
 from kdsearch.distill.fingerprint import state_hash
-from kdsearch.distill.logits import CachedLogits, LogitsCache
+from kdsearch.distill.logits import (
+    LOGITS_VERSION,
+    CachedLogits,
+    LogitsCache,
+    teacher_address,
+)
 from kdsearch.errors import StaleCacheError
 from kdsearch.models import Classifier, Normalization, build_model
 from kdsearch.results import TeacherRecord
@@ -31,7 +36,7 @@ FitMember = Callable[[nn.Module, Path], TeacherRecord]
 """Trains a fresh member in place (a pretrained one it only measures), checkpointing in the
 given folder, and says how it went."""
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Part of every trained member's address. Raise it with a change of the training code after which
 the same section trains to other weights, be it by rounding: a teacher that is cached must be the
 one that training it again would give."""
@@ -62,8 +67,10 @@ class TeacherBank:
         self._config = config
         self._dataset = dataset
         self._folder = cache / "teachers"
+        self._cache = cache
         self._logits = LogitsCache(cache / "logits")
         self._keys: dict[int, str] = {}
+        self._addresses: dict[int, str] = {}
         self._seen_whole: set[int] = set()
 
     @property
@@ -102,6 +109,9 @@ class TeacherBank:
             "recipe": None if self.is_pretrained else RECIPE_VERSION,
             "seed": self._seed(member),
         }
+        augmentation = self._dataset.augmentation
+        if augmentation is not None and not self.is_pretrained:
+            identity["views"] = augmentation.training_identity
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:40]
 
     def is_cached(self, member: int) -> bool:
@@ -134,6 +144,7 @@ class TeacherBank:
         lock = _acquire(folder / "lock", should_stop)
         try:
             self._seen_whole.discard(member)
+            self._addresses.pop(member, None)
             if not self.is_cached(member):
                 _set_aside(folder)
                 self._train(member, folder, fit)
@@ -169,17 +180,44 @@ class TeacherBank:
             record=record.model_copy(update={"member": member}),
         )
 
-    def logits(self, split: Split, members: Sequence[int] | None = None) -> list[CachedLogits]:
-        """Cached logits of the members (all by default) on a split, computed where missing."""
+    def logits(self, samples: Samples, members: Sequence[int] | None = None) -> list[CachedLogits]:
+        """Cached logits of the members (all by default) on samples, computed where missing."""
         wanted = self.members if members is None else members
-        return [
-            self._logits.get(self.load(m).model, split, teacher_key=self.member_key(m))
-            for m in wanted
-        ]
+        return [self._logits_of(member, samples) for member in wanted]
 
-    def member_logits(self, split: Split, ids: Tensor) -> Tensor:
-        """All members' logits [K, len(ids), C] of samples of `split`, in the order of `ids`."""
-        return torch.stack([cached.lookup(ids) for cached in self.logits(split)])
+    def member_logits(self, samples: Samples, ids: Tensor) -> Tensor:
+        """All members' logits [K, len(ids), C] of those `samples`, in the order of `ids`.
+
+        They lie in a file whose pages the processes of this machine share.
+
+        Raises:
+            StaleCacheError: `samples` has no such id.
+            UserInputError: The cache folder cannot be written.
+        """
+        addresses = [self._address(member) for member in self.members]
+        wanted = tensors_hash({"ids": ids})
+        stored = prepared_tensors(
+            self._cache,
+            ["logits", LOGITS_VERSION, addresses, samples.digest, wanted],
+            lambda: Mapped(
+                {"logits": torch.stack([some.lookup(ids) for some in self.logits(samples)])}, {}
+            ),
+        )
+        return stored.tensors["logits"]
+
+    def _logits_of(self, member: int, samples: Samples) -> CachedLogits:
+        found = self._logits.find(self._address(member), samples)
+        if found is not None:
+            return found
+        model = self.load(member).model
+        return self._logits.get(model, samples, teacher_key=self.member_key(member))
+
+    def _address(self, member: int) -> str:
+        """What the member's logits are cached under; it is loaded for it the first time."""
+        if member not in self._addresses:
+            model = self.load(member).model
+            self._addresses[member] = teacher_address(model, self.member_key(member))
+        return self._addresses[member]
 
     def _train(self, member: int, folder: Path, fit: FitMember) -> None:
         model = self._build(member)

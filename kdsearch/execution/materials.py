@@ -1,15 +1,15 @@
 """Data sets, teachers and cached logits as one process holds them: loaded once, then shared."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from kdsearch.config import DataConfig, TeacherConfig
-from kdsearch.data import Dataset, load_dataset
+from kdsearch.data import Dataset, Mapped, Samples, load_dataset, prepared_tensors
 from kdsearch.distill import TeacherBank, ensemble_logits
-from kdsearch.models import Normalization
-from kdsearch.training import TrainingData
+from kdsearch.training import EpochViews, TrainingData
 
 
 @lru_cache(maxsize=8)
@@ -26,7 +26,7 @@ def open_bank(teacher: TeacherConfig, data: DataConfig, cache: Path) -> TeacherB
 
 def forget_materials() -> None:
     """Load everything again: files may have changed since, where one process runs many studies."""
-    for loader in (load_data, open_bank, taught_data, resident_data):
+    for loader in (load_data, open_bank, plain_data, taught_data, resident_data):
         loader.cache_clear()
 
 
@@ -35,17 +35,40 @@ def whole(data: DataConfig) -> DataConfig:
     return data.model_copy(update={"train_fraction": 1.0})
 
 
-def plain_data(dataset: Dataset) -> TrainingData:
-    """What a model sees that nobody teaches."""
-    normalize = Normalization(dataset.mean, dataset.std)
+@lru_cache(maxsize=4)
+def plain_data(config: DataConfig, cache: Path) -> TrainingData:
+    """What a model sees that nobody teaches; its tensors lie in files that processes share."""
+    dataset = load_data(config, cache)
+    stored = prepared_tensors(
+        cache, ["normalized", dataset.fingerprint], lambda: _normalized(dataset)
+    )
+    views = None
+    if dataset.augmentation is not None:
+        views = EpochViews(dataset, None, torch.device("cpu"))
     return TrainingData(
-        train_x=normalize(dataset.train.x),
+        train_x=stored.tensors["train"],
         train_y=dataset.train.y,
-        val_x=normalize(dataset.val.x),
+        val_x=stored.tensors["val"],
         val_y=dataset.val.y,
         teacher_train=None,
         teacher_val=None,
+        views=views,
     )
+
+
+def _normalized(dataset: Dataset) -> Mapped:
+    """As `Normalization` does, with no more than one array of the samples' size at once."""
+    splits = {"train": dataset.train, "val": dataset.val}
+    return Mapped({k: (s.x - dataset.mean).div_(dataset.std) for k, s in splits.items()}, {})
+
+
+def taught_samples(full: Dataset) -> Iterator[Samples]:
+    """All that students are taught about and measured on, of a data set at `train_fraction` 1."""
+    if full.augmentation is None:
+        yield full.train
+    else:
+        yield from map(full.augmentation.view, range(full.augmentation.num_views))
+    yield full.val
 
 
 @lru_cache(maxsize=4)
@@ -57,10 +80,17 @@ def taught_data(
     full = load_data(whole(teacher_data), cache)
     bank = open_bank(teacher, teacher_data, cache)
     val = bank.member_logits(full.val, dataset.val.ids)
-    return plain_data(dataset)._replace(
-        teacher_train=bank.member_logits(full.train, dataset.train.ids),
-        teacher_val=ensemble_logits(val, size=len(val), mode=teacher.ensemble_mode),
+    plain = plain_data(data, cache)._replace(
+        teacher_val=ensemble_logits(val, size=len(val), mode=teacher.ensemble_mode)
     )
+    if full.augmentation is None:
+        return plain._replace(teacher_train=bank.member_logits(full.train, dataset.train.ids))
+    views, ids = full.augmentation, dataset.train.ids
+
+    def teach(number: int) -> torch.Tensor:
+        return bank.member_logits(views.view(number), ids)
+
+    return plain._replace(views=EpochViews(dataset, teach, torch.device("cpu")))
 
 
 @lru_cache(maxsize=4)

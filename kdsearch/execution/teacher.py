@@ -11,10 +11,17 @@ from kdsearch.config import DataConfig, DistillationConfig, TeacherConfig
 from kdsearch.config.seed import derive_seed
 from kdsearch.data import Split
 from kdsearch.distill import TeacherBank, TeacherInterrupted, ensemble_logits
-from kdsearch.execution.materials import load_data, open_bank, plain_data, whole
+from kdsearch.execution.materials import (
+    load_data,
+    open_bank,
+    plain_data,
+    taught_samples,
+    whole,
+)
 from kdsearch.execution.student import pack_flags
 from kdsearch.execution.task import EpochDone, TeacherTask
 from kdsearch.models import Classifier, count_capacity, describe_model, predict_logits
+from kdsearch.models.mlp import Mlp
 from kdsearch.results import (
     EnsembleRecord,
     Evaluation,
@@ -22,6 +29,7 @@ from kdsearch.results import (
     TeacherRecord,
 )
 from kdsearch.training import (
+    MlpRun,
     StudentRun,
     evaluate_logits,
     load_checkpoint,
@@ -48,9 +56,10 @@ def train_teacher(
         bank.ensure(task.member, fit, should_stop=should_stop)
     except TeacherInterrupted:
         return
-    full = load_data(whole(task.data), task.cache)
-    for split in (full.train, full.val):
-        bank.logits(split, [task.member])
+    for samples in taught_samples(load_data(whole(task.data), task.cache)):
+        if should_stop():
+            return
+        bank.logits(samples, [task.member])
 
 
 def fit_member(
@@ -88,21 +97,32 @@ def fit_member(
     )
 
 
-def _start_run(model: Classifier, task: TeacherTask) -> StudentRun:
+def _start_run(model: Classifier, task: TeacherTask) -> StudentRun | MlpRun:
     training = task.teacher.training
     device = select_device(training.device, field="teacher.training.device")
+    data = plain_data(task.data, task.cache).to(device)
+    hard_labels = DistillationConfig(alpha=1.0)
+    order_seed = derive_seed("teacher order", task.teacher.seed, task.member)
+    if isinstance(model.body, Mlp):
+        return MlpRun(
+            model.body,
+            data,
+            training=training,
+            distillation=hard_labels,
+            order_seed=order_seed,
+        )
     return StudentRun(
         model.body.to(device),
-        plain_data(load_data(task.data, task.cache)).to(device),
+        data,
         training=training,
-        distillation=DistillationConfig(alpha=1.0),
+        distillation=hard_labels,
         width=task.teacher.model.width,
-        order_seed=derive_seed("teacher order", task.teacher.seed, task.member),
+        order_seed=order_seed,
     )
 
 
 def _train(
-    run: StudentRun,
+    run: StudentRun | MlpRun,
     path: Path,
     task: TeacherTask,
     notify: Callable[[EpochDone], None],

@@ -7,13 +7,14 @@ from torch import Tensor
 
 from kdsearch.config.seed import derive_seed
 from kdsearch.errors import UserInputError
+from kdsearch.training.views import EpochViews
 
 
 class TrainingData(NamedTuple):
     """One data set as a student sees it, inputs already normalised."""
 
     train_x: Tensor
-    """[N, *input_shape]."""
+    """[N, *input_shape]; without augmentation, which `at_epoch` adds."""
     train_y: Tensor
     """[N]."""
     val_x: Tensor
@@ -21,14 +22,20 @@ class TrainingData(NamedTuple):
     val_y: Tensor
     """[M]."""
     teacher_train: Tensor | None
-    """Logits [K, N, C] of all members of the bank, or None where nobody teaches."""
+    """Logits [K, N, C] of all members of the bank on `train_x`; None where nobody teaches, or
+    where each epoch has views of its own."""
     teacher_val: Tensor | None
     """Logits [M, C] of the full ensemble, which agreement is measured against."""
+    views: EpochViews | None = None
+    """What is trained on in place of `train_x`; None without augmentation."""
 
     def at_epoch(self, epoch: int) -> "TrainingData":
-        """What students see in `epoch` (1, 2, ...); the same object while it does not change."""
-        del epoch
-        return self
+        """What students see in `epoch` (1, 2, ...); the same object while it does not change.
+
+        With augmentation `train_x` and `teacher_train` are those of the epoch's view. Only the
+        last view that was asked for is kept.
+        """
+        return self if self.views is None else self.views.at_epoch(self, epoch)
 
     def to(self, device: torch.device) -> "TrainingData":
         """The same on `device`."""
@@ -39,6 +46,7 @@ class TrainingData(NamedTuple):
             val_y=self.val_y.to(device),
             teacher_train=None if self.teacher_train is None else self.teacher_train.to(device),
             teacher_val=None if self.teacher_val is None else self.teacher_val.to(device),
+            views=None if self.views is None else self.views.to(device),
         )
 
 

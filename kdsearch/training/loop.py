@@ -55,7 +55,8 @@ class StudentRun(Progress):
         self._data = data
         self._distillation = distillation
         self._order_seed = order_seed
-        self._targets = soft_targets(data, distillation)
+        self._seen = data.at_epoch(1)
+        self._targets = soft_targets(self._seen, distillation)
         if training.lr_scaling == "mup":
             scale_readout(model, width=width, base_width=training.mup_base_width)
         self._optimizer = build_optimizer(model, training, width=width)
@@ -76,7 +77,7 @@ class StudentRun(Progress):
     def _train_epoch(self) -> float:
         torch.manual_seed(derive_seed("epoch", self._order_seed, self.epoch))  # dropout, if any
         self.model.train()
-        data, config, teach = self._data, self._config, self._distillation
+        data, config, teach = self._see(self.epoch + 1), self._config, self._distillation
         order = epoch_order(self._order_seed, self.epoch + 1, len(data.train_y))
         batches = order.to(data.train_y.device).split(config.batch_size)
         total = torch.zeros((), dtype=torch.float64, device=data.train_y.device)
@@ -92,6 +93,14 @@ class StudentRun(Progress):
             self._optimizer.step()
             total += loss.detach() * len(batch)
         return self._checked(float(total) / len(data.train_y), "training")
+
+    def _see(self, epoch: int) -> TrainingData:
+        """The data of an epoch; what the teachers say about it is softened when it changes."""
+        data = self._data.at_epoch(epoch)
+        if data is not self._seen:
+            self._seen = data
+            self._targets = soft_targets(data, self._distillation)
+        return data
 
     def _set_learning_rate(self, epochs_done: float) -> None:
         rate = self._config.learning_rate * schedule_factor(self._config, epochs_done)
@@ -149,7 +158,7 @@ def in_fast_layout(model: nn.Module) -> nn.Module:
 
 
 def soft_targets(data: TrainingData, distillation: DistillationConfig) -> Tensor | None:
-    """The ensemble's softened probabilities [N, C] for the training set, once for all epochs.
+    """The ensemble's softened probabilities [N, C] for the training set.
 
     Raises:
         ValueError: alpha is below 1 and nobody teaches.

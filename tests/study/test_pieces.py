@@ -63,12 +63,12 @@ def test_a_cache_that_cannot_be_written(
     assert f"cache folder {cache} cannot be written" in message
 
 
-def test_the_cache_folder_is_made_and_left_empty(
+def test_the_cache_folder_is_made_and_holds_the_data_only(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KDSEARCH_CACHE", str(folder / "deep" / "cache"))
     check_pieces(make_config())
-    assert list((folder / "deep" / "cache").iterdir()) == []
+    assert [f.name for f in (folder / "deep" / "cache").iterdir()] == ["prepared"]
 
 
 def test_models_larger_than_memory_are_refused_without_being_built() -> None:

@@ -47,7 +47,8 @@ def test_cuda_is_asked_for_and_not_there() -> None:
 def test_moving_keeps_everything() -> None:
     data = make_data()
     moved = data.to(torch.device("cpu"))
-    for found, expected in zip(moved, data, strict=True):
+    assert moved.views is None
+    for found, expected in zip(moved[:-1], data[:-1], strict=True):
         assert torch.equal(found, expected)
     bare = data._replace(teacher_train=None, teacher_val=None).to(torch.device("cpu"))
     assert bare.teacher_train is None
