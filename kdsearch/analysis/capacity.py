@@ -142,20 +142,41 @@ def _validate(
     sizes: ArrayLike, accuracies: Sequence[ArrayLike] | Array, tolerance: float, confidence: float
 ) -> tuple[Array, list[Array]]:
     """Sizes in ascending order with their replicates."""
-    flat = np.asarray(sizes, dtype=float)
-    rows = [np.atleast_1d(np.asarray(row, dtype=float)) for row in accuracies]
-    if flat.ndim != 1 or len(rows) != flat.size or any(row.ndim != 1 for row in rows):
-        raise ValueError(f"sizes {flat.shape} and accuracies for {len(rows)} sizes do not agree")
+    flat, rows = _numbers(sizes, accuracies)
+    if flat.ndim != 1:
+        raise ValueError(f"sizes must be a list of numbers, not an array of shape {flat.shape}")
+    if len(rows) != flat.size:
+        raise ValueError(f"there are {flat.size} sizes, but accuracies for {len(rows)}")
+    if any(row.ndim != 1 for row in rows):
+        raise ValueError("accuracies must be one list of replicates for each size")
     if flat.size < 3:
         raise ValueError(f"a curve needs at least 3 sizes, not {flat.size}")
     if not np.all(np.isfinite(flat) & (flat > 0)) or np.unique(flat).size < flat.size:
         raise ValueError("sizes must be distinct, positive and finite")
     if any(row.size == 0 or not np.all((row >= 0) & (row <= 1)) for row in rows):
-        raise ValueError("accuracies must be fractions in [0, 1], at least one for each size")
-    if not 0 < tolerance < 1 or not 0 < confidence < 1:
-        raise ValueError(f"tolerance {tolerance} and confidence {confidence} must be in (0, 1)")
+        raise ValueError(
+            "accuracies must be fractions from 0 to 1 (0.873, not 87.3), at least one for each size"
+        )
+    for name, value in (("tolerance", tolerance), ("confidence", confidence)):
+        if not isinstance(value, int | float) or not 0 < value < 1:
+            raise ValueError(f"{name} must be a number between 0 and 1, not {value}")
     order = np.argsort(flat)
     return flat[order], [rows[i] for i in order]
+
+
+def _numbers(
+    sizes: ArrayLike, accuracies: Sequence[ArrayLike] | Array
+) -> tuple[Array, list[Array]]:
+    """Both as arrays of floats."""
+    try:
+        flat = np.asarray(sizes, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError("sizes must be a list of numbers") from error
+    try:
+        rows = [np.atleast_1d(np.asarray(row, dtype=float)) for row in accuracies]
+    except (TypeError, ValueError) as error:
+        raise ValueError("accuracies must be one list of numbers for each size") from error
+    return flat, rows
 
 
 def _size_means(sizes: Array, replicates: list[Array]) -> tuple[SizeMeans, float]:

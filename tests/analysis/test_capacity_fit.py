@@ -1,3 +1,4 @@
+import inspect
 import json
 import math
 
@@ -193,10 +194,17 @@ def test_second_opinions_by_hand():
         ([1, 2, 3], [[10.0], [20.0], [30.0]], {}),
         ([1, 2, 3], [[0.1], [0.2], [0.3]], {"tolerance": 0.0}),
         ([1, 2, 3], [[0.1], [0.2], [0.3]], {"confidence": 90}),
+        ([1, 2, 3], [[0.1], [0.2], [0.3]], {"confidence": math.nan}),
+        ([1, 2, 3], [[0.1], [0.2], [0.3]], {"tolerance": "half a point"}),
+        (["small", 2, 3], [[0.1], [0.2], [0.3]], {}),
+        ([[1, 2, 3]], [[0.1], [0.2], [0.3]], {}),
+        ([1, 2, 3], [["?"], [0.2], [0.3]], {}),
+        ([1, 2, 3], 0.5, {}),
+        ([1, 2, 3], np.zeros((3, 2, 2)), {}),
     ],
 )
-def test_nonsense_is_refused(sizes, accuracies, options):
-    with pytest.raises(ValueError, match=r"size|accurac|tolerance"):
+def test_nonsense_is_refused_in_one_sentence(sizes, accuracies, options):
+    with pytest.raises(ValueError, match=r"size|accurac|tolerance|confidence"):
         fit_capacity_curve(sizes, accuracies, **options)
 
 
@@ -250,3 +258,16 @@ def test_a_saturation_size_beyond_the_sizes_tested_is_not_extrapolated():
     assert noisy.verdict == "not_saturated"
     assert noisy.fit.saturation_interval[0] < 100 * SIZES[-1]
     assert "not shown to saturate in the range tested" in noisy.clause
+
+
+def test_the_public_signature_is_the_one_promised():
+    parameters = inspect.signature(fit_capacity_curve).parameters
+    assert list(parameters) == ["sizes", "accuracies", "tolerance", "confidence", "seed"]
+    assert [p.default for p in list(parameters.values())[2:]] == [0.005, 0.9, 0]
+    assert all(p.kind is p.KEYWORD_ONLY for p in list(parameters.values())[2:])
+    fit = fit_capacity_curve(SIZES, replicates(power_law))
+    assert fit.verdict in {"saturated", "not_saturated", "undetermined"}
+    for field in ("asymptote", "scale", "exponent", "saturation_size"):
+        assert isinstance(getattr(fit, field), float)
+    low, high = fit.saturation_interval
+    assert low < high
