@@ -223,7 +223,7 @@ def data_share_figure(s: Summary) -> ReportFigure | None:
         "Less data",
         f"Both arms by share of the training data; bars are {level(s)} intervals over replicates. "
         "Dotted: hard labels with the most data; dashed with its interval: where the distilled "
-        f"student matches it.{more} {data_share_sentence(info)}",
+        f"student matches it. The teachers saw all of the data.{more} {data_share_sentence(info)}",
         figure,
         "",
         data_share_table(info),

@@ -155,10 +155,10 @@ def _validate(
         raise ValueError("sizes must be distinct, positive and finite")
     if any(row.size == 0 or not np.all((row >= 0) & (row <= 1)) for row in rows):
         raise ValueError(
-            "accuracies must be fractions from 0 to 1 (0.873, not 87.3), at least one for each size"
+            "accuracies must be fractions from 0 to 1 (0.873, not 87.3), one or more for each size"
         )
     for name, value in (("tolerance", tolerance), ("confidence", confidence)):
-        if not isinstance(value, int | float) or not 0 < value < 1:
+        if not isinstance(value, int | float | np.floating) or not 0 < value < 1:
             raise ValueError(f"{name} must be a number between 0 and 1, not {value}")
     order = np.argsort(flat)
     return flat[order], [rows[i] for i in order]
