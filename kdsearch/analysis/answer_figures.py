@@ -76,8 +76,7 @@ def _saturation_table(s: Summary) -> Table | None:
         if fit is not None and info.verdict == "saturated":
             low, high = fit.saturation_interval
             size, ends = wording.count(fit.saturation_size), _size_interval(low, high)
-        n = {len(p.accuracies) for p in _points(s, name)}
-        counts = f"{min(n)} to {max(n)}" if len(n) > 1 else str(min(n))
+        counts = wording.span([len(p.accuracies) for p in _points(s, name)])
         verdict = info.verdict.replace("_", " ")
         rows.append((name, verdict, size, ends, str(len(_points(s, name))), counts, info.reason))
     header = (

@@ -83,7 +83,8 @@ def _accuracy_sentence(
         )
     reference = _reference(teachers)
     replicated = any(s.distilled and len(s.distilled.replicates) > 1 for s in confirmed)
-    meaning = " (± is one standard error)" if replicated else ""
+    n = wording.span([len(s.distilled.replicates) for s in confirmed if s.distilled])
+    meaning = f" (± is one standard error, n = {n} replicates)" if replicated else ""
     if len(confirmed) == 1:
         only = confirmed[0]
         name = f"at {only.label} " if only.label else ""

@@ -180,11 +180,17 @@ def gain_sentence(info: GainInfo) -> str:
         return (
             "Distillation does not help: it makes no difference of "
             f"{100 * info.tolerance:g} points anywhere"
-            f"{_unpaired_words(info)}."
+            f"{_basis_words(info)}{_unpaired_words(info)}."
         )
     clauses = [_PHRASES[v] + _places(gains, info.gains) for v, gains in where.items() if gains]
     lead = "Distillation " if where["helps"] else "Distillation is not shown to help: it "
-    return lead + wording.listing(clauses) + _unpaired_words(info) + "."
+    return f"{lead}{wording.listing(clauses)}{_basis_words(info)}{_unpaired_words(info)}."
+
+
+def _basis_words(info: GainInfo) -> str:
+    """On how many replicates the verdicts stand."""
+    n = wording.span([g.estimate.n for g in info.gains if g.estimate is not None])
+    return f", by {wording.level(info.confidence)} intervals over n = {n} replicates"
 
 
 def _unpaired_words(info: GainInfo) -> str:

@@ -42,8 +42,7 @@ def estimates_caption(
     s: Summary, estimates: Sequence[Estimate], how: str = "", *, unit: str = "points"
 ) -> str:
     """Counts and standard errors of the very estimates that a figure shows."""
-    counts = sorted({e.n for e in estimates})
-    n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
+    n = f"n = {wording.span([e.n for e in estimates])}"
     errors = [e.se for e in estimates if e.se is not None]
     factor = 100 if unit == "points" else 1
     ends = f"{factor * min(errors):.2f} to {factor * max(errors):.2f}" if errors else ""

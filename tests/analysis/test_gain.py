@@ -69,7 +69,8 @@ def test_many_strata_are_joined(results):
     sentence = gain_sentence(compute_gain(compute_strata(results)))
     assert sentence == (
         "Distillation helps at width 8 to 64 and 256 (+0.6 to +2.7 points) and has no effect "
-        "that these replicates can tell from zero at width 128 (+0.5 points)."
+        "that these replicates can tell from zero at width 128 (+0.5 points), by 90 % intervals "
+        "over n = 5 replicates."
     )
 
 
@@ -93,8 +94,9 @@ def test_different_students_are_compared_without_pairing():
     assert gain.estimate is not None
     assert gain.estimate.mean == pytest.approx(0.12)
     assert gain_sentence(info) == (
-        "Distillation helps (+12.0 points); the arms chose different students, so this compares "
-        "the best distilled with the best hard-labels student and is not paired."
+        "Distillation helps (+12.0 points), by 90 % intervals over n = 3 replicates; the arms "
+        "chose different students, so this compares the best distilled with the best hard-labels "
+        "student and is not paired."
     )
     assert "unpaired" in pairing_words(info)
     assert "same seed" not in pairing_words(info)
