@@ -80,7 +80,7 @@ class Update:
         self.steps = weights.new_zeros(layout.num_rows)
         """Steps that each student has made, [P]."""
         self._rates = weights.new_zeros(layout.num_rows, layout.depth + 1)
-        self._plan: Tensor = self._rates
+        self._plan, self._is_constant = self._rates, False
         self._pieces = [(p, self._scratch[: _size(p.units)], self._calls(p)) for p in pieces]
 
     def plan(self, epochs_done: Sequence[int], num_steps: int) -> None:
@@ -101,10 +101,12 @@ class Update:
         factors = [[1.0] * layers if f is None else [x.weight for x in f] for f in self._factors]
         rates = torch.tensor(table).unsqueeze(2) * torch.tensor(factors)
         self._plan = rates.to(self._rates.device)
+        self._is_constant = all(row == table[0] for row in table)
 
     def at_step(self, index: int) -> None:
         """Take the learning rates of step `index` of the planned epoch."""
-        self._rates.copy_(self._plan[index])
+        if index == 0 or not self._is_constant:
+            self._rates.copy_(self._plan[index])
 
     def apply(self, down: Tensor, batches: Sequence[Tensor]) -> None:
         """Step all weights; the gradients of the upper layers are in place.

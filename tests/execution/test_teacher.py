@@ -5,14 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from kdsearch.config import StudyConfig, TeacherConfig
+from kdsearch.config import DistillationConfig, StudyConfig, TeacherConfig
+from kdsearch.config.seed import derive_seed
 from kdsearch.data import cache_folder
-from kdsearch.distill import TeacherBank, ensemble_logits
-from kdsearch.execution import InlineExecutor, ProcessExecutor, Task, TeacherTask
-from kdsearch.execution.materials import load_data, resident_data, taught_data
-from kdsearch.execution.teacher import measure_bank
-from kdsearch.training import evaluate_logits, select_device
+from kdsearch.distill import TeacherBank, TeacherInterrupted, ensemble_logits
+from kdsearch.execution import EpochDone, InlineExecutor, ProcessExecutor, Task, TeacherTask
+from kdsearch.execution.materials import load_data, plain_data, resident_data, taught_data
+from kdsearch.execution.teacher import fit_member, measure_bank
+from kdsearch.models import Classifier, Normalization, build_model
+from kdsearch.results import TeacherRecord
+from kdsearch.training import StudentRun, evaluate_logits, select_device
 from tests.execution.conftest import Log, MakeTask
 
 LEAVES = """
@@ -110,3 +114,67 @@ def test_why_a_cohort_could_not_go_on_is_told_without_a_second_attempt(
     assert log.outcomes["good/0"].state == "COMPLETE"
     first_epochs = [epoch for row, epoch in log.epochs if row == "bad/0"]
     assert len(first_epochs) == len(set(first_epochs))  # it did not start again
+
+
+@pytest.mark.parametrize("kind", ["mlp", "import"])
+def test_a_member_stopped_after_every_epoch_is_the_reference_loops(
+    study: StudyConfig, tmp_path: Path, users_models: str, kind: str
+) -> None:
+    model: dict[str, object] = {"kind": "mlp", "width": 9, "depth": 2}
+    if kind == "import":
+        model = {"kind": "import", "target": f"{users_models}:works", "width": 9}
+    training = {"epochs": 4, "learning_rate": 0.002, "patience": 3}
+    teacher = TeacherConfig.model_validate(
+        study.teacher.model_dump() | {"model": model, "training": training}
+    )
+    task = TeacherTask("member", teacher, study.data, 2, cache_folder())
+    results = [fit(task, tmp_path / name, stops=stops) for name, stops in (("a", 0), ("b", 3))]
+    (whole, whole_state), (pieces, pieces_state) = results
+    assert pieces.model_copy(update={"train_seconds": 0.0}) == whole.model_copy(
+        update={"train_seconds": 0.0}
+    )
+    data = plain_data(study.data, cache_folder())
+    alone = StudentRun(
+        new_member(task).body,
+        data,
+        training=teacher.training,
+        distillation=DistillationConfig(alpha=1.0),
+        width=9,
+        order_seed=derive_seed("teacher order", teacher.seed, 2),
+    )
+    list(alone.epochs(until=4))
+    assert whole.epochs == alone.epoch
+    for name, value in alone.best_state.items():
+        assert torch.equal(whole_state[name], pieces_state[name])
+        torch.testing.assert_close(whole_state[name], value, atol=1e-5, rtol=1e-4)
+
+
+def new_member(task: TeacherTask) -> Classifier:
+    dataset = load_data(task.data, task.cache)
+    body = build_model(
+        task.teacher.model,
+        input_shape=dataset.input_shape,
+        num_classes=dataset.num_classes,
+        seed=7,
+    )
+    return Classifier(Normalization(dataset.mean, dataset.std), body)
+
+
+def fit(
+    task: TeacherTask, folder: Path, *, stops: int
+) -> tuple[TeacherRecord, dict[str, torch.Tensor]]:
+    """Train a member that is stopped after each of its first epochs."""
+    folder.mkdir()
+    for _ in range(stops):
+        with pytest.raises(TeacherInterrupted):
+            fit_member(
+                new_member(task), folder, task=task, notify=ignore, should_stop=lambda: True
+            )
+    model = new_member(task)
+    record = fit_member(model, folder, task=task, notify=ignore, should_stop=lambda: False)
+    assert not (folder / "checkpoint.pt").exists()
+    return record, dict(model.body.state_dict())
+
+
+def ignore(event: EpochDone) -> None:
+    del event
