@@ -131,13 +131,14 @@ def _climb_in_words(results: Results) -> str:
     assert ladder is not None
     tried = sizes_tried(results.config, results.trials)
     now = climb(results.config, ladder, results.trials)
-    ahead = ", ".join(str(size) for size in now.sizes if size not in tried) or "none"
+    new = [size for size in now.sizes if size not in tried]
+    ahead = f"next {', '.join(map(str, new))}" if new else "the last in training"
     line = f"ladder: {ladder.parameter} {', '.join(map(str, tried)) or 'not begun'}"
     match now.state:
         case "climbing":
-            return f"{line}; not saturated yet, next {ahead}"
+            return f"{line}; not saturated yet, {ahead}"
         case "refining":
-            return f"{line}; saturates near {now.saturation:.3g}, looking closer: next {ahead}"
+            return f"{line}; saturates near {now.saturation:.3g}, looking closer: {ahead}"
         case "saturated":
             return f"{line}; saturates near {now.saturation:.3g}, by validation accuracy"
         case "at_max":
