@@ -40,7 +40,7 @@ class Member(NamedTuple, Generic[Body]):
     training: TrainingConfig
     distillation: DistillationConfig
     progress: Progress
-    order_seed: int = 0
+    order_seed: int
     """Decides its batches, with the epoch it is in."""
 
 
