@@ -78,14 +78,14 @@ def _saturation_table(s: Summary) -> Table | None:
             size, ends = wording.count(fit.saturation_size), _size_interval(low, high)
         counts = wording.span([len(p.accuracies) for p in _points(s, name)])
         verdict = info.verdict.replace("_", " ")
-        rows.append((name, verdict, size, ends, str(len(_points(s, name))), counts, info.reason))
+        rows.append((name, verdict, info.reason, size, ends, str(len(_points(s, name))), counts))
     header = (
-        "Students", "Verdict", "Saturation size", f"{level(s)} interval", "Sizes", "n", "Why",
+        "Students", "Verdict", "Why", "Saturation size", f"{level(s)} interval", "Sizes", "n",
     )  # fmt: skip
     caption = (
         "One curve fitted for each value of the other parameter, in parameters of the student."
     )
-    return Table(header, tuple(rows), text_columns=2, caption=caption)
+    return Table(header, tuple(rows), text_columns=3, caption=caption)
 
 
 def _points(s: Summary, name: str) -> tuple[SizedEstimate, ...]:
@@ -234,7 +234,7 @@ def convergence_figure(s: Summary) -> ReportFigure | None:
     info = s.convergence
     if info.missing:
         return None
-    figure = style.new_figure(8.2, 3.6)
+    figure = style.new_figure(8.2, 3.6 if len(info.speeds) <= 8 else 4.8)
     draw_convergence(info, figure.add_subplot())
     shown = [e for speed in info.speeds for e in (speed.distilled, speed.baseline)]
     style.add_caption(figure, estimates_caption(s, shown, "", unit="epochs"))
@@ -274,10 +274,11 @@ def optimum_figure(s: Summary) -> ReportFigure | None:
     if info.missing:
         return None
     targets = list(info.shared)
-    figure = style.new_figure(8.2, 3.8)
-    for target, ax in zip(
-        targets, figure.subplots(1, len(targets), squeeze=False)[0], strict=True
-    ):
+    stacked = len(info.optima) > 8  # the labels of many strata need the whole width
+    rows, columns = (len(targets), 1) if stacked else (1, len(targets))
+    figure = style.new_figure(8.2, 3.4 * rows + 0.4)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for target, ax in zip(targets, axes, strict=True):
         draw_optimum(info, target, ax)
     style.add_caption(figure, search_caption(s, "distilled"))
     return ReportFigure(
