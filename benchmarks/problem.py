@@ -5,7 +5,7 @@ N samples, C classes, K teachers.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -194,4 +194,16 @@ def save_data(data: TrainingData, path: Path) -> None:
 def load_data(path: Path) -> TrainingData:
     """What `save_data` wrote, resident in this process."""
     tensors: dict[str, Tensor] = torch.load(path, weights_only=True)
-    return TrainingData(**dict(tensors), views=None)
+    return training_data(tensors)
+
+
+def training_data(tensors: Mapping[str, Tensor]) -> TrainingData:
+    """Data without augmentation, from tensors by field name."""
+    return TrainingData(
+        train_x=tensors["train_x"],
+        train_y=tensors["train_y"],
+        val_x=tensors["val_x"],
+        val_y=tensors["val_y"],
+        teacher_train=tensors["teacher_train"],
+        teacher_val=tensors["teacher_val"],
+    )

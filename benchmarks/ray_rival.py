@@ -18,7 +18,16 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from benchmarks.loops import guide_loss
-from benchmarks.problem import BATCH, Spec, build, load_data, mlp, random_teachers
+from benchmarks.problem import (
+    BATCH,
+    TENSORS,
+    Spec,
+    build,
+    load_data,
+    mlp,
+    random_teachers,
+    training_data,
+)
 from kdsearch.training import TrainingData
 
 REDUCTION = 3
@@ -40,8 +49,8 @@ def main() -> None:
     args = options.parse_args()
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     ray.init(num_cpus=args.cores, include_dashboard=False, log_to_driver=False)
-    shared = load_data(args.data)._asdict()
-    arrays = {name: tensor.numpy() for name, tensor in shared.items() if tensor is not None}
+    shared = load_data(args.data)
+    arrays = {name: getattr(shared, name).numpy() for name in TENSORS}
     settings = {
         "temperature": tune.loguniform(1.0, 20.0),
         "alpha": tune.uniform(0.0, 1.0),
@@ -137,8 +146,7 @@ def train(config: dict[str, float], arrays: dict[str, Any], fixed: dict[str, int
 
 def data_of(arrays: dict[str, Any]) -> TrainingData:
     """Tensors over Ray's shared memory, where nothing is copied."""
-    tensors = {name: torch.as_tensor(array) for name, array in arrays.items()}
-    return TrainingData(**tensors, views=None)
+    return training_data({name: torch.as_tensor(array) for name, array in arrays.items()})
 
 
 if __name__ == "__main__":

@@ -103,6 +103,7 @@ def costs_by_count(counts: list[int]) -> list[dict[str, float]]:
         ask = {kind: ask_ms(kind) for kind in ("tpe", "random")}
         run = run_cost(count)
         found.append({"n": count, **run, **filled._asdict(), **ask})
+        print(f"n = {count:,}: {run['trial_cpu_ms']:.0f} ms of CPU a trial", flush=True)
     columns: Mapping[str, Callable[[dict[str, float]], str]] = {
         "n": lambda row: f"{row['n']:,.0f}",
         "CPU a trial": lambda row: f"{row['trial_cpu_ms']:.0f} ms",

@@ -27,7 +27,7 @@ from kdsearch.data import cache_folder
 from kdsearch.execution.materials import taught_data
 from kdsearch.training import TrainingData
 
-FILE = Path(__file__).with_suffix("").parent / "time_to_target.json"
+FILE = Path(__file__).with_name("time_to_target.json")
 NUM_TEACHERS = 5
 SPACE: dict[str, BaseDistribution] = {
     "temperature": FloatDistribution(1.0, 20.0, log=True),

@@ -2,7 +2,7 @@
 
 Run:  .venv/bin/python -m benchmarks.time_to_target [--seeds 10] [--json FILE]
       .venv/bin/python -m benchmarks.time_to_target --prepare    (writes time_to_target.json anew)
-Time: about 15 minutes on 2 cores, teachers not counted (trained once, then cached).
+Time: about 15 minutes on 2 cores, --prepare about 20; teachers are trained once, then cached.
 
 Protocol (facts/speed.md, section 5). Fashion-MNIST (a share of the training set, 5,000 validation
 samples), students 784-w-w-10, five teachers 784-1200-1200-10; temperature, alpha and learning rate
@@ -87,7 +87,7 @@ def main() -> None:
     options.add_argument("--seeds", type=int, default=10)
     options.add_argument("--workers", type=int, default=available_cores())
     options.add_argument("--trials", type=int, default=MAX_TRIALS, help="most of a kdsearch run")
-    options.add_argument("--width", type=int, default=64, help="with --prepare")
+    options.add_argument("--width", type=int, default=128, help="with --prepare")
     options.add_argument("--epochs", type=int, default=27, help="with --prepare")
     options.add_argument("--train-fraction", type=float, default=0.22, help="with --prepare")
     options.add_argument("--random-trials", type=int, default=100, help="with --prepare")
@@ -111,6 +111,8 @@ def main() -> None:
         )
         target.save(target.prepare(size, machine, cores=args.workers), args.targets)
         return
+    if not args.targets.exists():
+        options.error(f"there is no {args.targets}; make it with --prepare (20 minutes)")
     prepared = target.load(args.targets)
     print(target.summary(prepared))
     print(f"students: {prepared.size}\n")
