@@ -93,6 +93,7 @@ _PATTERNS = {
     "most 64 characters",
     "storage": "allowed is an Optuna storage URL such as sqlite:///kdsearch.db",
     "target": "allowed is module:callable, such as my_models:build",
+    "transform": "allowed is module:callable, such as my_data:rotate",
 }
 
 

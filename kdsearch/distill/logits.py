@@ -22,6 +22,9 @@ LOGITS_VERSION = 1
 """Part of every file's name. Raise it with a change after which the same teacher gives other
 logits, be it by rounding."""
 
+LOGITS_BATCH = 256
+"""Samples that a teacher is asked about at once: a wide convolutional one holds 50 MB a layer."""
+
 
 class CachedLogits(NamedTuple):
     """One teacher's logits on one split."""
@@ -88,7 +91,9 @@ def teacher_address(teacher: nn.Module, teacher_key: str = "") -> str:
 def _compute(teacher: nn.Module, samples: Samples) -> Mapped:
     order = samples.ids.argsort()
     before = state_hash(teacher)
-    logits = predict_logits(teacher, samples.x)[order].float().contiguous()
+    logits = (
+        predict_logits(teacher, samples.x, batch_size=LOGITS_BATCH)[order].float().contiguous()
+    )
     assert state_hash(teacher) == before, "a teacher changed while it was only asked"
     if not logits.isfinite().all():
         raise DivergedError("a teacher gives NaN or infinite logits; it cannot teach")

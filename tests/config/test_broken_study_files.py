@@ -145,6 +145,13 @@ ONE_MISTAKE = [
     ((STORAGE, "sqlite://k.db"), 22, "storage", "three slashes"),
     ((STORAGE, "sqlite:///k.db?mode=ro"), 22, "storage", "a plain file path"),
     ((STORAGE, "postgres://h/k"), 22, "storage", "did you mean 'postgresql'?"),
+    (("val_fraction: 0.2", "augment: {views: 4}"), 3, "data.augment", "changes nothing; give"),
+    (("val_fraction: 0.2", "augment: {shift: 40}"), 3, "data.augment.shift", "is at most 39"),
+    (("val_fraction: 0.2", "augment: {shfit: 2}"), 3, "data.augment.shfit", "mean 'shift'?"),
+    (("val_fraction: 0.2", "augment: {flip: 1}"), 3, "data.augment.flip", "true or false"),
+    (("val_fraction: 0.2", "augment: {flip: true, views: 0}"), 3, "data.augment.views", "1"),
+    (("val_fraction: 0.2", "augment: {transform: turn}"), 3, "data.augment.transform",
+     "my_data:rotate"),
     # YAML
     (("seed: 0", "seed: 0\nseed: 1"), 3, "seed", "already set in line 2"),
     (("low: 0.0", "low: 0.0, low: 0.1"), 12, "search.alpha.low", "already set in line 12"),
