@@ -22,8 +22,7 @@ from kdsearch.config import (
 )
 from kdsearch.data import cache_folder, load_dataset
 from kdsearch.data.fashion_mnist import DEBIAN_FOLDER
-from kdsearch.execution.materials import plain_data
-from kdsearch.models import build_model, predict_logits
+from kdsearch.models import Normalization, build_model, predict_logits
 from kdsearch.training import TrainingData
 
 BATCH = 128
@@ -100,7 +99,16 @@ def samples(num_train: int, num_val: int) -> TrainingData:
     """
     if is_installed():
         config = FashionMnistData(kind="fashion_mnist", val_fraction=1 / 6)
-        data = plain_data(load_dataset(config, cache=cache_folder()))
+        dataset = load_dataset(config, cache=cache_folder())
+        normalize = Normalization(dataset.mean, dataset.std)
+        data = TrainingData(
+            train_x=normalize(dataset.train.x),
+            train_y=dataset.train.y,
+            val_x=normalize(dataset.val.x),
+            val_y=dataset.val.y,
+            teacher_train=None,
+            teacher_val=None,
+        )
     else:
         draw = torch.Generator().manual_seed(0)
         data = TrainingData(
