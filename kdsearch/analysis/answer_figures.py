@@ -213,7 +213,9 @@ def data_share_figure(s: Summary) -> ReportFigure | None:
         draw_data_share(curve, ax)
     for ax in axes[len(curves) :]:
         ax.set_visible(False)
-    figure.supxlabel("Share of the training data (log scale)", fontsize=9)
+    for ax in axes[: len(curves)][-columns:]:
+        ax.set_xlabel("Share of the training data (log)", fontsize=9)
+    style.add_caption(figure, confirmed_caption(s))
     axes[0].set_ylabel("Test accuracy")
     left_out = len(info.curves) - len(curves)
     more = f" {left_out} further curves are in the table." if left_out else ""
@@ -272,7 +274,9 @@ def optimum_figure(s: Summary) -> ReportFigure | None:
     """Best temperature and alpha by stratum."""
     info = s.optimum
     if info.missing:
-        return None
+        asked = not s.temperature_alpha.missing and s.pareto is None
+        title, why = "Best temperature and alpha", info.missing
+        return ReportFigure("optimum", title, "", None, why) if asked else None
     targets = list(info.shared)
     stacked = len(info.optima) > 8  # the labels of many strata need the whole width
     rows, columns = (len(targets), 1) if stacked else (1, len(targets))

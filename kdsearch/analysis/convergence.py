@@ -135,12 +135,11 @@ def _overall(strata: list[dict[int, float]], confidence: float) -> Estimate | No
     return estimate_mean(means, confidence=confidence)
 
 
-def convergence_sentence(info: ConvergenceInfo, *, brief: bool = False) -> str:
+def convergence_sentence(info: ConvergenceInfo) -> str:
     """By how much faster distilled students converge, or that they do not; may be empty.
 
-    Args:
-        info: The epochs of both arms.
-        brief: Leave out how fast they reach the other arm's accuracy.
+    Both measures are said: a better student is often later at its own final accuracy, and sooner
+    at the other one's.
     """
     if info.missing:
         return ""
@@ -162,7 +161,7 @@ def convergence_sentence(info: ConvergenceInfo, *, brief: bool = False) -> str:
         lead = f"Distilled students converge more slowly: they reach {arrival}"
     else:
         lead = f"Distilled students are not shown to converge faster: they reach {arrival}"
-    return f"{lead} ({basis})." + ("" if brief else _same_target_words(info))
+    return f"{lead} ({basis}).{_same_target_words(info)}"
 
 
 def _same_target_words(info: ConvergenceInfo) -> str:
@@ -175,7 +174,7 @@ def _same_target_words(info: ConvergenceInfo) -> str:
     elif e.high < 0:
         verdict = "slower"
     return (
-        f" To {100 * SHARE:g} % of the hard-labels student's own final accuracy they are "
+        f" To {100 * SHARE:g} % of the final accuracy on hard labels they are "
         f"{verdict} ({_factor(e, info)})."
     )
 

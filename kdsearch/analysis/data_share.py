@@ -259,4 +259,4 @@ def draw_data_share(curve: ShareCurve, ax: Axes) -> None:
     ax.minorticks_off()
     ax.set_title(curve.label)
     style.percent_axis(ax.yaxis)
-    ax.legend(loc="lower right", fontsize=8)
+    ax.legend(loc="upper left", fontsize=8)

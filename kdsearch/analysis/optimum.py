@@ -99,6 +99,8 @@ class OptimumInfo(NamedTuple):
     """Tuned settings that the surface knows."""
     unknown: tuple[str, ...]
     """Tuned settings that are words, whose effect counts as noise."""
+    left_out: int
+    """Strata that are not shown: too few complete trials, or more strata than are looked at."""
     missing: str
 
 
@@ -127,6 +129,7 @@ def compute_optimum(results: Results, info: StrataInfo) -> OptimumInfo:
         in_points=results.config.objective[0].metric in ACCURACY_LIKE,
         settings=tuple(s.name for s in settings),
         unknown=unknown,
+        left_out=len(info.strata) - len(fitted),
         missing=_missing(results, targets, fitted),
     )
 
@@ -147,7 +150,10 @@ def _missing(results: Results, targets: dict[Target, int], fitted: list[_Fitted]
     if not targets:
         return "The study tunes neither temperature nor alpha."
     if not fitted:
-        return f"No stratum has {MIN_TRIALS} complete distilled trials yet."
+        return (
+            f"No stratum has {MIN_TRIALS} complete distilled trials, and pruned ones do not tell "
+            "where the best is: raise budget.trials, or prune less."
+        )
     return ""
 
 

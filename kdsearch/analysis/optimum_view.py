@@ -6,6 +6,8 @@ from matplotlib.axes import Axes
 from kdsearch.analysis import style, wording
 from kdsearch.analysis.data_table import Table
 from kdsearch.analysis.optimum import (
+    MAX_STRATA,
+    MIN_TRIALS,
     Located,
     Optimum,
     OptimumInfo,
@@ -129,6 +131,11 @@ def _caption(info: OptimumInfo) -> str:
     if info.unknown:
         unknown = wording.listing([wording.words(name) for name in info.unknown])
         text += f" The effect of {unknown} counts as noise."
+    if info.left_out:
+        text += (
+            f" Left out: {info.left_out} of {info.left_out + len(info.optima)} strata, which have "
+            f"fewer than {MIN_TRIALS} complete trials or are beyond the {MAX_STRATA} looked at."
+        )
     return text
 
 

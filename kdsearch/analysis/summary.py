@@ -86,7 +86,7 @@ def compute_summary(results: Results) -> Summary:
         grid_sentence(grid),
         data_share_sentence(data_share),
         ladder_sentence(ladder),
-        convergence_sentence(convergence, brief=True),
+        convergence_sentence(convergence),
     )
     finding = compute_finding(results, strata, teachers, gain, saturation, importance, more)
     return Summary(

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from synthetic import evaluation, make_results, study_config
 
+from kdsearch.analysis.figures import build_figures
 from kdsearch.analysis.optimum import IDENTIFIED, compute_optimum
 from kdsearch.analysis.optimum_view import optimum_sentences, optimum_table
 from kdsearch.analysis.searched import Setting, numeric_settings
 from kdsearch.analysis.strata import compute_strata
+from kdsearch.analysis.style import figure_style
+from kdsearch.analysis.summary import compute_summary
 from kdsearch.analysis.surrogate import fit_surrogate
 
 WIDTHS = (8, 16, 32, 64, 128, 256)
@@ -111,12 +114,16 @@ def test_one_that_does_not_is_not_seen():
     table = optimum_table(info)
     assert len(table.rows) == 6
     assert all(row[1] == "40" for row in table.rows)
+    assert info.left_out == 0
 
 
 def test_what_cannot_be_said_is_said():
     few = make_results(widths=(8, 16), trials=4, replicates=0)
     assert "6 complete distilled trials" in optimum_of(few).missing
     assert optimum_sentences(optimum_of(few)) == ()
+    with figure_style():
+        figures = {f.name: f for f in build_figures(compute_summary(few))}
+    assert "prune less" in figures["optimum"].missing
     rate = {"learning_rate": {"role": "nuisance", "low": 3e-4, "high": 3e-2, "log": True}}
     fixed = dataclasses.replace(few, config=study_config(search=rate))
     assert "neither temperature nor alpha" in optimum_of(fixed).missing
