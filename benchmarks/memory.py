@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-BAR_MIB = 2000
+BAR_MIB = 1907
+"""2 GB."""
 SAMPLE_SECONDS = 0.1
 
 STUDY = """\
@@ -111,11 +112,11 @@ def main() -> None:
         command = [kdsearch, "study", "run", "study.yaml", "--workers", "2"]
         peak = watch(command, folder)
     parts = " + ".join(f"{size:.0f}" for size in peak.by_process_mib if size >= 1)
-    print(f"{options.teacher} teachers{', augmented' if options.augment else ''}: ")
+    verdict = "met" if peak.total_mib < BAR_MIB else "MISSED"
     print(
-        f"peak {peak.total_mib:.0f} MiB PSS ({parts}) in {peak.processes} processes after "
-        f"{peak.seconds:.0f} s; bar {BAR_MIB} MiB: "
-        f"{'met' if peak.total_mib < BAR_MIB else 'MISSED'}"
+        f"{options.teacher} teachers{', augmented' if options.augment else ''}: peak "
+        f"{peak.total_mib:.0f} MiB PSS ({parts}) in {peak.processes} processes after "
+        f"{peak.seconds:.0f} s; bar {BAR_MIB} MiB: {verdict}"
     )
 
 
