@@ -129,7 +129,8 @@ class Search:
         self, lane: Lane, generation: int, starts: Sequence[Mapping[str, Scalar] | None]
     ) -> list[TrialRecord]:
         """One trial for each of `starts`: with these settings, or the sampler's if None."""
-        history = [self._ledger.trials(lane.arm)[record.trial] for record in self._records(lane)]
+        trials = self._ledger.trials(lane.arm)
+        history = [trials[record.trial] for record in self._records(lane)]
         sampler = LaneSampler(self._config, lane, history)
         space = distributions(self._config, searched(self._config, lane.arm))
         asked: list[TrialRecord] = []
