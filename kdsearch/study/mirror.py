@@ -18,7 +18,7 @@ from kdsearch.execution.student import students_path
 from kdsearch.models import Classifier, Normalization, build_model
 from kdsearch.results import TeacherBankRecord, TeacherRecord, TrialRecord
 from kdsearch.study.ledger import Ledger
-from kdsearch.study.objective import best_score, objective_value
+from kdsearch.study.objective import best_score, complete_value
 from kdsearch.study.paths import StudyPaths
 from kdsearch.tracking import DatasetSummary, LoggableModel, Sink, TrackingUnavailableError
 from kdsearch.tracking.sink import StudyState
@@ -263,5 +263,5 @@ def best_so_far(config: StudyConfig, records: Sequence[TrialRecord]) -> dict[int
         if record.state == "COMPLETE":
             if best is None or best_score(record, config) > best_score(best, config):
                 best = record
-            points[record.trial] = objective_value(best, config.objective[0])
+            points[record.trial] = complete_value(best, config.objective[0])
     return points

@@ -5,29 +5,21 @@ from collections.abc import Sequence
 from kdsearch.config import Objective, StudyConfig
 from kdsearch.execution import ScoreName
 from kdsearch.results import TrialRecord
+from kdsearch.results.score import objective_value, signed_value
 
 
 def objective_values(record: TrialRecord, objectives: Sequence[Objective]) -> list[float] | None:
     """A complete trial's values, in the order of the objectives; None for any other trial."""
     if record.state != "COMPLETE":
         return None
-    return [objective_value(record, objective) for objective in objectives]
+    return [complete_value(record, objective) for objective in objectives]
 
 
-def objective_value(record: TrialRecord, objective: Objective) -> float:
-    """One value of a measured trial, in the objective's own direction."""
-    assert record.val is not None
-    match objective.metric:
-        case "val_accuracy":
-            return record.val.accuracy
-        case "val_loss":
-            return record.val.loss
-        case "val_agreement":
-            return record.val.agreement
-        case count:
-            value = getattr(record, count)
-            assert isinstance(value, int)
-            return float(value)
+def complete_value(record: TrialRecord, objective: Objective) -> float:
+    """One value of a complete trial, in the objective's own direction."""
+    value = objective_value(record, objective)
+    assert value is not None, "a complete trial is measured"
+    return value
 
 
 def score_name(config: StudyConfig) -> ScoreName:
@@ -48,6 +40,6 @@ def rung_value(score: float, objective: Objective) -> float:
 
 def best_score(record: TrialRecord, config: StudyConfig) -> float:
     """A complete trial's first objective with its sign turned so that higher is better."""
-    objective = config.objective[0]
-    value = objective_value(record, objective)
-    return value if objective.direction == "maximize" else -value
+    value = signed_value(record, config.objective[0])
+    assert value is not None, "a complete trial is measured"
+    return value

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kdsearch.config import Objective
 from kdsearch.results import TrialRecord
-from kdsearch.study.objective import objective_value
+from kdsearch.study.objective import complete_value
 
 
 def pareto_front(
@@ -25,7 +25,7 @@ def pareto_front(
 
 def _losses(record: TrialRecord, objectives: Sequence[Objective]) -> tuple[float, ...]:
     return tuple(
-        -objective_value(record, o) if o.direction == "maximize" else objective_value(record, o)
+        -complete_value(record, o) if o.direction == "maximize" else complete_value(record, o)
         for o in objectives
     )
 

@@ -121,8 +121,8 @@ class PopulationLoss:
     def slope(self, logits: Tensor, batches: Sequence[Tensor], fixed: Tensor) -> Tensor:
         """D mean loss / d logits [P, C, B]; adds the losses to the epoch's sums.
 
-        Few operations on purpose: between large products each one costs 5 to 10 us, because its
-        code and its data have left the cache.
+        Few operations on purpose: between large products each one costs more than
+        its arithmetic, because its code and its data have left the cache.
 
         Args:
             logits: [P, C, B]; overwritten.
