@@ -11,6 +11,8 @@ same 784-1200-1200-10 teachers (random weights: the time does not depend on them
 - guide:      the guide's loop as an Optuna objective (`loops.train_guide`): DataLoader, all
               teachers forward for every batch. Its steps are timed on an epoch of fewer batches
               (`--guide-batches`) and charged for all of them; its validation is timed whole.
+              On two cores it has a second row, `as it stands`: one process with two threads, which
+              is what running the tutorial gives.
 - plain:      cached logits, resident tensors, autograd, Adam (`loops.train_plain`), without and
               with `fused=True`.
 - reference:  `kdsearch.training.StudentRun`, one student after the other.
@@ -48,9 +50,10 @@ from benchmarks.problem import (
     specs,
     with_logits,
 )
-from benchmarks.workers import SIDES, Done, Job, Workers
+from benchmarks.workers import SERIAL_GUIDE, SIDES, Done, Job, Workers
 from kdsearch.training import TrainingData
 
+GUIDES = ("guide", SERIAL_GUIDE)
 PROBE_BATCHES = 10
 CONV_WIDTH = 16
 
@@ -154,7 +157,9 @@ def cases_of(args: argparse.Namespace) -> Iterator[Case]:
 
 def measure(case: Case, workers: Workers, data: TrainingData, length: Options) -> dict[str, Any]:
     """Check that all sides agree, then time them in turns, and print the table."""
-    sides = [name for name in SIDES if name != "guide" or case.kind == "mlp"]
+    sides = [name for name in SIDES if case.kind == "mlp" or name not in GUIDES]
+    if case.cores == 1:
+        sides = [name for name in sides if name != SERIAL_GUIDE]
     differences = check(case, sides, workers, length)
     ways = {name: fastest_way(name, case, workers) for name in sides}
     rows = {name: Side(name, ways[name][0], [], [], [], []) for name in sides}
@@ -203,6 +208,8 @@ def fastest_way(name: str, case: Case, workers: Workers) -> tuple[str, dict[str,
     if case.cores == 1:
         return "1 process", {}
     processes = f"{case.cores} processes"
+    if name == SERIAL_GUIDE:
+        return f"{case.cores} threads", {}
     if name not in ("guide", "plain", "plain, fused Adam"):
         return processes, {}
     job = Job(name, case.students(1), case.num_teachers, epochs=1, num_batches=PROBE_BATCHES)
@@ -221,7 +228,7 @@ def job_for(name: str, case: Case, length: Options) -> Job:
         specs=case.students(length.students if is_together else len(case.widths)),
         num_teachers=case.num_teachers,
         epochs=length.epochs if is_together else 1,
-        num_batches=length.guide_batches if name == "guide" else length.batches,
+        num_batches=length.guide_batches if name in GUIDES else length.batches,
     )
 
 

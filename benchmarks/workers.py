@@ -21,8 +21,11 @@ from benchmarks.machine import sgemm_peak
 from benchmarks.problem import Spec, load_data, only, random_teachers, save_data
 from kdsearch.training import TrainingData
 
+SERIAL_GUIDE = "guide, as it stands"
+"""One process, as Optuna runs it unless told otherwise, with as many threads as cores."""
 SIDES: dict[str, Callable[..., Trained]] = {
     "guide": train_guide,
+    SERIAL_GUIDE: train_guide,
     "plain": train_plain,
     "plain, fused Adam": partial(train_plain, fused_adam=True),
     "reference": train_reference,
@@ -110,7 +113,7 @@ def serve(pipe: Connection, path: Path) -> None:
         except EOFError:
             return
         torch.set_num_threads(job.threads)
-        teachers = random_teachers(job.num_teachers) if job.side == "guide" else []
+        teachers = random_teachers(job.num_teachers) if job.side in ("guide", SERIAL_GUIDE) else []
         part = only(data, num_teachers=job.num_teachers, num_batches=job.num_batches)
         pipe.send(None)
         pipe.recv()
