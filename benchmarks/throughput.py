@@ -22,7 +22,8 @@ Sides take turns, round by round; figures are medians over rounds. On two cores 
 processes with students of their own and one thread each; guide and plain loop are also tried as
 one process with two threads, and the faster way counts. Setting up (models, optimizers, targets,
 stacks) is not in the rate but in a column of its own; the cache of logits is made once for all.
-`max loss diff` is relative to the reference's, over the first and the second epoch.
+`max loss diff` is relative to the reference's, over the first and the second epoch; `in double`
+is the larger of the two where both sides compute in 64 bits, so that it is no rounding.
 """
 
 import argparse
@@ -161,6 +162,7 @@ def measure(case: Case, workers: Workers, data: TrainingData, length: Options) -
     if case.cores == 1:
         sides = [name for name in sides if name != SERIAL_GUIDE]
     differences = check(case, sides, workers, length)
+    in_double = check(case, sides, workers, length, is_double=True)
     ways = {name: fastest_way(name, case, workers) for name in sides}
     rows = {name: Side(name, ways[name][0], [], [], [], []) for name in sides}
     for _ in range(length.rounds):
@@ -170,19 +172,20 @@ def measure(case: Case, workers: Workers, data: TrainingData, length: Options) -
             count = 1 if threads > 1 else case.cores
             add_round(rows[name], job, workers.run([job] * count), data, length)
     print(case.title)
-    table = [told(row, rows, differences) for row in rows.values()]
+    table = [told(row, rows, differences, in_double) for row in rows.values()]
     print_table(table)
     return {
         "case": case._asdict(),
         "rounds": {name: row._asdict() for name, row in rows.items()},
         "tried_seconds": {name: tried for name, (_, tried) in ways.items() if tried},
         "max_loss_difference": differences,
+        "max_loss_difference_in_double": in_double,
         "table": table,
     }
 
 
 def check(
-    case: Case, sides: Sequence[str], workers: Workers, length: Options
+    case: Case, sides: Sequence[str], workers: Workers, length: Options, *, is_double: bool = False
 ) -> dict[str, list[float]]:
     """Largest relative difference of an epoch's loss from the reference's, by side and epoch.
 
@@ -192,6 +195,7 @@ def check(
     losses = {}
     for name in sides:
         job = Job(name, chosen, case.num_teachers, epochs=2, num_batches=length.guide_batches)
+        job = job._replace(is_double=is_double)
         (done,) = workers.run([job])
         losses[name] = list(zip(*done.trained.losses, strict=True))
     return {
@@ -254,7 +258,12 @@ def add_round(
     side.share.append(gflops / sum(d.sgemm_gflops for d in done))
 
 
-def told(side: Side, rows: dict[str, Side], differences: dict[str, list[float]]) -> dict[str, str]:
+def told(
+    side: Side,
+    rows: dict[str, Side],
+    differences: dict[str, list[float]],
+    in_double: dict[str, list[float]],
+) -> dict[str, str]:
     """A row of the table. Ratios are medians of the rounds' own ratios."""
     population, reference = rows["population"].rates, rows["reference"].rates
 
@@ -272,6 +281,7 @@ def told(side: Side, rows: dict[str, Side], differences: dict[str, list[float]])
         "GFLOP/s": f"{statistics.median(side.gflops):.1f}",
         "of sgemm": f"{statistics.median(side.share):.0%}",
         "max loss diff": ", ".join(f"{d:.0e}" for d in differences[side.name]),
+        "in double": f"{max(in_double[side.name]):.0e}",
     }
 
 

@@ -44,6 +44,8 @@ class Job(NamedTuple):
     num_batches: int | None = None
     """Training batches an epoch; None for all."""
     threads: int = 1
+    is_double: bool = False
+    """Whether to compute in 64 bits, where rounding cannot hide a difference."""
 
 
 class Done(NamedTuple):
@@ -113,11 +115,27 @@ def serve(pipe: Connection, path: Path) -> None:
         except EOFError:
             return
         torch.set_num_threads(job.threads)
+        torch.set_default_dtype(torch.float32)
         teachers = random_teachers(job.num_teachers) if job.side in ("guide", SERIAL_GUIDE) else []
         part = only(data, num_teachers=job.num_teachers, num_batches=job.num_batches)
+        if job.is_double:  # after the teachers were drawn, which would be others in 64 bits
+            torch.set_default_dtype(torch.float64)
+            part, teachers = in_double(part), [teacher.double() for teacher in teachers]
         pipe.send(None)
         pipe.recv()
         started = time.perf_counter()
         trained = SIDES[job.side](job.specs, part, teachers, epochs=job.epochs)
         seconds = time.perf_counter() - started
         pipe.send(Done(trained, seconds, sgemm_peak(PEAK_SIZES)))
+
+
+def in_double(data: TrainingData) -> TrainingData:
+    """The same numbers in 64 bits."""
+    assert data.teacher_train is not None
+    assert data.teacher_val is not None
+    return data._replace(
+        train_x=data.train_x.double(),
+        val_x=data.val_x.double(),
+        teacher_train=data.teacher_train.double(),
+        teacher_val=data.teacher_val.double(),
+    )
