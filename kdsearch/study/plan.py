@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from kdsearch.config import Scalar, StudyConfig, TeacherConfig, TrialConfig
+from kdsearch.config import MlpModel, Scalar, StudyConfig, TeacherConfig, TrialConfig
 from kdsearch.config.saturation import FIRST_SIZES
 from kdsearch.data import Dataset, cache_folder
 from kdsearch.errors import UnknownStudyError
@@ -19,10 +20,18 @@ from kdsearch.study.ledger import Ledger
 from kdsearch.study.pieces import check_pieces
 from kdsearch.study.pruning import rung_epochs
 
-STEP_SECONDS = 1.0e-3
-"""Of an optimisation step, whatever its size: Python, autograd, optimizer (measured)."""
-MACS_PER_SECOND = 8e9
-"""What a core does of the arithmetic of small models in a plain loop (measured: 3..16e9)."""
+
+class Pace(NamedTuple):
+    """What one core does of a training (measured on small models)."""
+
+    step_seconds: float
+    """Of an optimisation step, whatever its size."""
+    macs_per_second: float
+
+
+LOOP, POPULATION = Pace(1e-3, 15e9), Pace(5e-5, 50e9)
+HARNESS_SECONDS = 0.15
+"""Of a student, whatever it is: Optuna, MLflow and its model."""
 BACKWARD_FACTOR = 3
 """A training step's arithmetic as a multiple of its forward pass."""
 
@@ -167,8 +176,9 @@ def estimate_seconds(
     students = 0.0
     for lane in lanes:
         full = train_seconds(config.trial_config(dict(lane.stratum)), dataset)
-        search = lane_budget(config, lane) * pruned * search_share
-        students += full * (search + config.confirm.replicates * confirm_share)
+        search = lane_budget(config, lane) * search_share
+        confirm = config.confirm.replicates * confirm_share
+        students += full * (search * pruned + confirm) + HARNESS_SECONDS * (search + confirm)
     base = config.trial_config({})
     teacher = base.model_copy(
         update={"student": config.teacher.model, "training": config.teacher.training}
@@ -182,8 +192,10 @@ def train_seconds(trial: TrialConfig, dataset: Dataset) -> float:
     macs = count_model(trial.student, **shape).macs
     training = trial.training
     steps = math.ceil(len(dataset.train) / training.batch_size)
-    arithmetic = len(dataset.train) * macs * BACKWARD_FACTOR / MACS_PER_SECOND
-    return training.epochs * (steps * STEP_SECONDS + arithmetic)
+    is_stacked = isinstance(trial.student, MlpModel) and training.engine != "reference"
+    pace = POPULATION if is_stacked else LOOP
+    arithmetic = len(dataset.train) * macs * BACKWARD_FACTOR / pace.macs_per_second
+    return training.epochs * (steps * pace.step_seconds + arithmetic)
 
 
 def search_cost(config: StudyConfig) -> float:
