@@ -6,6 +6,7 @@ optuna-dashboard users want to see), `NAME/baseline` (search trials of the basel
 leaves either no trial or one that can be adopted. Only the coordinator writes.
 """
 
+import itertools
 import json
 import uuid
 from collections.abc import Iterable, Mapping
@@ -70,10 +71,12 @@ class Ledger:
         saved = json.dumps(self._attributes(name)[CONFIG])
         self.config = _read_config(name, saved)
         """The configuration that the study was last run with."""
-        self._records: dict[tuple[str, int], TrialRecord] = {}
+        self._records: dict[str, list[TrialRecord]] = {}
+        """By part and number."""
         self._generations: dict[tuple[str, int], int] = {}
         self._ordered: tuple[TrialRecord, ...] | None = None
         for part, study_id in self._ids.items():
+            self._records[part] = []
             linked = self._linked_runs(study_id)
             for trial in storage.get_all_trials(study_id, deepcopy=False):
                 self._generations[part, trial.number] = int(trial.user_attrs["generation"])
@@ -131,9 +134,7 @@ class Ledger:
     def records(self) -> tuple[TrialRecord, ...]:
         """Every trained student: search before confirm, distilled before baseline, by number."""
         if self._ordered is None:
-            order = {part: index for index, part in enumerate(self._ids)}
-            keys = sorted(self._records, key=lambda key: (order[key[0]], key[1]))
-            self._ordered = tuple(self._records[key] for key in keys)
+            self._ordered = tuple(itertools.chain.from_iterable(self._records.values()))
         return self._ordered
 
     def trials(self, arm: Arm) -> list[FrozenTrial]:
@@ -186,8 +187,7 @@ class Ledger:
 
     def next_number(self, stage: Stage, arm: Arm) -> int:
         """The number that the next trial of a stage and arm will have."""
-        part = optuna_name(self.name, stage, arm)
-        return sum(name == part for name, _ in self._records)
+        return len(self._records[optuna_name(self.name, stage, arm)])
 
     def add(
         self,
@@ -285,7 +285,11 @@ class Ledger:
     def _remember(self, record: TrialRecord) -> TrialRecord:
         assert record.optuna_study is not None
         assert record.optuna_trial is not None
-        self._records[record.optuna_study, record.optuna_trial] = record
+        part = self._records[record.optuna_study]
+        if record.optuna_trial == len(part):
+            part.append(record)
+        else:
+            part[record.optuna_trial] = record
         self._ordered = None
         return record
 

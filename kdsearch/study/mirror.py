@@ -2,14 +2,15 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from safetensors.torch import load_file
 
-from kdsearch.config import StudyConfig
+from kdsearch.config import ImportModel, StudyConfig
 from kdsearch.data import Dataset
 from kdsearch.distill import Teacher
 from kdsearch.errors import InterruptedStudyError
@@ -54,7 +55,7 @@ class Mirror:
         self._has_warned = False
         self._is_behind = False
         self._retry_at = -math.inf
-        self._told_best: dict[int, float] = {}
+        self._told_best: BestSoFar | None = None
         self._waiting: dict[str, Callable[[], object]] = {}
         self._lost: set[str] = set()
 
@@ -90,12 +91,11 @@ class Mirror:
 
     def best(self) -> None:
         """Write how the best objective developed over the ended trials of the search."""
-        for step, value in best_so_far(self._config, self._ledger.records()).items():
-            if self._told_best.get(step) == value:
-                continue
-            if not self._attempt(partial(self._sink.log_best, step=step, value=value)):
+        for best in best_so_far(self._config, self._ledger.records(), self._told_best):
+            log = partial(self._sink.log_best, step=best.trial, value=best.value)
+            if not self._attempt(log):
                 return
-            self._told_best[step] = value
+            self._told_best = best
 
     def bank(self, bank: TeacherBankRecord, teachers: list[Teacher]) -> None:
         """Write the members of a bank, and keep their run ids in the ledger."""
@@ -224,7 +224,9 @@ class Mirror:
         body.load_state_dict(load_file(path))
         seen = load_data(trial.data, self._cache)
         model = Classifier(Normalization(seen.mean, seen.std), body)
-        return LoggableModel(model.eval(), self._dataset.input_shape)
+        is_known = not isinstance(trial.student, ImportModel)
+        architecture = trial.student.model_dump_json() if is_known else None
+        return LoggableModel(model.eval(), self._dataset.input_shape, architecture)
 
     def _wants_model(self, record: TrialRecord) -> bool:
         policy = self._config.tracking.models
@@ -248,20 +250,38 @@ def summarize(dataset: Dataset) -> DatasetSummary:
     )
 
 
-def best_so_far(config: StudyConfig, records: Sequence[TrialRecord]) -> dict[int, float]:
+class BestSoFar(NamedTuple):
+    """What a study knew after one of its trials."""
+
+    trial: int
+    """Its number."""
+    value: float
+    """Of the first objective."""
+    record: TrialRecord
+    """The trial that has it."""
+    position: int
+    """Of the trial among all records."""
+
+
+def best_so_far(
+    config: StudyConfig, records: Sequence[TrialRecord], since: BestSoFar | None = None
+) -> Iterator[BestSoFar]:
     """The best first objective after each complete distilled search trial, by its number.
 
     Ends before the first trial that still runs, so that no point changes later.
+
+    Args:
+        config: The study.
+        records: All of its records, the distilled search trials first, by number.
+        since: Only points after this one.
     """
-    best: TrialRecord | None = None
-    points: dict[int, float] = {}
-    for record in records:
-        if (record.stage, record.arm) != ("search", "distilled"):
-            continue
-        if record.state == "RUNNING":
-            break
+    objective = config.objective[0]
+    best = None if since is None else since.record
+    start = 0 if since is None else since.position + 1
+    for position, record in enumerate(records[start:], start):
+        if (record.stage, record.arm) != ("search", "distilled") or record.state == "RUNNING":
+            return
         if record.state == "COMPLETE":
             if best is None or best_score(record, config) > best_score(best, config):
                 best = record
-            points[record.trial] = complete_value(best, config.objective[0])
-    return points
+            yield BestSoFar(record.trial, complete_value(best, objective), best, position)

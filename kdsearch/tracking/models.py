@@ -6,9 +6,11 @@ import io
 import logging
 import tempfile
 import warnings
+from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow.pytorch
@@ -61,9 +63,8 @@ def log_model(
     """
     with tempfile.TemporaryDirectory(prefix="kdsearch-model-") as folder:
         exported = Path(folder, "model")
-        description = Model()
         try:
-            save_folder(model, exported, description)
+            description = save_folder(model, exported)
         except ExportError as error:
             weights = Path(folder, "model.safetensors")
             # Clones, because safetensors refuses weights that share memory.
@@ -91,6 +92,7 @@ def _upload(
         model_type="classifier",
     )
     description.model_id = description.model_uuid = logged.model_id
+    description.utc_time_created = str(datetime.now(UTC).replace(tzinfo=None))
     description.run_id = run_id
     description.artifact_path = logged.artifact_location
     description.save(str(folder / "MLmodel"))
@@ -101,34 +103,108 @@ def _upload(
     return logged.model_id
 
 
-def save_folder(model: LoggableModel, folder: Path, description: Model) -> None:
+def save_folder(model: LoggableModel, folder: Path) -> Model:
     """Write a model, in eval mode and for any batch size, as what `mlflow.pytorch` loads.
 
     The format is `pt2` (torch.export): a graph and tensors, nothing that loading could execute.
+    Models of one architecture are traced once, which is most of the work; the others get their
+    tensors into the same graph.
+
+    Returns:
+        The description that is in the folder.
 
     Raises:
         ExportError: The module cannot be traced, or its trace does not give its outputs.
     """
-    example = np.zeros((_EXAMPLE_ROWS, *model.input_shape), dtype=np.float32)
     try:
         module = copy.deepcopy(model.module).cpu().eval()
+        key = (model.architecture, model.input_shape)
+        trace = _traces.get(key) if model.architecture is not None else None
+        if trace is None:
+            trace = _trace(module, model.input_shape)
+            if model.architecture is not None:
+                _remember(key, trace)
+        return trace.write(module, folder)
+    except _EXPORT_ERRORS as error:
+        lines = str(error).strip().splitlines()
+        raise ExportError(f"{type(error).__name__}: {lines[0] if lines else ''}") from error
+
+
+class Trace:
+    """The graph of one architecture, and the files that MLflow puts beside it."""
+
+    def __init__(
+        self,
+        files: dict[str, bytes],
+        program: torch.export.ExportedProgram,
+        input_shape: tuple[int, ...],
+    ) -> None:
+        self._files = files
+        self._input_shape = input_shape
+        self._program = program
+        self._runner = program.module()  # shares the program's tensors
+
+    def write(self, module: torch.nn.Module, folder: Path) -> Model:
+        """Write `module` with its own tensors, after comparing its outputs with the graph's."""
+        state = module.state_dict()
         with torch.no_grad():
-            outputs = module(torch.from_numpy(example))
+            for name, tensor in self._program.state_dict.items():
+                tensor.copy_(state[name])
+            self._compare(module)
+        for name, content in self._files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        graph = folder / GRAPH
+        graph.parent.mkdir(exist_ok=True)
+        torch.export.save(self._program, graph)
+        return Model.load(str(folder / "MLmodel"))
+
+    def _compare(self, module: torch.nn.Module) -> None:
+        """A trace silently freezes a branch or a batch size."""
+        generator = torch.Generator().manual_seed(0)
+        for rows in (1, 5):
+            inputs = torch.randn(rows, *self._input_shape, generator=generator)
+            torch.testing.assert_close(
+                self._runner(inputs), module(inputs), rtol=1e-4, atol=1e-5, equal_nan=True
+            )
+
+
+GRAPH = "data/model.pt2"
+MAX_TRACES = 64
+_traces: OrderedDict[tuple[str | None, tuple[int, ...]], Trace] = OrderedDict()
+
+
+def _remember(key: tuple[str | None, tuple[int, ...]], trace: Trace) -> None:
+    _traces[key] = trace
+    if len(_traces) > MAX_TRACES:
+        _traces.popitem(last=False)
+
+
+def _trace(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Trace:
+    """Let MLflow trace a module and describe it; the graph is the one read from the file."""
+    example = np.zeros((_EXAMPLE_ROWS, *input_shape), dtype=np.float32)
+    with torch.no_grad():
+        outputs = module(torch.from_numpy(example))
+    with tempfile.TemporaryDirectory(prefix="kdsearch-trace-") as parent:
+        folder = Path(parent, "model")
         with _quiet_export():
             mlflow.pytorch.save_model(
                 module,
                 str(folder),
-                mlflow_model=description,
-                signature=_signature(model.input_shape, outputs),
+                signature=_signature(input_shape, outputs),
                 input_example=example,
                 # Given, or MLflow takes 8 s in a subprocess to find them out.
                 pip_requirements=_requirements(),
                 serialization_format="pt2",
             )
-        _verify(module, model.input_shape, folder / "data" / "model.pt2")
-    except _EXPORT_ERRORS as error:
-        lines = str(error).strip().splitlines()
-        raise ExportError(f"{type(error).__name__}: {lines[0] if lines else ''}") from error
+        program = torch.export.load(folder / GRAPH)
+        files = {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file() and path != folder / GRAPH
+        }
+    return Trace(files, program, input_shape)
 
 
 @contextmanager
@@ -142,18 +218,6 @@ def _quiet_export() -> Generator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _verify(module: torch.nn.Module, input_shape: tuple[int, ...], file: Path) -> None:
-    """Compare the file with the module: a trace silently freezes a branch or a batch size."""
-    loaded = torch.export.load(file).module()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for rows in (1, 5):
-            inputs = torch.randn(rows, *input_shape, generator=generator)
-            torch.testing.assert_close(
-                loaded(inputs), module(inputs), rtol=1e-4, atol=1e-5, equal_nan=True
-            )
 
 
 def _signature(input_shape: tuple[int, ...], outputs: torch.Tensor) -> ModelSignature:

@@ -42,6 +42,9 @@ class LoggableModel:
     module: "torch.nn.Module"
     """On any device, in any mode; it is not changed."""
     input_shape: tuple[int, ...]
+    architecture: str | None = None
+    """Models of equal architecture compute the same but for their state; None for one whose
+    attributes nobody knows."""
 
 
 class Sink(Protocol):

@@ -1,7 +1,7 @@
 """A tracker that is away for a while: the study goes on, and every run is written later, once."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -136,7 +136,7 @@ def check_all_written_once(sink: FlakySink, folder: Path) -> None:
     assert list((folder / ".kdsearch/away/students").iterdir()) == []
     assert len(sink.teachers) == 2
     assert len(sink.champions) == sink.reports == 1
-    expected = best_so_far(results.config, results.trials)
+    expected = points(results.config, results.trials)
     assert sink.best == expected
 
 
@@ -200,16 +200,22 @@ def test_a_tracker_that_was_deleted_is_written_again_and_says_what_it_lacks(
     assert all(len(models) == 1 for models in sink.trials.values()), "not written a third time"
 
 
+def points(config: StudyConfig, records: Sequence[TrialRecord]) -> dict[int, float]:
+    return {best.trial: best.value for best in best_so_far(config, records)}
+
+
 def test_the_best_so_far_ends_before_the_first_trial_that_runs() -> None:
     config = make_config(objective={"metric": "val_loss", "direction": "minimize"})
     records = [
         make_record(config, 0, val=0.5),
         make_record(config, 1, state="PRUNED"),
         make_record(config, 2, val=0.6),
-        make_record(config, 0, val=0.9, lane=2),
         make_record(config, 3),
         make_record(config, 4, val=0.7),
+        make_record(config, 0, val=0.9, lane=2),
     ]
-    assert best_so_far(config, records) == {0: 0.5, 2: 0.5}
+    assert points(config, records) == {0: 0.5, 2: 0.5}
     higher = make_config()
-    assert best_so_far(higher, records[:3]) == {0: 0.5, 2: 0.6}
+    assert points(higher, records[:3]) == {0: 0.5, 2: 0.6}
+    first = next(best_so_far(higher, records))
+    assert [(b.trial, b.value) for b in best_so_far(higher, records, first)] == [(2, 0.6)]

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from kdsearch.results import TrialRecord
 from kdsearch.tracking import LoggableModel
 from kdsearch.tracking.mlflow_sink import MlflowSink
+from kdsearch.tracking.models import ExportError, save_folder
 
 MakeRecord = Callable[..., TrialRecord]
 MakeModel = Callable[[int], LoggableModel]
@@ -117,3 +118,31 @@ def test_unloadable_module_keeps_its_weights(
     assert sink.register_champion(make_record(), tags={}) is None
     assert sink.log_trial(make_record(), model=LoggableModel(module, (4,))) == run_id
     assert capfd.readouterr() == ("", "")
+
+
+class Doubling(torch.nn.Module):
+    """Has the tensors of a linear layer, and computes something else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return 2 * self.linear(inputs)
+
+
+class Linear(Doubling):
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.linear(inputs)
+
+
+def test_models_of_one_architecture_share_a_graph_and_nothing_else(tmp_path: Path) -> None:
+    modules = [Linear() for _ in range(3)]
+    for place, module in enumerate(modules):
+        save_folder(LoggableModel(module, (4,), "linear"), tmp_path / str(place))
+    inputs = torch.randn(7, 4)
+    for place, module in enumerate(modules):
+        loaded = mlflow.pytorch.load_model(str(tmp_path / str(place)))
+        assert torch.equal(loaded(inputs), module(inputs))
+    with pytest.raises(ExportError, match="not close"):
+        save_folder(LoggableModel(Doubling(), (4,), "linear"), tmp_path / "another")
