@@ -26,8 +26,8 @@ def prepared() -> Prepared:
 
 def test_targets_come_from_the_random_search() -> None:
     accuracies = [i / 100 for i in range(1, 91)]
-    found = target.targets_of(accuracies, num_val=100)
-    assert found["hard"] == pytest.approx(0.9 - math.sqrt(0.9 * 0.1 / 100))
+    found = target.targets_of(accuracies)
+    assert found["hard"] == pytest.approx(0.899)
     assert found["easy"] == pytest.approx(0.67)
     assert found["easy"] < found["median"] < found["hard"]
 
