@@ -37,8 +37,8 @@ SPACE: dict[str, BaseDistribution] = {
 QUANTILES = {"easy": 0.75, "median": 0.9}
 """Of the random search's accuracies; the hard target is its best minus 0.1 points.
 
-The protocol's other choice, one standard error, is half a point on 5,000 samples, which one trial in
-five reaches.
+The protocol's other choice, one standard error, is half a point on 5,000 samples, which one trial
+in five reaches.
 """
 
 
