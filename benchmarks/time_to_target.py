@@ -219,7 +219,7 @@ class UntilTarget(Watch):
 
     def __init__(self, enough: float) -> None:
         super().__init__()
-        self._enough = enough
+        self._enough: float | None = enough
         self.times: list[float] = []
 
     def trial(self, record: TrialRecord) -> None:
@@ -227,7 +227,8 @@ class UntilTarget(Watch):
         super().trial(record)
         self.times.append(time.time())
         score = score_of(record)
-        if score is not None and score >= self._enough:
+        if score is not None and self._enough is not None and score >= self._enough:
+            self._enough = None  # a second signal would end the process at once
             os.kill(os.getpid(), signal.SIGINT)
 
 
