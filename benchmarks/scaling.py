@@ -87,6 +87,7 @@ def study(trials: int, sampler: str = "tpe", widths: tuple[int, ...] = ()) -> St
         "training": {"epochs": 27, "engine": "population"},
         "search": search,
         "sampler": {"kind": sampler},
+        "pruner": {"kind": "halving", "min_epochs": 3},
         "budget": {"trials": trials, "generation": GENERATION},
         "confirm": {"replicates": 5 if widths else 0, "baseline": bool(widths)},
         "tracking": {"models": "none"},

@@ -11,7 +11,7 @@ import torch
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.execution.student import pack_flags
 from kdsearch.results import EpochMetrics, Evaluation, Outcome, State, TrialRecord
-from kdsearch.study.lane import Lane, new_record, nuisances, searched, weights_seed
+from kdsearch.study.lane import Lane, Proposal, new_record, nuisances, searched, weights_seed
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.pruning import rung_epochs
 from kdsearch.study.space import distributions, from_unit
@@ -54,7 +54,8 @@ def fill(
         lane = lanes[number % len(lanes)]
         trial = ledger.next_number("search", lane.arm)
         generation = trial // (config.budget.generation * len(lanes))
-        record = new_record(config, lane, drawn(config, lane, number), trial=trial)
+        proposal = Proposal(drawn(config, lane, number))
+        record = new_record(config, lane, proposal, trial=trial)
         ended = record.model_copy(update=dict(outcome(config, record, number)))
         space = distributions(config, searched(config, lane.arm))
         begun = time.process_time()
@@ -80,7 +81,7 @@ def confirm(config: StudyConfig, ledger: Ledger, records: Sequence[TrialRecord])
     """Add the confirm runs of some search trials."""
     for record in records:
         for replicate in range(1, config.confirm.replicates + 1):
-            seed = weights_seed(config, record.settings, replicate=replicate)
+            seed = weights_seed(config, record.settings, stage="confirm", replicate=replicate)
             fresh = record.model_copy(
                 update={
                     "stage": "confirm",

@@ -60,12 +60,26 @@ def _optimum(info: OptimumInfo) -> dict[str, Any] | None:
             {
                 "label": o.label,
                 "size": o.size,
-                "complete_trials": o.num_trials,
+                "trials": o.num_trials,
                 **{target: at._asdict() for target, at in o.located.items()},
+                "region": {
+                    "holds_the_best_with_confidence": info.confidence,
+                    "share_of_range": o.region.share,
+                    "rectangle": {t: list(ends) for t, ends in o.box.items()},
+                    "costs_at_most": o.region.cost,
+                    "is_within_tolerance": o.region.is_safe,
+                    "mask": o.region.mask.squeeze().tolist(),
+                },
+                "best": o.best,
+                "serves_neighbours": o.serves,
+                "cost_of_random_pair": o.region.cost_of_chance,
+                "cost_of_worst_pair": o.region.cost_of_worst,
+                "at_edge_of_range": [e._asdict() for e in o.edges],
                 "regret": _regret(o.regret),
             }
             for o in info.optima
         ],
+        "map_axes": {target: values.tolist() for target, values in info.axes.items()},
         "trends": {
             t.target: {
                 "per_doubling": t.change, "low": t.low, "high": t.high,

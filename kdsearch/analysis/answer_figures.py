@@ -288,9 +288,10 @@ def optimum_figure(s: Summary) -> ReportFigure | None:
     return ReportFigure(
         "optimum",
         "Best " + wording.listing(targets),
-        f"Where the search trials put the best value of each stratum, with its {level(s)} "
-        "interval; hollow and grey where the interval spans most of the range, so that nothing is "
-        f"known. Dashed: the best setting for all. {' '.join(optimum_sentences(info))}",
+        f"Where the surface through all search trials puts the best value of each stratum, with "
+        f"its {level(s)} interval; hollow and grey where the interval spans most of the range, so "
+        "that nothing is known. Dashed: the best setting for all. "
+        f"{' '.join(optimum_sentences(info))}",
         figure,
         "",
         optimum_table(info),

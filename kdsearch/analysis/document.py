@@ -42,6 +42,8 @@ def json_document(summary: Summary) -> dict[str, Any]:
                 for label, arm, n in summary.budget.per_stratum
             ],
             "equal_budget": summary.budget.equal,
+            "student_epochs": list(summary.budget.epochs),
+            "rungs": [rung._asdict() for rung in summary.rungs],
             "failures": list(summary.budget.failures),
         },
         "test_openings": summary.budget.test_openings,

@@ -27,7 +27,7 @@ from kdsearch.analysis.optimization_history import (
     draw_optimization_history,
 )
 from kdsearch.analysis.pareto import draw_pareto
-from kdsearch.analysis.report_figure import ReportFigure, origin, search_caption
+from kdsearch.analysis.report_figure import ReportFigure, level, origin, search_caption
 from kdsearch.analysis.summary import Summary
 from kdsearch.analysis.temperature_alpha import axis_labels, draw_temperature_alpha
 
@@ -105,11 +105,25 @@ def _temperature_alpha(s: Summary) -> ReportFigure:
     return ReportFigure(
         "temperature_alpha",
         "Temperature and alpha",
-        "Every distilled search trial, coloured by its validation score relative to the best of "
-        "its stratum (ringed); crosses were pruned or failed. Other settings vary too, so a pale "
-        "dot may owe its score to a poor learning rate. Alpha weights the hard loss.",
+        _temperature_alpha_words(s),
         figure,
         info.missing,
+    )
+
+
+def _temperature_alpha_words(s: Summary) -> str:
+    if any(panel.map is not None for panel in s.temperature_alpha.panels):
+        return (
+            "What a pair is expected to cost, with every other tuned setting at its best for the "
+            "pair, by the surface through all search trials. Outlined: the region that holds the "
+            f"best pair ({level(s)}). Star: the pair of it that serves this stratum and its "
+            "neighbours. White: the trials; crosses were pruned or failed. Alpha weights the hard "
+            "loss."
+        )
+    return (
+        "Every distilled search trial, coloured by its validation score relative to the best of "
+        "its stratum (ringed); crosses were pruned or failed. Other settings vary too, so a pale "
+        "dot may owe its score to a poor learning rate. Alpha weights the hard loss."
     )
 
 

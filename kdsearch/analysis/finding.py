@@ -1,5 +1,6 @@
 """What the study found and what to do, in plain sentences."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from kdsearch.analysis import wording
@@ -40,6 +41,7 @@ def compute_finding(
     saturation: SaturationInfo,
     importance: ImportanceInfo,
     more: tuple[str, ...],
+    regions: Mapping[str, str],
 ) -> FindingInfo:
     """The sentences of a study, also of an unfinished one.
 
@@ -51,8 +53,9 @@ def compute_finding(
         saturation: The verdict on its capacity curve.
         importance: What its tuned parameters mattered.
         more: What else the study asks about, in sentences; empty ones are left out.
+        regions: Temperatures and alphas that are as good as the best, in words, by stratum.
     """
-    advice = compute_recommendation(results, strata, teachers, gain, saturation)
+    advice = compute_recommendation(results, strata, teachers, gain, saturation, regions)
     accuracy = _accuracy_sentence(results, strata, teachers, saturation.clause)
     sentences = (
         accuracy, gain_sentence(gain), *more, importance_sentence(importance, results),

@@ -20,7 +20,9 @@ from kdsearch.config import SHORT_NAMES
 from kdsearch.results import TrialRecord
 from kdsearch.results.record import Scalar
 
-Verdict = Literal["helps", "hurts", "no difference", "unclear", "not measured"]
+Verdict = Literal["helps", "hurts", "fell short", "no difference", "unclear", "not measured"]
+"""`fell short`: the interval lies below zero, but hard labels were among the settings to choose
+from (alpha 1), so it is the search that missed them and not distillation that hurts."""
 NO_BASELINE = "No baseline replicates to compare with."
 NOT_ASKED = "The study asks for no baseline (confirm.baseline is false)."
 
@@ -95,7 +97,9 @@ def _gain(
         differences=tuple(differences),
         estimate=estimate,
         examples=examples,
-        verdict=gain_verdict(estimate, info.tolerance),
+        verdict=gain_verdict(
+            estimate, info.tolerance, includes_hard_labels=info.includes_hard_labels
+        ),
         unpaired=unpaired,
     )
 
@@ -148,14 +152,16 @@ def _by_replicate(choice: Choice) -> dict[int, tuple[float, NDArray[np.uint8] | 
     }
 
 
-def gain_verdict(estimate: Estimate | None, tolerance: float) -> Verdict:
+def gain_verdict(
+    estimate: Estimate | None, tolerance: float, *, includes_hard_labels: bool = False
+) -> Verdict:
     """What an interval of a difference says; within `tolerance` there is no difference."""
     if estimate is None or estimate.low is None or estimate.high is None:
         return "not measured"
     if estimate.low > 0:
         return "helps"
     if estimate.high < 0:
-        return "hurts"
+        return "fell short" if includes_hard_labels else "hurts"
     if estimate.low > -tolerance and estimate.high < tolerance:
         return "no difference"
     return "unclear"
@@ -176,7 +182,7 @@ def gain_sentence(info: GainInfo) -> str:
             "Whether distillation helps cannot be said from one replicate: it has no standard "
             "error; set confirm.replicates to 3 or more."
         )
-    if not where["helps"] and not where["hurts"] and not where["unclear"]:
+    if not any(where[v] for v in ("helps", "hurts", "fell short", "unclear")):
         return (
             "Distillation does not help: it makes no difference of "
             f"{100 * info.tolerance:g} points anywhere"
@@ -223,6 +229,7 @@ _PHRASES: dict[Verdict, str] = {
     "no difference": "makes no difference ",
     "unclear": "has no effect that these replicates can tell from zero ",
     "hurts": "hurts ",
+    "fell short": "was not found to help, although alpha 1, hard labels, was among its settings, ",
 }
 
 
@@ -265,7 +272,9 @@ def draw_gain(info: GainInfo, ax: Axes) -> None:
     ax.axhline(0, color=style.INK, lw=1)
     for x, g in enumerate(shown):
         assert g.estimate is not None
-        color = {"helps": style.DISTILLED, "hurts": style.WARN}.get(g.verdict, style.MUTED)
+        color = {"helps": style.DISTILLED, "hurts": style.WARN, "fell short": style.WARN}.get(
+            g.verdict, style.MUTED
+        )
         spread = np.linspace(-0.16, 0.16, len(g.differences)) if g.differences else []
         ax.scatter(
             x + np.asarray(spread), 100 * np.array(g.differences), s=14, color=color, alpha=0.35,

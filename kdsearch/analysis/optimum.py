@@ -1,35 +1,46 @@
-"""The best temperature and alpha of every stratum, how sure that is, and whether it moves.
+"""Which temperature and alpha are good enough at every stratum, and what others cost.
 
-From the complete search trials of a stratum, by a Gaussian process over all its tuned settings
-(`surrogate`). The interval is that of the place where draws of the surface are highest, so it
-covers most of the range where the trials do not tell.
+One surface through all search trials of both arms (`response`); on its map over temperature and
+alpha every other tuned setting is where the surface is highest. A region of the map is called
+safe if it holds the best setting and costs little (`region`).
 """
 
-import itertools
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from scipy.stats import qmc
 
-from kdsearch.analysis.searched import Setting, numeric_settings, unit_points
+from kdsearch.analysis.region import Region, compute_region, largest_rectangle
+from kdsearch.analysis.response import Response, Who, fit_response
+from kdsearch.analysis.searched import Setting, parameter_setting
 from kdsearch.analysis.strata import StrataInfo, Stratum
-from kdsearch.analysis.surrogate import Array, Surrogate, fit_surrogate
-from kdsearch.config import SHORT_NAMES
-from kdsearch.results import Results, TrialRecord
-from kdsearch.results.score import ACCURACY_LIKE, objective_value, signed_value
+from kdsearch.analysis.surface import Array
+from kdsearch.config import SHORT_NAMES, Scalar, SearchParameter
+from kdsearch.results import Results
+from kdsearch.results.score import ACCURACY_LIKE
 
-MIN_TRIALS = 6
-"""Complete trials below which a stratum is left out."""
-MAX_TRIALS = 80
-"""Trials of a stratum that the surface is fitted to, spread evenly over the search."""
+MIN_TRIALS = 4
+"""Complete distilled trials below which a stratum is left out."""
 MAX_STRATA = 16
 IDENTIFIED = 0.6
-"""An interval wider than this share of the range searched says nothing."""
-_GRID = 9
-_OTHERS = 16
-_CHOOSING = 30
-"""Draws that choose settings; the rest judge them, so that nothing is judged by its own luck."""
+"""A region or interval wider than this share of the range searched says little."""
+CELLS = {1: 33, 2: 13}
+"""Of a map along each axis, by the number of its axes."""
+EDGE = 0.02
+"""An optimum this near to the end of a range, as a share of it, lies at its edge."""
+INNER = 0.1
+"""Where the range's inside begins: at the edge it must be better than there by a fifth of the
+tolerance."""
+_OTHERS = 32
+_SCALES = 10
+_DRAWS_EACH = 60
+_POINTS = 512
 Target = Literal["temperature", "alpha"]
+TARGETS: dict[str, Target] = {
+    "distillation.temperature": "temperature",
+    "distillation.alpha": "alpha",
+}
 _T = TypeVar("_T")
 
 
@@ -53,6 +64,14 @@ class Regret(NamedTuple):
     high: float
 
 
+class Edge(NamedTuple):
+    """A tuned number whose best value lies at the end of its range."""
+
+    name: str
+    end: Literal["low", "high"]
+    value: float
+
+
 class Optimum(NamedTuple):
     """One stratum."""
 
@@ -60,7 +79,16 @@ class Optimum(NamedTuple):
     size: float | None
     """What the trend is looked for along: the width where it is scientific, else parameters."""
     num_trials: int
+    """Complete and pruned distilled trials of the stratum."""
     located: dict[Target, Located]
+    region: Region
+    box: dict[Target, tuple[float, float]]
+    """The largest rectangle of the region around its best cell, in values."""
+    best: dict[Target, float]
+    """The setting that costs least here."""
+    serves: dict[Target, float]
+    """The setting of the region that costs least here and at the neighbouring sizes together."""
+    edges: tuple[Edge, ...]
     regret: Regret | None
 
 
@@ -92,90 +120,169 @@ class OptimumInfo(NamedTuple):
     """The one pair that is best for all strata together."""
     regret: Regret | None
     """Averaged over the strata."""
+    axes: dict[Target, Array]
+    """Values of the maps' cells along each axis, in the order of the maps' axes."""
     size_name: str
     confidence: float
+    tolerance: float
+    """In units of the objective."""
     in_points: bool
-    settings: tuple[str, ...]
-    """Tuned settings that the surface knows."""
-    unknown: tuple[str, ...]
-    """Tuned settings that are words, whose effect counts as noise."""
+    num_trials: int
+    """Search trials of both arms that the surface stands on."""
     left_out: int
     """Strata that are not shown: too few complete trials, or more strata than are looked at."""
     missing: str
 
 
-class _Fitted(NamedTuple):
+class _Map(NamedTuple):
     stratum: Stratum
     num_trials: int
-    surface: Surrogate
-    maxima: Array
-    """Where the draws are highest, [B, D]."""
+    draws: Array
+    """[D, A, B]"""
+    edges: tuple[Edge, ...]
 
 
 def compute_optimum(results: Results, info: StrataInfo) -> OptimumInfo:
-    """Best temperature and alpha by stratum, their trends over size, the regret of one pair."""
-    settings, unknown = numeric_settings(results.config)
-    targets = {t: i for i, s in enumerate(settings) if (t := _target(s)) is not None}
-    fitted = _fit_strata(results, info, settings) if targets else []
+    """Regions of temperature and alpha by stratum, trends over size, the regret of one pair."""
+    nuisances = results.config.parameters("nuisance")
+    targets = {
+        TARGETS[full]: name
+        for name in nuisances
+        if (full := SHORT_NAMES.get(name, name)) in TARGETS
+    }
+    names = {target: targets[target] for target in TARGETS.values() if target in targets}
+    settings = {t: s for t, n in names.items() if (s := parameter_setting(n, nuisances[n]))}
+    response = None
+    if settings and len(results.config.objective) == 1:
+        response = fit_response(results.config, results.trials)
     by_width = all("width" in s.key for s in info.strata)
-    optima, shared, regret = _judge(fitted, settings, targets, info, by_width=by_width)
+    metric = results.config.objective[0].metric
+    tolerance = info.tolerance
+    if response is not None and metric not in ACCURACY_LIKE:
+        tolerance = response.unit / 10
+    maps = [] if response is None else _maps(results, info, response, names, settings, tolerance)
+    levels = _levels(settings)
+    optima, shared, regret = _judge(maps, settings, info, tolerance, by_width=by_width)
     return OptimumInfo(
         optima=tuple(optima),
-        trends=_trends(fitted, optima, settings, targets, info.confidence),
+        trends=_trends(maps, optima, settings, info.confidence),
         shared=shared,
         regret=regret,
+        axes={t: s.value(level) for (t, s), level in zip(settings.items(), levels, strict=True)},
         size_name="width" if by_width else "number of parameters",
         confidence=info.confidence,
-        in_points=results.config.objective[0].metric in ACCURACY_LIKE,
-        settings=tuple(s.name for s in settings),
-        unknown=unknown,
-        left_out=len(info.strata) - len(fitted),
-        missing=_missing(results, targets, fitted),
+        tolerance=tolerance,
+        in_points=metric in ACCURACY_LIKE,
+        num_trials=0 if response is None else len(response.surface.places),
+        left_out=len(info.strata) - len(maps),
+        missing=_missing(results, settings, maps),
     )
 
 
-def _target(setting: Setting) -> Target | None:
-    match SHORT_NAMES.get(setting.name, setting.name):
-        case "distillation.temperature":
-            return "temperature"
-        case "distillation.alpha":
-            return "alpha"
-        case _:
-            return None
+def _levels(settings: Mapping[Target, Setting]) -> list[Array]:
+    """Unit coordinates of the maps' cells along each axis."""
+    return [np.linspace(0, 1, CELLS[len(settings)]) for _ in settings]
 
 
-def _missing(results: Results, targets: dict[Target, int], fitted: list[_Fitted]) -> str:
+def _missing(results: Results, settings: Mapping[Target, Setting], maps: Sequence[_Map]) -> str:
     if len(results.config.objective) > 1:
         return "With several objectives there is no one best temperature."
-    if not targets:
+    if not settings:
         return "The study tunes neither temperature nor alpha."
-    if not fitted:
+    if not maps:
         return (
-            f"No stratum has {MIN_TRIALS} complete distilled trials, and pruned ones do not tell "
-            "where the best is: raise budget.trials, or prune less."
+            "Too few trials are complete to fit a surface through them: it takes 16 in all, and "
+            f"{MIN_TRIALS} distilled ones of a stratum; raise budget.trials, or prune less."
         )
     return ""
 
 
-def _fit_strata(results: Results, info: StrataInfo, settings: list[Setting]) -> list[_Fitted]:
-    if len(results.config.objective) > 1:
-        return []
-    by_label: list[tuple[Stratum, list[TrialRecord]]] = []
-    complete = results.select(stage="search", arm="distilled", state="COMPLETE")
+def _maps(
+    results: Results,
+    info: StrataInfo,
+    response: Response,
+    names: Mapping[Target, str],
+    settings: Mapping[Target, Setting],
+    tolerance: float,
+) -> list[_Map]:
+    trials = results.select(stage="search", arm="distilled")
+    known: list[tuple[Stratum, int]] = []
     for stratum in info.strata:
-        own = [t for t in complete if t.stratum == stratum.key]
-        own = [t for t in own if objective_value(t, results.config.objective[0]) is not None]
-        if len(own) >= MIN_TRIALS:
-            by_label.append((stratum, sorted(own, key=lambda t: t.trial)))
-    fitted = []
-    for index, (stratum, trials) in enumerate(_spread(by_label, MAX_STRATA)):
-        kept = _spread(trials, MAX_TRIALS)
-        values = [signed_value(t, results.config.objective[0]) for t in kept]
-        surface = fit_surrogate(
-            unit_points(kept, settings), np.array(values, dtype=float), seed=index
+        own = [t.state for t in trials if t.stratum == stratum.key]
+        if own.count("COMPLETE") >= MIN_TRIALS:
+            known.append((stratum, own.count("COMPLETE") + own.count("PRUNED")))
+    cells = [
+        {names[t]: float(s.value(u)) for (t, s), u in zip(settings.items(), units, strict=True)}
+        for units in np.stack(np.meshgrid(*_levels(settings), indexing="ij"), axis=-1).reshape(
+            -1, len(settings)
         )
-        fitted.append(_Fitted(stratum, len(trials), surface, surface.maxima()))
-    return fitted
+    ]
+    shape = tuple(len(level) for level in _levels(settings))
+    others = _other_settings(results, set(names.values()))
+    rng = np.random.default_rng(0)
+    surfaces = response.surface.sampled(_SCALES, rng)
+    maps = []
+    for stratum, count in _spread(known, MAX_STRATA):
+        people = [
+            Who("distilled", stratum.key | other | cell) for cell in cells for other in others
+        ]
+        mean = response.mean(people).reshape(len(cells), len(others))
+        tuned = [people[i * len(others) + int(row.argmax())] for i, row in enumerate(mean)]
+        draws = response.draws_of(surfaces, tuned, _DRAWS_EACH, rng)
+        grid = draws.reshape(len(draws), *shape, *[1] * (2 - len(shape)))
+        maps.append(_Map(stratum, count, grid, _edges(results, response, stratum, tolerance / 5)))
+    return maps
+
+
+def _other_settings(results: Results, targets: set[str]) -> list[dict[str, Scalar]]:
+    """Values of what is tuned besides: spread evenly, and those of the best trials."""
+    rest = {n: p for n, p in results.config.parameters("nuisance").items() if n not in targets}
+    if not rest:
+        return [{}]
+    return _spread_settings(rest, _OTHERS)
+
+
+def _spread_settings(space: Mapping[str, SearchParameter], count: int) -> list[dict[str, Scalar]]:
+    units = qmc.Sobol(len(space), seed=2).random(count)
+    return [
+        {n: _value(n, p, float(u)) for u, (n, p) in zip(row, space.items(), strict=True)}
+        for row in units
+    ]
+
+
+def _value(name: str, parameter: SearchParameter, unit: float) -> Scalar:
+    """The value of a tuned parameter at `unit` in [0, 1) of its range."""
+    points = parameter.values
+    if points is not None:
+        return points[int(unit * len(points))]
+    setting = parameter_setting(name, parameter)
+    assert setting is not None, "a range has two ends"
+    return float(setting.value(unit))
+
+
+def _edges(
+    results: Results, response: Response, stratum: Stratum, least: float
+) -> tuple[Edge, ...]:
+    """Tuned numbers whose best value, by the surface's mean, lies at the end of their range."""
+    space = results.config.parameters("nuisance")
+    ranged = {n: s for n, p in space.items() if p.is_range and (s := parameter_setting(n, p))}
+    points = _spread_settings(space, _POINTS)
+    best = points[int(response.mean([Who("distilled", stratum.key | p) for p in points]).argmax())]
+    line = np.linspace(0, 1, 51)
+    found = []
+    for name, setting in ranged.items():
+        values = setting.value(line)
+        people = [Who("distilled", stratum.key | best | {name: float(v)}) for v in values]
+        heights = response.mean(people)
+        place = float(line[int(heights.argmax())])
+        inner = heights[(line >= INNER) & (line <= 1 - INNER)].max()
+        if heights.max() - inner < least:
+            continue
+        if place <= EDGE:
+            found.append(Edge(name, "low", setting.low))
+        elif place >= 1 - EDGE:
+            found.append(Edge(name, "high", setting.high))
+    return tuple(found)
 
 
 def _spread(items: list[_T], limit: int) -> list[_T]:
@@ -186,33 +293,73 @@ def _spread(items: list[_T], limit: int) -> list[_T]:
 
 
 def _judge(
-    fitted: list[_Fitted],
-    settings: list[Setting],
-    targets: dict[Target, int],
+    maps: Sequence[_Map],
+    settings: Mapping[Target, Setting],
     info: StrataInfo,
+    tolerance: float,
     *,
     by_width: bool,
 ) -> tuple[list[Optimum], dict[Target, float], Regret | None]:
-    if not fitted:
+    if not maps:
         return [], {}, None
-    shared, costs = _regrets([f.surface for f in fitted], sorted(targets.values()), len(settings))
+    regions = [
+        compute_region(m.draws, tolerance=tolerance, confidence=info.confidence) for m in maps
+    ]
+    together, costs = _regrets(maps)
     optima = []
-    for f, cost in zip(fitted, costs, strict=True):
-        located = {t: _locate(f.maxima[:, i], settings[i], info) for t, i in targets.items()}
-        size = f.stratum.key["width"] if by_width else f.stratum.num_params
-        regret = _regret(cost, info) if len(fitted) > 1 else None
-        number = float(size) if isinstance(size, int | float) else None
-        optima.append(Optimum(f.stratum.label, number, f.num_trials, located, regret))
-    pair = {t: float(settings[i].value(shared[i])) for t, i in targets.items()}
-    overall = _regret(np.mean(costs, axis=0), info) if len(fitted) > 1 else None
-    return optima, pair, overall
+    for i, (m, region, cost) in enumerate(zip(maps, regions, costs, strict=True)):
+        size = m.stratum.key["width"] if by_width else m.stratum.num_params
+        near = np.mean([regions[j].expected for j in (i - 1, i, i + 1) if 0 <= j < len(maps)], 0)
+        serves = np.unravel_index(int(np.where(region.mask, near, np.inf).argmin()), near.shape)
+        box = largest_rectangle(region.mask, region.best)
+        optima.append(
+            Optimum(
+                label=m.stratum.label,
+                size=float(size) if isinstance(size, int | float) else None,
+                num_trials=m.num_trials,
+                located=_located(m, settings, info),
+                region=region,
+                box=_box(box, settings),
+                best=_pair(region.best, settings),
+                serves=_pair(serves, settings),
+                edges=m.edges,
+                regret=_regret(cost, info) if len(maps) > 1 else None,
+            )
+        )
+    overall = _regret(np.mean(costs, axis=0), info) if len(maps) > 1 else None
+    return optima, _pair(together, settings), overall
 
 
-def _locate(units: Array, setting: Setting, info: StrataInfo) -> Located:
+def _pair(
+    cell: Sequence[np.intp | int], settings: Mapping[Target, Setting]
+) -> dict[Target, float]:
+    """Values of a cell."""
+    places = zip(settings.items(), _levels(settings), cell, strict=False)
+    return {t: float(s.value(level[i])) for (t, s), level, i in places}
+
+
+def _box(
+    box: tuple[slice, slice], settings: Mapping[Target, Setting]
+) -> dict[Target, tuple[float, float]]:
+    low = _pair([part.start for part in box], settings)
+    high = _pair([part.stop - 1 for part in box], settings)
+    return {target: (low[target], high[target]) for target in settings}
+
+
+def _located(
+    m: _Map, settings: Mapping[Target, Setting], info: StrataInfo
+) -> dict[Target, Located]:
+    """Medians and intervals of the places where draws are highest."""
+    cells = np.unravel_index(m.draws.reshape(len(m.draws), -1).argmax(axis=1), m.draws.shape[1:])
     tail = (1 - info.confidence) / 2
-    low, median, high = np.quantile(units, [tail, 0.5, 1 - tail])
-    values = [float(setting.value(u)) for u in (median, low, high)]
-    return Located(*values, identified=bool(high - low < IDENTIFIED))
+    found: dict[Target, Located] = {}
+    for (target, setting), level, cell in zip(
+        settings.items(), _levels(settings), cells, strict=False
+    ):
+        low, median, high = np.quantile(level[cell], [tail, 0.5, 1 - tail])
+        values = [float(setting.value(u)) for u in (median, low, high)]
+        found[target] = Located(*values, identified=bool(high - low < IDENTIFIED))
+    return found
 
 
 def _regret(draws: Array, info: StrataInfo) -> Regret:
@@ -221,49 +368,42 @@ def _regret(draws: Array, info: StrataInfo) -> Regret:
     return Regret(float(median), float(low), float(high))
 
 
-def _regrets(surfaces: list[Surrogate], axes: list[int], dims: int) -> tuple[Array, list[Array]]:
-    """The shared values [D] (NaN elsewhere), and the draws of every stratum's regret.
+def _regrets(maps: Sequence[_Map]) -> tuple[tuple[int, int], list[Array]]:
+    """The one cell for all strata, and draws of what it costs each beside its own best cell.
 
-    Other settings are tuned in each stratum either way. Both choices are the best on average
-    over some of the draws; the rest say what the difference between them is.
+    Both are chosen by every second draw and judged by the others, so that nothing is judged by
+    its own luck.
     """
-    levels = np.linspace(0, 1, _GRID)
-    pairs = np.array(list(itertools.product(levels, repeat=len(axes))))
-    rest = [a for a in range(dims) if a not in axes]
-    others = qmc.Sobol(len(rest), seed=2).random(_OTHERS) if rest else np.zeros((1, 0))
-    points = np.empty((len(pairs), len(others), dims))
-    points[..., axes] = pairs[:, None, :]
-    points[..., rest] = others[None]
-    flat = points.reshape(-1, dims)
-    means = [s.first(_CHOOSING).at(flat).mean(axis=0).reshape(points.shape[:2]) for s in surfaces]
-    together = int(np.mean([m.max(axis=1) for m in means], axis=0).argmax())
+    means = [m.draws[::2].mean(axis=0) for m in maps]
+    deficits = np.mean([mean.max() - mean for mean in means], axis=0)
+    row, column = np.unravel_index(int(deficits.argmin()), deficits.shape)
     costs = []
-    for surface, mean in zip(surfaces, means, strict=True):
-        own = flat[int(mean.argmax())]
-        common = points[together, int(mean[together].argmax())]
-        drawn = surface.at(np.stack([own, common]))[_CHOOSING:]
-        costs.append(drawn[:, 0] - drawn[:, 1])
-    shared = np.full(dims, np.nan)
-    shared[axes] = pairs[together]
-    return shared, costs
+    for m, mean in zip(maps, means, strict=True):
+        own = np.unravel_index(int(mean.argmax()), mean.shape)
+        costs.append(m.draws[1::2, own[0], own[1]] - m.draws[1::2, row, column])
+    return (int(row), int(column)), costs
 
 
 def _trends(
-    fitted: list[_Fitted],
-    optima: list[Optimum],
-    settings: list[Setting],
-    targets: dict[Target, int],
+    maps: Sequence[_Map],
+    optima: Sequence[Optimum],
+    settings: Mapping[Target, Setting],
     confidence: float,
 ) -> tuple[Trend, ...]:
     """Slopes over the logarithm of the size, within groups that differ in the size only."""
-    groups = _groups(fitted, optima)
+    groups = _groups(maps, optima)
     sizes = {o.size for o in optima if o.size}
     if len(sizes) < 3 or not groups:
         return ()
     tail = (1 - confidence) / 2
     trends = []
-    for target, axis in targets.items():
-        values = np.stack([settings[axis].value(f.maxima[:, axis]) for f in fitted])
+    for axis, (target, setting) in enumerate(settings.items()):
+        level = _levels(settings)[axis]
+        places = [
+            np.unravel_index(m.draws.reshape(len(m.draws), -1).argmax(axis=1), m.draws.shape[1:])
+            for m in maps
+        ]
+        values = np.stack([setting.value(level[place[axis]]) for place in places])
         heights = np.log(values) if target == "temperature" else values
         above, below = np.zeros(heights.shape[1]), 0.0
         for members in groups:
@@ -279,13 +419,13 @@ def _trends(
     return tuple(trends)
 
 
-def _groups(fitted: list[_Fitted], optima: list[Optimum]) -> list[list[int]]:
+def _groups(maps: Sequence[_Map], optima: Sequence[Optimum]) -> list[list[int]]:
     """Indices of strata that share every scientific value but the size."""
     found: dict[tuple[object, ...], list[int]] = {}
-    for i, (f, o) in enumerate(zip(fitted, optima, strict=True)):
+    for i, (m, o) in enumerate(zip(maps, optima, strict=True)):
         rest = tuple(
             (n, v)
-            for n, v in f.stratum.key.items()
+            for n, v in m.stratum.key.items()
             if n != "width" and not n.startswith("student.")
         )
         if o.size:

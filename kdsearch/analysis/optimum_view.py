@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from kdsearch.analysis import style, wording
 from kdsearch.analysis.data_table import Table
 from kdsearch.analysis.optimum import (
+    IDENTIFIED,
     MAX_STRATA,
     MIN_TRIALS,
-    Located,
     Optimum,
     OptimumInfo,
     Regret,
@@ -21,11 +21,95 @@ _SHORT: dict[Target, str] = {"temperature": "T", "alpha": "alpha"}
 
 
 def optimum_sentences(info: OptimumInfo) -> tuple[str, ...]:
-    """Whether the optima move with size, and what one pair for all costs; may be empty."""
+    """Which pairs are good enough, what others cost, and whether that moves with size."""
     if info.missing:
         return ()
     trends = [_trend_sentence(trend, info) for trend in info.trends]
-    return tuple(filter(None, [*trends, _regret_sentence(info)]))
+    sentences = (
+        _region_sentence(info), _chance_sentence(info), _edge_sentence(info),
+        _regret_sentence(info), *trends,
+    )  # fmt: skip
+    return tuple(filter(None, sentences))
+
+
+def _region_sentence(info: OptimumInfo) -> str:
+    """Where the best is, at up to three strata: the first, the middle one and the last."""
+    known = [o for o in info.optima if o.region.share < IDENTIFIED]
+    level = wording.level(info.confidence)
+    total = wording.plural(len(info.optima), "stratum").replace("stratums", "strata")
+    if not known:
+        whole = max(info.optima, key=lambda o: o.region.share)
+        return (
+            f"No temperature and alpha stand out: what is as good as the best ({level}) spans "
+            f"most of the range in each of {total}, {100 * whole.region.share:.0f} % at most."
+        )
+    named = {o.label: o for o in (known[0], known[len(known) // 2], known[-1])}
+    places = [
+        f"{f'at {label} ' if label else ''}{region_words(o, info)}, which costs at most "
+        f"{_score(o.region.cost, info)}{_unit(info)}"
+        for label, o in named.items()
+    ]
+    rest = "" if len(known) == 1 else f" ({len(known)} of {total} have such a region)"
+    return (
+        f"Temperature and alpha to take, each with {level} confidence that the best is among "
+        f"them: {'; '.join(places)}{rest}."
+    )
+
+
+def region_words(o: Optimum, info: OptimumInfo) -> str:
+    """The rectangle of a stratum's region, such as `T 2 to 9 with alpha up to 0.5`."""
+    parts = []
+    for target, (low, high) in o.box.items():
+        values = info.axes[target]
+        name, at_low, at_high = _SHORT[target], low <= values[0], high >= values[-1]
+        a, b = _value(low, target), _value(high, target)
+        if at_low and at_high:
+            parts.append(f"any {name}")
+        elif at_low:
+            parts.append(f"{name} up to {b}")
+        elif at_high:
+            parts.append(f"{name} of {a} or more")
+        else:
+            parts.append(f"{name} {a} to {b}" if a != b else f"{name} {a}")
+    return " with ".join(parts)
+
+
+def _chance_sentence(info: OptimumInfo) -> str:
+    """What it costs not to choose."""
+    ordered = sorted(info.optima, key=lambda o: o.region.cost_of_chance)
+    least, most = ordered[0].region, ordered[-1].region
+    low, high = _score(least.cost_of_chance, info), _score(most.cost_of_chance, info)
+    span = low if low == high else f"{low} to {high}"
+    return (
+        f"A pair drawn at random from the range costs {span}{_unit(info)} on average, the worst "
+        f"{_score(max(o.region.cost_of_worst for o in info.optima), info)}."
+    )
+
+
+def _edge_sentence(info: OptimumInfo) -> str:
+    """Ranges that end where the best is."""
+    found: dict[tuple[str, str, float], list[str]] = {}
+    for o in info.optima:
+        for edge in o.edges:
+            found.setdefault(edge, []).append(o.label)
+    if not found:
+        return ""
+    clauses = []
+    for (name, end, value), labels in found.items():
+        side = "upper" if end == "high" else "lower"
+        where = wording.listing(labels) if all(labels) and len(labels) <= 3 else ""
+        if not where and len(info.optima) > 1:
+            where = f"{len(labels)} of {len(info.optima)} strata"
+        clauses.append(
+            f"the best {wording.words(name)} lies at the {side} end of its range "
+            f"({wording.scalar(value)}){f' at {where}' if where else ''}"
+        )
+    text = "; ".join(clauses)
+    return f"{text[0].upper()}{text[1:]}: what lies beyond is not known."
+
+
+def _unit(info: OptimumInfo) -> str:
+    return " points" if info.in_points else ""
 
 
 def _trend_sentence(trend: Trend, info: OptimumInfo) -> str:
@@ -33,7 +117,7 @@ def _trend_sentence(trend: Trend, info: OptimumInfo) -> str:
     ends = f"{_change(trend, trend.low)} to {_change(trend, trend.high)}"
     known = [o for o in info.optima if o.located[trend.target].identified]
     trials = sum(o.num_trials for o in info.optima)
-    basis = f"{level} interval {ends}; {trend.num_sizes} sizes, {trials:,} complete trials"
+    basis = f"{level} interval {ends}; {trend.num_sizes} sizes, {trials:,} trials"
     each = f"for each doubling of the {info.size_name}"
     amount = f"{_change(trend, trend.change)} {each} ({basis})"
     hinton = trend.target == "temperature"
@@ -83,54 +167,39 @@ def _score(value: float, info: OptimumInfo) -> str:
 
 
 def optimum_table(info: OptimumInfo) -> Table:
-    """Best values by stratum with their intervals."""
+    """Safe regions by stratum, and what choices cost."""
     targets: list[Target] = list(info.shared)
-    level = wording.level(info.confidence)
-    header: tuple[str, ...] = ("Stratum", "Complete trials")
-    for target in targets:
-        header += (f"Best {_NAMES[target]}", f"{level} interval")
-    unit = "points" if info.in_points else "score"
-    header += ("What the trials tell", f"Cost of the one setting ({unit})", f"{level} interval")
+    unit, level = ("points" if info.in_points else "score"), wording.level(info.confidence)
+    header: tuple[str, ...] = ("Stratum", "Trials", f"Holds the best ({level})", "Of the range",
+                               f"Costs at most ({unit})", "Best for it and its neighbours",
+                               f"Random pair ({unit})", f"One pair for all ({unit})")  # fmt: skip
     rows = tuple(_row(o, targets, info) for o in info.optima)
-    return Table(header, rows, caption=_caption(info))
+    return Table(header, rows, caption=_caption(info), text_columns=1)
 
 
 def _row(o: Optimum, targets: list[Target], info: OptimumInfo) -> tuple[str, ...]:
-    cells: tuple[str, ...] = (o.label or "all", str(o.num_trials))
-    for target in targets:
-        at = o.located[target]
-        cells += (_value(at.value, target), f"{_value(at.low, target)} to "
-                  f"{_value(at.high, target)}")  # fmt: skip
-    cells += (_told(o.located, targets),)
-    if o.regret is None:
-        return (*cells, wording.DASH, wording.DASH)
-    if o.regret.low == o.regret.high:
-        return (*cells, "0.0", "the same setting")
-    ends = f"{_score(o.regret.low, info)} to {_score(o.regret.high, info)}"
-    return (*cells, _score(o.regret.value, info), ends)
+    pair = ", ".join(f"{_SHORT[t]} = {_value(o.serves[t], t)}" for t in targets)
+    cost = wording.DASH if o.regret is None else _score(o.regret.value, info)
+    if o.regret is not None:
+        cost += f" ({_score(o.regret.low, info)} to {_score(o.regret.high, info)})"
+    return (
+        o.label or "all", str(o.num_trials), region_words(o, info),
+        f"{100 * o.region.share:.0f} %", _score(o.region.cost, info), pair,
+        _score(o.region.cost_of_chance, info), cost,
+    )  # fmt: skip
 
 
 def _value(value: float, target: Target) -> str:
     return f"{value:.1f}" if target == "temperature" else f"{value:.2f}"
 
 
-def _told(located: dict[Target, Located], targets: list[Target]) -> str:
-    known = [_NAMES[t] for t in targets if located[t].identified]
-    if len(known) == len(targets):
-        return "a clear best"
-    return f"{known[0]} only" if known else "flat: no clear best"
-
-
 def _caption(info: OptimumInfo) -> str:
-    words = [wording.words(name) for name in info.settings]
     text = (
-        "Where a Gaussian process through the complete distilled search trials "
-        f"({wording.listing(words)}) is highest: median and interval of its draws. "
-        "Validation, one seed for each trial."
+        f"From one Gaussian process through {info.num_trials:,} search trials of both arms "
+        "(validation, one seed each; hard labels are alpha 1; pruned trials count as far as their "
+        "rung forecasts). Other settings are the best for each pair. The region on the map may "
+        "be larger than the rectangle named here."
     )
-    if info.unknown:
-        unknown = wording.listing([wording.words(name) for name in info.unknown])
-        text += f" The effect of {unknown} counts as noise."
     if info.left_out:
         text += (
             f" Left out: {info.left_out} of {info.left_out + len(info.optima)} strata, which have "

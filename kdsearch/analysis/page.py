@@ -15,6 +15,7 @@ from kdsearch.analysis.estimate import (
     unpack_correct,
 )
 from kdsearch.analysis.report_figure import ReportFigure
+from kdsearch.analysis.rungs import rung_words
 from kdsearch.analysis.strata import Choice
 from kdsearch.analysis.summary import Summary
 from kdsearch.results.record import Evaluation, TrialRecord
@@ -324,6 +325,7 @@ def _made(summary: Summary) -> list[tuple[str, str]]:
          f"{wording.plural(len(replicates), 'replicate')} with fresh training seeds"),
         ("Search trials", states or "none yet"),
         ("Equal budget per stratum and arm", _budget_words(summary)),
+        *((("Rungs", rung_words(summary.rungs)),) if summary.rungs else ()),
         ("Test set", "sealed during the search; opened in the confirm stage, once for each of "
          f"{wording.plural(budget.test_openings, 'confirmed student')}"),
         ("Learning rate", learning_rate_policy(results)),
@@ -338,6 +340,8 @@ def _budget_words(summary: Summary) -> str:
     untuned = wording.listing([style.ARM_NAMES[arm].lower() for arm in budget.untuned])
     why = f"; {untuned} has nothing to tune, so one trial is all there is" if untuned else ""
     if budget.equal:
-        return f"yes: {wording.plural(trials, 'trial')} in each{why}"
+        low, high = budget.epochs
+        epochs = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        return f"yes: {wording.plural(trials, 'trial')} in each, {epochs} student-epochs{why}"
     spent = "; ".join(f"{label or 'study'} {arm} {n}" for label, arm, n in budget.per_stratum)
     return f"no (budget {trials}): {spent}{why}"

@@ -1,6 +1,7 @@
 """Which student to use, how good it is, and how to build it again."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from kdsearch.analysis import wording
@@ -40,17 +41,27 @@ def compute_recommendation(
     teachers: TeachersInfo,
     gain: GainInfo,
     saturation: SaturationInfo,
+    regions: Mapping[str, str],
 ) -> RecommendationInfo:
     """The student that validation picks, with its test accuracy.
 
     Choosing by test accuracy would report the luckiest of the students as the best of them.
+
+    Args:
+        results: The study.
+        strata: Its strata.
+        teachers: Its teachers.
+        gain: Its distillation gains.
+        saturation: The verdict on its capacity curve.
+        regions: Temperatures and alphas that are as good as the best, in words, by stratum.
     """
     config = results.config
     champion = _champion(strata, config)
     chosen = _recommended(strata, saturation)
     if chosen is None or chosen.distilled is None:
         return RecommendationInfo(_next_step(results), None, champion, keeps_up=True)
-    words = _Recommendation(results, strata, teachers, gain, chosen)
+    region = regions.get(chosen.label, "")
+    words = _Recommendation(results, strata, teachers, gain, chosen, region)
     text = words.text()
     registered = config.tracking.models != "none"
     if registered and champion is not None and champion.label != chosen.label:
@@ -146,8 +157,10 @@ class _Recommendation:
         teachers: TeachersInfo,
         gain: GainInfo,
         chosen: Stratum,
+        region: str,
     ) -> None:
         assert chosen.distilled is not None
+        self._region = region
         self._strata = strata
         self._chosen = chosen
         self._choice = chosen.distilled
@@ -222,11 +235,15 @@ class _Recommendation:
 
     def _settings_clause(self) -> str:
         baseline, gain = self._chosen.baseline, self._gain
-        if gain is not None and gain.verdict == "hurts" and baseline is not None:
+        if gain is not None and gain.verdict in ("hurts", "fell short") and baseline is not None:
             amount = wording.points(gain.estimate.mean if gain.estimate else None)
             settings = ", ".join(self._settings(baseline.trial))
-            return f"train it on hard labels ({settings}): distillation costs {amount} points"
-        return ", ".join(self._settings(self._choice.trial))
+            why = f"distillation costs {amount} points"
+            if gain.verdict == "fell short":
+                why = f"the distilled settings that were found differ from it by {amount} points"
+            return f"train it on hard labels ({settings}): {why}"
+        settings = ", ".join(self._settings(self._choice.trial))
+        return f"{settings} ({self._region} is as good)" if self._region else settings
 
     def _settings(self, trial: TrialRecord) -> list[str]:
         """Every tuned setting, so that the student can be built again from the sentence."""

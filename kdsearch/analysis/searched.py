@@ -40,7 +40,7 @@ def numeric_settings(config: StudyConfig) -> tuple[list[Setting], tuple[str, ...
     """The tuned settings that are numbers, and the names of those that are words."""
     settings, words = [], []
     for name, parameter in config.parameters("nuisance").items():
-        setting = _setting(name, parameter)
+        setting = parameter_setting(name, parameter)
         if setting is not None:
             settings.append(setting)
         else:
@@ -48,7 +48,8 @@ def numeric_settings(config: StudyConfig) -> tuple[list[Setting], tuple[str, ...
     return settings, tuple(words)
 
 
-def _setting(name: str, parameter: SearchParameter) -> Setting | None:
+def parameter_setting(name: str, parameter: SearchParameter) -> Setting | None:
+    """A parameter as a number; None where it is words, or one value."""
     if parameter.low is not None and parameter.high is not None:
         if parameter.low == parameter.high:
             return None

@@ -7,8 +7,15 @@ from typing import NamedTuple
 
 from kdsearch.analysis import wording
 from kdsearch.analysis.estimate import Estimate, estimate_accuracy
-from kdsearch.config import StudyConfig, applies_to_baseline
-from kdsearch.results import Arm, Results, State, TrialRecord, strata_of
+from kdsearch.config import SHORT_NAMES, StudyConfig, applies_to_baseline
+from kdsearch.results import (
+    Arm,
+    Results,
+    State,
+    TrialRecord,
+    confirmed_choice,
+    strata_of,
+)
 from kdsearch.results.record import Scalar
 from kdsearch.results.score import best_trial, objective_value
 
@@ -62,6 +69,8 @@ class StrataInfo(NamedTuple):
     """The difference in accuracy that the study calls negligible, a fraction."""
     baseline_asked: bool
     """Whether the study has an arm of students on hard labels only."""
+    includes_hard_labels: bool = False
+    """Whether the distilled arm's search could choose alpha 1, which is hard labels."""
 
     @property
     def confirmed(self) -> tuple[Stratum, ...]:
@@ -84,6 +93,10 @@ def compute_strata(results: Results) -> StrataInfo:
         confidence=config.study.confidence,
         tolerance=config.study.tolerance,
         baseline_asked=config.confirm.baseline,
+        includes_hard_labels=any(
+            SHORT_NAMES.get(name, name) == "distillation.alpha" and parameter.allows(1.0)
+            for name, parameter in config.parameters("nuisance").items()
+        ),
     )
 
 
@@ -126,11 +139,16 @@ def _matching_baseline(results: Results, key: Mapping[str, Scalar]) -> list[Tria
 def _choice(results: Results, trials: list[TrialRecord]) -> Choice | None:
     objective = results.config.objective[0]
     search = {t.trial: t for t in trials if t.stage == "search"}
-    best = best_trial(search.values(), objective)
     tested: dict[int, list[TrialRecord]] = {}
     for t in trials:
         if t.stage == "confirm" and t.state == "COMPLETE" and t.test is not None:
             tested.setdefault(t.trial, []).append(t)
+    standing = confirmed_choice(trials)
+    if standing is not None and standing.trial in search and standing.trial in tested:
+        best, runs = search[standing.trial], tested[standing.trial]
+        return _make_choice(best, runs, results, newer=not standing.is_current)
+    chosen = (t for t in search.values() if (t.arm, t.trial) in results.chosen)
+    best = next(chosen, None) or best_trial(search.values(), objective)
     if best is not None and (best.trial in tested or not tested):
         return _make_choice(best, tested.get(best.trial, []), results, newer=False)
     if not tested:
@@ -228,6 +246,8 @@ class BudgetInfo(NamedTuple):
     """State to number of search trials, over both arms."""
     per_stratum: tuple[tuple[str, str, int], ...]
     """(stratum label, arm, trials finished)."""
+    epochs: tuple[int, int]
+    """Fewest and most student-epochs of a stratum and arm, over those that have spent any."""
     equal: bool
     """Whether every stratum and arm has had exactly `budget.trials`; one trial is all there is
     for an arm that has nothing to tune."""
@@ -244,10 +264,12 @@ def compute_budget(results: Results) -> BudgetInfo:
     search = results.select(stage="search")
     nuisances = results.config.parameters("nuisance")
     spent: Counter[tuple[str, Arm]] = Counter()
+    epochs: Counter[tuple[str, Arm]] = Counter()
     for key in strata_of(results.config, results.trials):
         spent[wording.stratum_label(key), "distilled"] = 0
     for t in search:
         spent[wording.stratum_label(t.stratum), t.arm] += t.state != "RUNNING"
+        epochs[wording.stratum_label(t.stratum), t.arm] += t.epochs
     tuned: dict[Arm, bool] = {
         "distilled": bool(nuisances), "baseline": any(map(applies_to_baseline, nuisances)),
     }  # fmt: skip
@@ -256,6 +278,7 @@ def compute_budget(results: Results) -> BudgetInfo:
     return BudgetInfo(
         states=dict(Counter(t.state for t in search)),
         per_stratum=tuple((label, arm, n) for (label, arm), n in spent.items()),
+        epochs=(min(epochs.values(), default=0), max(epochs.values(), default=0)),
         equal=bool(spent) and all(n == budget[arm] for (_, arm), n in spent.items()),
         untuned=tuple(arm for arm in tuned if not tuned[arm] and arm in {a for _, a in spent}),
         test_openings=sum(t.test is not None for t in results.trials),

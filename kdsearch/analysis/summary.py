@@ -21,7 +21,9 @@ from kdsearch.analysis.optimization_history import (
     compute_optimization_history,
 )
 from kdsearch.analysis.optimum import OptimumInfo, compute_optimum
+from kdsearch.analysis.optimum_view import optimum_sentences, region_words
 from kdsearch.analysis.pareto import ParetoInfo, compute_pareto
+from kdsearch.analysis.rungs import Rung, compute_rungs
 from kdsearch.analysis.saturation import (
     SaturationInfo,
     compute_saturation,
@@ -59,6 +61,7 @@ class Summary(NamedTuple):
     data_share: DataShareInfo | None
     ladder: LadderInfo | None
     convergence: ConvergenceInfo
+    rungs: tuple[Rung, ...]
     finding: FindingInfo
     optimum: OptimumInfo
     temperature_alpha: TemperatureAlphaInfo
@@ -82,13 +85,18 @@ def compute_summary(results: Results) -> Summary:
     grid, data_share = compute_grid(strata), compute_data_share(strata)
     ladder = compute_ladder(results, strata)
     convergence = compute_convergence(strata, gain.gains)
+    optimum = compute_optimum(results, strata)
+    regions = {o.label: region_words(o, optimum) for o in optimum.optima}
     more = (
+        *optimum_sentences(optimum)[:1],
         grid_sentence(grid),
         data_share_sentence(data_share),
         ladder_sentence(ladder),
         convergence_sentence(convergence),
     )
-    finding = compute_finding(results, strata, teachers, gain, saturation, importance, more)
+    finding = compute_finding(
+        results, strata, teachers, gain, saturation, importance, more, regions
+    )
     return Summary(
         results=results,
         strata=strata,
@@ -102,9 +110,10 @@ def compute_summary(results: Results) -> Summary:
         data_share=data_share,
         ladder=ladder,
         convergence=convergence,
+        rungs=compute_rungs(results),
         finding=finding,
-        optimum=compute_optimum(results, strata),
-        temperature_alpha=compute_temperature_alpha(results),
+        optimum=optimum,
+        temperature_alpha=compute_temperature_alpha(results, optimum),
         ensemble_size=compute_ensemble_size(results),
         importance=importance,
         history=compute_optimization_history(results),

@@ -4,14 +4,21 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
+from matplotlib.cm import ScalarMappable
+from matplotlib.ticker import MaxNLocator
 
 from kdsearch.analysis import style, wording
+from kdsearch.analysis.optimum import OptimumInfo
+from kdsearch.analysis.region import Mask
+from kdsearch.analysis.surface import Array
 from kdsearch.config import Objective, SearchParameter
 from kdsearch.results import Results, TrialRecord
 from kdsearch.results.score import ACCURACY_LIKE, best_trial, objective_value
 
 MAX_PANELS = 6
+"""Of trials alone; more strata are drawn in one."""
+MAX_MAPS = 12
+"""Of a surface with its trials; more strata are thinned out evenly."""
 Axis = Literal["temperature", "alpha"]
 
 
@@ -26,11 +33,27 @@ class Point(NamedTuple):
     is_best: bool
 
 
+class Map(NamedTuple):
+    """The surface of one stratum."""
+
+    temperatures: Array
+    """[A]"""
+    alphas: Array
+    """[B]"""
+    expected_cost: Array
+    """[A, B]: beside the stratum's best, in units of the objective."""
+    region: Mask
+    """[A, B]"""
+    setting: tuple[float, float]
+    """Temperature and alpha to take."""
+
+
 class Panel(NamedTuple):
     """The trials of one stratum, or of all."""
 
     title: str
     points: tuple[Point, ...]
+    map: Map | None = None
 
 
 class TemperatureAlphaInfo(NamedTuple):
@@ -46,8 +69,8 @@ class TemperatureAlphaInfo(NamedTuple):
     missing: str
 
 
-def compute_temperature_alpha(results: Results) -> TemperatureAlphaInfo:
-    """Temperature, alpha and relative objective of every distilled search trial."""
+def compute_temperature_alpha(results: Results, optimum: OptimumInfo) -> TemperatureAlphaInfo:
+    """Temperature, alpha and relative objective of every distilled search trial, and the map."""
     config = results.config
     axes: tuple[Axis, ...] = ("temperature", "alpha")
     names = {"temperature": "distillation.temperature", "alpha": "distillation.alpha"}
@@ -59,7 +82,12 @@ def compute_temperature_alpha(results: Results) -> TemperatureAlphaInfo:
         if trial.temperature is not None and trial.state != "RUNNING":
             groups.setdefault(wording.stratum_label(trial.stratum), []).append(trial)
     panels = [Panel(label, _points(trials, objective)) for label, trials in groups.items()]
-    if len(panels) > MAX_PANELS:
+    maps = _maps(optimum)
+    if maps:
+        panels = [p._replace(map=maps[p.title]) for p in panels if p.title in maps]
+        kept = np.linspace(0, len(panels) - 1, min(len(panels), MAX_MAPS)).round().astype(int)
+        panels = [panels[index] for index in kept]
+    elif len(panels) > MAX_PANELS:
         merged = tuple(point for panel in panels for point in panel.points)
         panels = [Panel(f"all {len(panels)} strata", merged)]
     return TemperatureAlphaInfo(
@@ -70,6 +98,19 @@ def compute_temperature_alpha(results: Results) -> TemperatureAlphaInfo:
         in_points=objective.metric in ACCURACY_LIKE,
         missing=_missing(panels, searched),
     )
+
+
+def _maps(optimum: OptimumInfo) -> dict[str, Map]:
+    """By stratum, where both temperature and alpha are tuned."""
+    if optimum.missing or len(optimum.axes) < 2:
+        return {}
+    axes = (optimum.axes["temperature"], optimum.axes["alpha"])
+    return {
+        o.label: Map(
+            *axes, o.region.expected, o.region.mask, (o.serves["temperature"], o.serves["alpha"])
+        )
+        for o in optimum.optima
+    }
 
 
 def _points(trials: list[TrialRecord], objective: Objective) -> tuple[Point, ...]:
@@ -98,14 +139,16 @@ def _missing(panels: list[Panel], searched: tuple[Axis, ...]) -> str:
 
 def draw_temperature_alpha(
     info: TemperatureAlphaInfo, panel: Panel, ax: Axes
-) -> PathCollection | None:
-    """One panel; returns the coloured points, for a colour bar, if both axes were searched."""
+) -> ScalarMappable | None:
+    """One panel; returns what is coloured, for a colour bar, if both axes were searched."""
     done = [p for p in panel.points if p.value is not None]
     rest = [p for p in panel.points if p.value is None]
     ax.set_title(panel.title)
     if len(info.searched) < 2:
         _draw_one_axis(info, done, ax)
         return None
+    if panel.map is not None:
+        return _draw_map(info, panel, panel.map, ax)
     low, high = _color_range(info)
     ax.scatter(
         [p.temperature for p in rest], [p.alpha for p in rest], marker="x", s=22, lw=1.0,
@@ -123,6 +166,44 @@ def draw_temperature_alpha(
     _scale(info, ax)
     ax.set_ylim(*_padded([p.alpha for q in info.panels for p in q.points], log=False))
     return dots
+
+
+def _draw_map(info: TemperatureAlphaInfo, panel: Panel, m: Map, ax: Axes) -> ScalarMappable:
+    """The surface, its region, the trials and the setting to take."""
+    most = max(
+        float(np.quantile(p.map.expected_cost, 0.85)) for p in info.panels if p.map is not None
+    )
+    steps = MaxNLocator(nbins=8, steps=[1, 2, 5, 10]).tick_values(0.0, max(most, 1e-6))
+    levels = -np.asarray(steps)[::-1]
+    area = ax.contourf(
+        m.temperatures, m.alphas, -m.expected_cost.T, levels=levels, cmap=style.HEAT,
+        extend="min", zorder=1,
+    )  # fmt: skip
+    if not m.region.all():
+        ax.contour(
+            m.temperatures, m.alphas, m.region.T.astype(float), levels=[0.5], colors=style.WARN,
+            linewidths=1.6, zorder=3,
+        )  # fmt: skip
+    for marker, points in (
+        (".", [p for p in panel.points if p.value is not None]),
+        ("x", [p for p in panel.points if p.value is None]),
+    ):
+        ax.scatter(
+            [p.temperature for p in points], [p.alpha for p in points], marker=marker, s=14,
+            lw=0.8 if marker == "x" else 0.4, color="white",
+            edgecolors=None if marker == "x" else style.INK, zorder=4,
+        )  # fmt: skip
+    ax.scatter(
+        *m.setting, marker="*", s=120, color=style.WARN, edgecolors="white", linewidths=0.8,
+        zorder=5, clip_on=False,
+    )  # fmt: skip
+    if "temperature" in info.log_axes:
+        ax.set_xscale("log")
+    style.value_axis(ax.xaxis, log="temperature" in info.log_axes)
+    ax.set_xlim(m.temperatures[0], m.temperatures[-1])
+    ax.set_ylim(m.alphas[0], m.alphas[-1])
+    ax.grid(visible=False)
+    return area
 
 
 def _scale(info: TemperatureAlphaInfo, ax: Axes) -> None:
@@ -172,6 +253,8 @@ def axis_labels(info: TemperatureAlphaInfo) -> tuple[str, str, str]:
     unit = " (points)" if info.in_points else ""
     metric = wording.capitalized(wording.metric(info.metric))
     relative = f"{metric}, relative to the stratum's best{unit}"
+    if any(panel.map is not None for panel in info.panels):
+        relative = f"Expected {metric.lower()} beside the best pair's{unit}"
     names = {"temperature": "Temperature", "alpha": "Alpha (weight of the hard loss)"}
     if len(info.searched) == 1:
         return names[info.searched[0]], relative, ""

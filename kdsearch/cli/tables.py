@@ -31,6 +31,7 @@ def print_plan(plan: "StudyPlan") -> None:
         ("search trials", plan.search_trials),
         ("confirm runs", plan.confirm_runs),
         ("sampler, pruner", plan.method),
+        ("search can tell", plan.resolution),
         ("storage", plan.storage),
         ("estimated time", plan.estimated_time),
     ]

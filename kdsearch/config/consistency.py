@@ -111,6 +111,17 @@ def _strata_are_few(search: Search) -> Problems:
         )
 
 
+def _sampler_suits_the_objective(
+    objectives: tuple[Objective, ...], sampler: SamplerConfig
+) -> Problems:
+    if sampler.kind == "surface" and len(objectives) > 1:
+        yield Problem(
+            "sampler.kind",
+            "surface looks for the best of one objective; allowed with several are tpe, nsga2, "
+            "gp, random, grid and qmc",
+        )
+
+
 def _sampler_suits_the_search(
     search: Search, sampler: SamplerConfig, budget: BudgetConfig
 ) -> Problems:
@@ -139,7 +150,7 @@ def _nothing_to_sample(sampler: SamplerConfig, budget: BudgetConfig) -> Problems
         yield Problem(
             "sampler.kind",
             f"{sampler.kind} needs at least one parameter with the role nuisance; allowed "
-            "without one are tpe, random and grid",
+            "without one are surface, tpe, random and grid",
         )
 
 
@@ -341,6 +352,7 @@ _CHECKS: tuple[Check, ...] = (
     (("parameters",), _strata_are_few),
     (("search", "sampler", "budget"), _sampler_suits_the_search),
     (("objective",), _objectives_make_sense),
+    (("objective", "sampler"), _sampler_suits_the_objective),
     (("parameters", "training", "pruner"), _rungs_fit),
     (("parameters", "training"), _student_warms_up),
     (("parameters", "teacher"), _teacher_warms_up),

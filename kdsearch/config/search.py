@@ -70,6 +70,13 @@ class SearchParameter(Section):
         start, grid = Decimal(str(low)), Decimal(str(step))
         return tuple(float(start + k * grid) for k in range(count))
 
+    def allows(self, number: float) -> bool:
+        """Whether it can take a number."""
+        points = self.points()
+        if points is not None:
+            return any(point == number and not isinstance(point, bool) for point in points)
+        return self.low is not None and self.high is not None and self.low <= number <= self.high
+
     @model_validator(mode="after")
     def _one_kind_of_values(self) -> "SearchParameter":
         problem = self._problem()
@@ -133,29 +140,42 @@ class Objective(Section):
     """Which way is better."""
 
 
+SamplerKind = Literal["surface", "tpe", "random", "grid", "gp", "nsga2", "qmc"]
+
+
 class SamplerConfig(Section):
     """Who proposes settings."""
 
-    kind: Literal["tpe", "random", "grid", "gp", "nsga2", "qmc"] = "tpe"
-    """An Optuna sampler; `grid` needs `values` or `step` everywhere."""
+    kind: SamplerKind | None = None
+    """`surface`: one Gaussian process through the trials of all strata and both arms. The others
+    are Optuna's, each stratum and arm alone; `grid` needs `values` or `step` everywhere. null
+    takes `surface`, and `tpe` for a Pareto study."""
     startup_trials: PositiveInt = 10
     """tpe and gp: random trials of a stratum before the model takes over."""
     population_size: Annotated[int, Field(ge=2)] = 16
     """nsga2: trials in one generation of the genetic algorithm."""
     warm_start: bool = True
-    """A stratum's generations begin with the best settings of the strata beside it, within the
-    budget, and are at most half of it; not for grid, qmc and Pareto studies."""
+    """tpe, gp, random: a stratum's generations begin with the best settings of the strata beside
+    it, within the budget, and are at most half of it; not for Pareto studies."""
 
 
 class PrunerConfig(Section):
-    """Who stops hopeless trials, at rungs: after min_epochs * reduction_factor^k epochs."""
+    """Who stops hopeless trials, at rungs: after min_epochs * reduction_factor^k epochs.
 
-    kind: Literal["none", "median", "halving", "hyperband"] = "halving"
+    Trials are compared by what their score at the rung forecasts for the end, which the study
+    learns from a share of trials that nothing stops.
+    """
+
+    kind: Literal["none", "median", "halving", "hyperband"] = "none"
     """`halving`: successive halving; `hyperband`: halving with staggered first rungs."""
     reduction_factor: Annotated[int, Field(ge=2, le=16)] = 3
     """At a rung the best 1/reduction_factor go on (halving, hyperband)."""
     min_epochs: PositiveInt | None = None
-    """The first rung; null takes epochs / reduction_factor^2."""
+    """The first rung; null takes epochs / reduction_factor, hyperband epochs / its square."""
+    exempt: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
+    """Share of the trials that no rung stops: they tell how well rungs forecast the end."""
+    min_correlation: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    """Rank correlation of forecast and end, over the exempt, below which a rung stops nobody."""
 
 
 class BudgetConfig(Section):
@@ -163,8 +183,12 @@ class BudgetConfig(Section):
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)]
     """Exact total of search trials, for each stratum and arm."""
+    race: Annotated[float, Field(ge=0.0, le=0.9)] = 0.0
+    """Share of the trials that train the most promising settings again on other seeds, before
+    one is chosen; none of fewer than 12 trials, in grids and in Pareto studies."""
     generation: Annotated[int, Field(ge=1, le=4096)] = 16
-    """Trials asked at once; results depend on it, and on nothing that happens at run time."""
+    """Trials asked at once, but no more than half of a stratum's where it learns from others, a
+    quarter with a surface; results depend on it, and on nothing that happens at run time."""
     max_failures: Annotated[int, Field(ge=0)] = 10
     """Failed trials after which the study stops."""
 
@@ -176,3 +200,6 @@ class ConfirmConfig(Section):
     """Fresh-seed trainings of each stratum's best settings; 0 leaves the test set sealed."""
     baseline: bool = True
     """Also tune and confirm the same student on hard labels only."""
+    choose_by: Literal["surface", "score"] = "surface"
+    """`surface`: the settings where a surface through the study's trials is highest, in which one
+    lucky seed counts little; `score`: those with the best mean score."""

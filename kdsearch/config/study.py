@@ -17,6 +17,7 @@ from kdsearch.config.search import (
     Objective,
     PrunerConfig,
     SamplerConfig,
+    SamplerKind,
     SearchParameter,
 )
 from kdsearch.config.search_space import is_integer_field
@@ -76,6 +77,11 @@ class StudyConfig(Section):
     def experiment(self) -> str:
         """Name of the MLflow experiment."""
         return self.tracking.experiment or self.name
+
+    @property
+    def sampler_kind(self) -> SamplerKind:
+        """Who proposes settings, where the file leaves that open too."""
+        return self.sampler.kind or ("tpe" if len(self.objective) > 1 else "surface")
 
     @property
     def space(self) -> dict[str, SearchParameter]:

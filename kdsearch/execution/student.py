@@ -15,9 +15,10 @@ from kdsearch.execution.materials import (
     resident_data,
     taught_data,
 )
-from kdsearch.execution.task import CohortTask, Row, ScoreName
+from kdsearch.execution.task import CohortTask, Row
 from kdsearch.models import Normalization, build_model, count_capacity, predict_logits
 from kdsearch.results import EpochMetrics, Evaluation, Outcome, State
+from kdsearch.results.score import epoch_score
 from kdsearch.training import Progress, evaluate_logits, select_device
 
 
@@ -47,7 +48,7 @@ class Student:
 
     def score(self, metrics: EpochMetrics) -> float:
         """An epoch's score under the study's objective."""
-        return score_of(metrics, self._task.score)
+        return epoch_score(metrics, self._task.score)
 
     def outcome(self, state: State) -> Outcome:
         """Measure the best weights on validation, and on the test set where the row may."""
@@ -105,17 +106,6 @@ class Student:
         logits = self._logits(normalize(test.x))
         correct = logits.argmax(dim=1) == test.y
         return evaluate_logits(logits, test.y, teacher), pack_flags(correct)
-
-
-def score_of(metrics: EpochMetrics, name: ScoreName) -> float:
-    """An epoch's score; higher is better."""
-    match name:
-        case "val_accuracy":
-            return metrics.val_accuracy
-        case "val_agreement":
-            return metrics.val_agreement
-        case "val_loss":
-            return -metrics.val_loss
 
 
 def pack_flags(flags: Tensor) -> str:

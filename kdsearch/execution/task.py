@@ -7,9 +7,9 @@ from typing import Literal, Protocol
 
 from kdsearch.config import DataConfig, TeacherConfig, TrialConfig
 from kdsearch.results import EpochMetrics, Outcome
+from kdsearch.results.score import ScoreName
 
 EngineName = Literal["reference", "population"]
-ScoreName = Literal["val_accuracy", "val_loss", "val_agreement"]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The records that trials write and analysis reads."""
 
+from kdsearch.results.choice import confirmed_choice
 from kdsearch.results.record import (
     Arm,
     EnsembleRecord,
@@ -27,6 +28,7 @@ __all__ = [
     "TeacherBankRecord",
     "TeacherRecord",
     "TrialRecord",
+    "confirmed_choice",
     "sizes_tried",
     "strata_of",
 ]

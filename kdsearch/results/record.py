@@ -79,7 +79,12 @@ class TrialRecord(Outcome):
     trial: int
     """Number of the search trial; for confirm, of the one whose settings are confirmed."""
     replicate: int
-    """0 in the search; 1, 2, ... for the fresh seeds of the confirm stage."""
+    """1, 2, ... for the fresh seeds of the confirm stage; in the search 0, and 1, 2, ... for
+    trials that repeat another's settings on another seed."""
+    repeats: int | None = None
+    """Search stage: number of the trial whose settings this one repeats."""
+    searched: int | None = None
+    """Confirm stage: trials of its stratum and arm that the settings were chosen from."""
     settings: dict[str, Scalar]
     """Value of every searched or fixed parameter that applies to the arm, by its name."""
     stratum: dict[str, Scalar]

@@ -18,6 +18,8 @@ class Results:
     """Share of each nuisance parameter in the objective's variance within strata; sums to 1."""
     pareto: tuple[int, ...] = ()
     """Pareto studies: search trial numbers on the front, in the order of the first objective."""
+    chosen: tuple[tuple[Arm, int], ...] = ()
+    """Arm and search trial number of the settings chosen at each stratum; empty if not known."""
     command: str = ""
     """The command that made these results."""
 

@@ -22,6 +22,26 @@ MAY_CHANGE = frozenset(
 )
 
 
+LEFT_OPEN = (
+    ("sampler", "kind"),
+    ("pruner", "kind"),
+    ("pruner", "min_epochs"),
+    ("confirm", "choose_by"),
+)
+"""What a file may leave to kdsearch, and a later version decides otherwise: a study goes on as it
+began."""
+
+
+def as_begun(old: StudyConfig, new: StudyConfig) -> StudyConfig:
+    """`new`, with what its file leaves open as `old` has it."""
+    for section, key in LEFT_OPEN:
+        mine, theirs = getattr(new, section), getattr(old, section)
+        if section not in new.model_fields_set or key not in mine.model_fields_set:
+            update = {section: mine.model_copy(update={key: getattr(theirs, key)})}
+            new = new.model_copy(update=update)
+    return new
+
+
 def refuse_change(old: StudyConfig, new: StudyConfig) -> None:
     """Make sure that `new` continues the study that `old` began.
 

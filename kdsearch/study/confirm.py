@@ -3,8 +3,10 @@
 import statistics
 from collections.abc import Sequence
 
+from kdsearch.analysis.response import Response
 from kdsearch.config import StudyConfig
-from kdsearch.results import TrialRecord, strata_of
+from kdsearch.results import TrialRecord, confirmed_choice, strata_of
+from kdsearch.study.choice import ranked_trials, study_response
 from kdsearch.study.crew import Crew
 from kdsearch.study.lane import lanes_of, searched, weights_seed
 from kdsearch.study.ledger import Ledger
@@ -21,18 +23,28 @@ MAX_CONFIRMED_ON_FRONT = 8
 def selected_trials(
     config: StudyConfig, records: Sequence[TrialRecord]
 ) -> tuple[TrialRecord, ...]:
-    """The search trials whose settings are confirmed: the best of every lane.
+    """The search trials whose settings are confirmed: the most promising of every lane.
 
-    In a Pareto study that is every trial on the lane's front, thinned evenly to at most 8. The
-    choice uses validation only; ties go to the earlier trial.
+    Once they have been confirmed, the choice stands until the lane's search goes on. In a Pareto
+    study that is every trial on the lane's front, thinned evenly to at most 8. The choice uses
+    validation only; ties go to the earlier trial.
     """
     chosen: list[TrialRecord] = []
+    response: Response | None = None
+    is_fitted = False
     for lane in lanes_of(config, strata_of(config, records)):
-        complete = [r for r in lane.of(records) if r.stage == "search" and r.state == "COMPLETE"]
+        own = lane.of(records)
         if len(config.objective) > 1:
+            complete = [r for r in own if r.stage == "search" and r.state == "COMPLETE"]
             chosen += _thinned(pareto_front(complete, config.objective))
-        elif complete:
-            chosen.append(max(complete, key=lambda r: (best_score(r, config), -r.trial)))
+            continue
+        standing = confirmed_choice(own)
+        if standing is not None and standing.is_current:
+            chosen += [r for r in own if r.stage == "search" and r.trial == standing.trial]
+            continue
+        if not is_fitted and config.confirm.choose_by == "surface":
+            response, is_fitted = study_response(config, records), True
+        chosen += ranked_trials(config, lane, records, response)[:1]
     return tuple(chosen)
 
 
@@ -118,15 +130,20 @@ class Confirm:
         return [r for r in records if self._ledger.generation(r) in running]
 
     def _add(self, trial: TrialRecord, replicate: int, generation: int) -> None:
-        known = {(r.arm, r.trial, r.replicate) for r in self._ledger.records()}
-        if (trial.arm, trial.trial, replicate) in known:
+        records = self._ledger.records()
+        runs = [r for r in records if r.stage == "confirm" and r.replicate == replicate]
+        if any((r.arm, r.trial) == (trial.arm, trial.trial) for r in runs):
             return
-        seed = weights_seed(self._config, trial.settings, replicate=replicate)
+        searched_trials = sum(
+            (r.stage, r.arm, r.stratum) == ("search", trial.arm, trial.stratum) for r in records
+        )
+        seed = weights_seed(self._config, trial.settings, stage="confirm", replicate=replicate)
         record = TrialRecord(
             **trial.model_dump(include=IDENTITY),
             stage="confirm",
             state="RUNNING",
             replicate=replicate,
+            searched=searched_trials,
             seed=seed,
         )
         space = distributions(self._config, searched(self._config, record.arm))

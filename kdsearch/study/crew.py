@@ -21,13 +21,13 @@ from kdsearch.execution import (
     TeacherTask,
 )
 from kdsearch.results import Outcome, TrialRecord
+from kdsearch.results.score import score_name
 from kdsearch.study.course import Course, Group, Leg, Survive
 from kdsearch.study.engines import with_engine
 from kdsearch.study.lane import order_seed
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.listener import Listener
 from kdsearch.study.mirror import Mirror
-from kdsearch.study.objective import score_name
 from kdsearch.study.paths import StudyPaths
 from kdsearch.study.teachers import Teachers
 
@@ -180,7 +180,7 @@ class Crew:
             key=record.key,
             trial=self.config.trial_config(settings),
             seed=record.seed,
-            order_seed=order_seed(self.config, replicate=record.replicate),
+            order_seed=order_seed(self.config, stage=record.stage, replicate=record.replicate),
             opens_test=record.stage == "confirm",
         )
 
@@ -202,7 +202,7 @@ class Crew:
             key=leg.key,
             rows=leg.rows,
             until=leg.until,
-            score=score_name(self.config),
+            score=score_name(self.config.objective),
             teacher_data=self.config.data,
             checkpoint=self._paths.checkpoint(leg.key),
             students=self._paths.students,

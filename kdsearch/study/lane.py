@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 from kdsearch.config import (
     Scalar,
@@ -12,7 +14,7 @@ from kdsearch.config import (
     baseline_strata,
 )
 from kdsearch.config.seed import derive_seed
-from kdsearch.results import Arm, TrialRecord
+from kdsearch.results import Arm, Stage, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def lane_budget(config: StudyConfig, lane: Lane) -> int:
     tuned = nuisances(config, lane.arm)
     if not tuned:
         return 1
-    if config.sampler.kind != "grid":
+    if config.sampler_kind != "grid":
         return config.budget.trials
     return min(config.budget.trials, math.prod(p.num_points() or 1 for p in tuned.values()))
 
@@ -88,10 +90,38 @@ def fixed_settings(config: StudyConfig, arm: Arm) -> dict[str, Scalar]:
     return {n: value for n, value in fixed.items() if applies_to_baseline(n)} | {"alpha": 1.0}
 
 
-def new_record(
-    config: StudyConfig, lane: Lane, tuned: dict[str, Scalar], *, trial: int
-) -> TrialRecord:
+class Proposal(NamedTuple):
+    """What a search trial is to try."""
+
+    tuned: dict[str, Scalar]
+    """Values of the tuned parameters."""
+    remembered: Mapping[str, object] = MappingProxyType({})
+    """What an Optuna sampler wants to know again later."""
+    repeats: int | None = None
+    """Number of the trial whose settings these are."""
+    replicate: int = 0
+    """The seed's number: 0 for settings that are new."""
+
+
+def on_fresh_seed(proposal: Proposal, own: Sequence[TrialRecord]) -> Proposal:
+    """A proposal; on another seed if its settings have been asked before.
+
+    The same student on the same seed would only look as if scores had no noise.
+
+    Args:
+        proposal: Of settings.
+        own: The lane's search trials so far, those that run included.
+    """
+    for record in own:
+        if record.repeats is None and proposal.tuned.items() <= record.settings.items():
+            seeds = sum(r.repeats == record.trial for r in own)
+            return proposal._replace(repeats=record.trial, replicate=seeds + 1)
+    return proposal
+
+
+def new_record(config: StudyConfig, lane: Lane, proposal: Proposal, *, trial: int) -> TrialRecord:
     """The record of a search trial that is about to run."""
+    tuned, replicate = proposal.tuned, proposal.replicate
     settings = fixed_settings(config, lane.arm) | dict(lane.stratum) | tuned
     what = config.trial_config(settings)
     is_taught = lane.arm == "distilled"
@@ -100,7 +130,8 @@ def new_record(
         stage="search",
         arm=lane.arm,
         trial=trial,
-        replicate=0,
+        replicate=replicate,
+        repeats=proposal.repeats,
         state="RUNNING",
         settings=settings,
         stratum=dict(lane.stratum),
@@ -109,21 +140,28 @@ def new_record(
         width=what.student.width,
         ensemble_size=what.distillation.ensemble_size if is_taught else None,
         learning_rate=what.training.learning_rate,
-        seed=weights_seed(config, settings, replicate=0),
+        seed=weights_seed(config, settings, stage="search", replicate=replicate),
     )
 
 
-def weights_seed(config: StudyConfig, settings: dict[str, Scalar], *, replicate: int) -> int:
+def weights_seed(
+    config: StudyConfig, settings: dict[str, Scalar], *, stage: Stage, replicate: int
+) -> int:
     """Seed of a student's initial weights.
 
     A function of the study, the architecture and the replicate, and of nothing that the student
-    is taught: so both arms start from the same weights.
+    is taught: so both arms start from the same weights. Replicates of the search are other seeds
+    than those of the confirm stage, which are fresh.
     """
     student = config.trial_config(settings).student
     architecture = student.model_dump_json(include={"kind", "width", "depth", "target"})
-    return derive_seed("weights", config.seed, architecture, replicate)
+    return derive_seed("weights", config.seed, architecture, *_number(stage, replicate))
 
 
-def order_seed(config: StudyConfig, *, replicate: int) -> int:
+def order_seed(config: StudyConfig, *, stage: Stage, replicate: int) -> int:
     """Seed of the batches, the same for all students of a replicate: common random numbers."""
-    return derive_seed("batches", config.seed, replicate)
+    return derive_seed("batches", config.seed, *_number(stage, replicate))
+
+
+def _number(stage: Stage, replicate: int) -> tuple[int | str, ...]:
+    return ("race", replicate) if stage == "search" and replicate else (replicate,)

@@ -68,8 +68,7 @@ class Ledger:
             raise _unknown(name) from None
         if CONFIG not in self._attributes(name):
             raise _unknown(name)
-        saved = json.dumps(self._attributes(name)[CONFIG])
-        self.config = _read_config(name, saved)
+        self.config = _read_config(name, self._attributes(name)[CONFIG])
         """The configuration that the study was last run with."""
         self._records: dict[str, list[TrialRecord]] = {}
         """By part and number."""
@@ -300,14 +299,29 @@ def _unknown(name: str) -> UnknownStudyError:
     )
 
 
-def _read_config(name: str, saved: str) -> StudyConfig:
+def _read_config(name: str, saved: dict[str, Any]) -> StudyConfig:
     try:
-        return StudyConfig.model_validate_json(saved)
+        return StudyConfig.model_validate_json(json.dumps(as_of_today(saved)))
     except ValidationError as error:
         raise UserInputError(
             f"study {name} was stored by another version of kdsearch, which this one cannot "
             "read; use that version, or give the study file another name"
         ) from error
+
+
+def as_of_today(saved: dict[str, Any]) -> dict[str, Any]:
+    """A stored configuration with what was understood when it was stored.
+
+    Versions before 0.2 chose by the best score and began to prune earlier.
+    """
+    if "choose_by" in saved["confirm"]:
+        return saved
+    pruner, epochs = saved["pruner"], saved["training"]["epochs"]
+    first = pruner["min_epochs"] or max(epochs // pruner["reduction_factor"] ** 2, 1)
+    return saved | {
+        "confirm": saved["confirm"] | {"choose_by": "score"},
+        "pruner": pruner | ({} if pruner["kind"] == "none" else {"min_epochs": first}),
+    }
 
 
 def storable(config: StudyConfig) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from kdsearch.config import Objective, StudyConfig
-from kdsearch.execution import ScoreName
 from kdsearch.results import TrialRecord
 from kdsearch.results.score import objective_value, signed_value
 
@@ -20,17 +19,6 @@ def complete_value(record: TrialRecord, objective: Objective) -> float:
     value = objective_value(record, objective)
     assert value is not None, "a complete trial is measured"
     return value
-
-
-def score_name(config: StudyConfig) -> ScoreName:
-    """What ranks epochs, and trials at rungs: a single validation objective, else accuracy."""
-    match [objective.metric for objective in config.objective]:
-        case ["val_loss"]:
-            return "val_loss"
-        case ["val_agreement"]:
-            return "val_agreement"
-        case _:
-            return "val_accuracy"
 
 
 def rung_value(score: float, objective: Objective) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kdsearch.config import StudyConfig
 from kdsearch.errors import KdsearchError
-from kdsearch.results import Results, TrialRecord
+from kdsearch.results import Arm, Results, TrialRecord
 from kdsearch.study.database import DEFAULT_STORAGE, connect_existing, study_names
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.pareto import pareto_front
@@ -35,17 +35,22 @@ def results_of(ledger: Ledger, *, derived: bool = True) -> Results:
     config, records = ledger.config, ledger.records()
     importance: dict[str, float] = {}
     front: tuple[int, ...] = ()
+    chosen: tuple[tuple[Arm, int], ...] = ()
     if derived:
-        from kdsearch.study.importance import parameter_importance  # brings SciPy along
+        # They bring SciPy along, and analysis pandas.
+        from kdsearch.study.confirm import selected_trials
+        from kdsearch.study.importance import parameter_importance
 
         importance = parameter_importance(config, records)
         front = _searched_front(config, records)
+        chosen = tuple((r.arm, r.trial) for r in selected_trials(config, records))
     return Results(
         config=config,
         trials=records,
         banks=ledger.banks(),
         importance=importance,
         pareto=front,
+        chosen=chosen,
         command=ledger.command,
     )
 

@@ -19,6 +19,7 @@ from kdsearch.study.lane import Lane, lane_budget, lanes_of
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.pieces import check_pieces
 from kdsearch.study.pruning import rung_epochs
+from kdsearch.study.resolution import resolution
 
 
 class Pace(NamedTuple):
@@ -48,6 +49,7 @@ class StudyPlan:
     search_trials: str
     confirm_runs: str
     method: str
+    resolution: str
     storage: str
     estimated_time: str
 
@@ -78,6 +80,7 @@ def plan_study(config: StudyConfig) -> StudyPlan:
         confirm_share=max(1 - confirm_done / max(confirm_total, 1), 0),
     )
     per_lane = budget_in_words(config, lanes)
+    told = resolution(config, lanes, len(dataset.val))
     most = "at most " if config.study.ladder is not None else ""
     return StudyPlan(
         name=config.name,
@@ -90,8 +93,8 @@ def plan_study(config: StudyConfig) -> StudyPlan:
         search_trials=f"{most}{search_total}: {per_lane}; {search_done} done",
         confirm_runs=f"{most}{confirm_total}: {config.confirm.replicates} fresh seeds each; "
         f"{confirm_done} done",
-        method=f"{config.sampler.kind}, {config.pruner.kind} "
-        f"at epochs {list(rung_epochs(config.pruner, config.training.epochs))}",
+        method=f"{config.sampler_kind}, {pruning_in_words(config)}",
+        resolution=told.in_words if told else "nothing is tuned by accuracy",
         storage=without_password(config.storage),
         estimated_time=f"about {in_words(seconds)} on {available_cores()} cores (rough)",
     )
@@ -206,7 +209,18 @@ def search_cost(config: StudyConfig) -> float:
     for rung in rungs:
         spent += share * (rung - before)
         share, before = share * keep, rung
-    return spent / config.training.epochs
+    exempt = config.pruner.exempt
+    return exempt + (1 - exempt) * spent / config.training.epochs
+
+
+def pruning_in_words(config: StudyConfig) -> str:
+    """The pruner and its rungs."""
+    rungs = rung_epochs(config.pruner, config.training.epochs)
+    if not rungs:
+        return "no pruning"
+    return f"{config.pruner.kind} at {'epoch' if len(rungs) == 1 else 'epochs'} " + ", ".join(
+        map(str, rungs)
+    )
 
 
 def in_words(seconds: float) -> str:

@@ -1,9 +1,11 @@
 """Who goes on at a rung. Pure functions of scores, so that timing decides nothing.
 
 Successive halving (Jamieson & Talwalkar 2016; Li et al. 2018 for hyperband) ranks a whole
-generation at once, together with the lane's earlier trials that reached the same rung.
+generation at once, together with the lane's earlier trials that reached the same rung. Scores
+are forecasts of the end (`analysis.forecast`): what is best at the rung is a fast starter.
 """
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import assert_never
@@ -23,12 +25,20 @@ def rung_epochs(pruner: PrunerConfig, epochs: int) -> tuple[int, ...]:
     if pruner.kind == "none":
         return ()
     factor = pruner.reduction_factor
-    rung = pruner.min_epochs or max(epochs // factor**2, 1)
+    before_end = factor**2 if pruner.kind == "hyperband" else factor
+    rung = pruner.min_epochs or max(epochs // before_end, 1)
     rungs: list[int] = []
     while rung * factor <= epochs:
         rungs.append(rung)
         rung *= factor
     return tuple(rungs)
+
+
+def is_exempt(pruner: PrunerConfig, index: int) -> bool:
+    """Whether no rung stops a lane's trial `index`: an even share of them, the first included."""
+    return math.floor((index + 1) * pruner.exempt) > math.floor(index * pruner.exempt) or (
+        pruner.exempt > 0 and index == 0
+    )
 
 
 def survivors(

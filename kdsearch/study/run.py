@@ -10,7 +10,7 @@ from kdsearch.analysis import Report, write_report
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.data import cache_folder
 from kdsearch.results import Results, TrialRecord
-from kdsearch.study.change import refuse_change
+from kdsearch.study.change import as_begun, refuse_change
 from kdsearch.study.confirm import Confirm, champion_of, confirmed_records
 from kdsearch.study.crew import Crew
 from kdsearch.study.database import check_storage, sqlite_file
@@ -77,6 +77,7 @@ def run_study(
     lock = hold_study(paths, sqlite_file(config.storage))
     with lock, stop_on_signals() as should_stop, open_executor(workers) as executor:
         ledger = Ledger.create(config, command=command)
+        config = as_begun(ledger.config, config)
         refuse_change(ledger.config, config)
         ledger.bind_data(dataset.fingerprint)
         ledger.update(config, command=command)

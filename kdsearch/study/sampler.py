@@ -6,6 +6,7 @@ an uninterrupted one would have.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import assert_never
 
 import optuna
@@ -14,11 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.config.seed import derive_seed
-from kdsearch.study.lane import Lane, nuisances
+from kdsearch.study.lane import Lane, Proposal, nuisances
 from kdsearch.study.space import distributions, grid_points, sobol_point
-
-Proposal = tuple[dict[str, Scalar], dict[str, object]]
-"""Values of the tuned parameters, and what the sampler wants remembered about the trial."""
 
 
 class LaneSampler:
@@ -38,9 +36,14 @@ class LaneSampler:
         self._distributions = distributions(config, self._space)
         self._asked = len(history)
         self._grid: list[dict[str, Scalar]] = []
-        self._study = optuna.create_study(directions=[o.direction for o in config.objective])
-        for trial in history:
-            self._study.add_trial(self._own_part(trial))
+        self._history = history
+
+    @cached_property
+    def _study(self) -> optuna.Study:
+        study = optuna.create_study(directions=[o.direction for o in self._config.objective])
+        for trial in self._history:
+            study.add_trial(self._own_part(trial))
+        return study
 
     def ask(self, number: int, start: Mapping[str, Scalar] | None = None) -> Proposal:
         """Settings for the storage's trial `number`; later proposals know of this one.
@@ -51,23 +54,23 @@ class LaneSampler:
         """
         index = self._asked
         self._asked += 1
-        kind = self._config.sampler.kind
+        kind = self._config.sampler_kind
         lane_seed = derive_seed("lane", self._config.seed, self._lane.key)
         if not self._space:
-            return {}, {}
+            return Proposal({})
         if kind == "grid":
             if not self._grid:
                 self._grid = grid_points(self._space, lane_seed)
-            return self._grid[index], {}
-        if kind == "qmc":
-            return sobol_point(self._distributions, index, lane_seed % 2**32), {}
+            return Proposal(self._grid[index])
+        if kind in ("qmc", "surface"):
+            return Proposal(sobol_point(self._distributions, index, lane_seed % 2**32))
         seed = derive_seed("sampler", self._config.seed, self._lane.arm, number)
         self._study.sampler = build_sampler(self._config, seed % 2**32)
         if start is not None:
             self._study.enqueue_trial(dict(start))
         trial = self._study.ask(self._distributions)
         asked = self._study.get_trials(deepcopy=False)[trial.number]
-        return dict(trial.params), dict(asked.system_attrs)
+        return Proposal(dict(trial.params), dict(asked.system_attrs))
 
     def _own_part(self, trial: FrozenTrial) -> FrozenTrial:
         is_single = len(self._config.objective) == 1
@@ -97,7 +100,7 @@ class OrderedNSGAII(optuna.samplers.NSGAIISampler):
 def build_sampler(config: StudyConfig, seed: int) -> BaseSampler:
     """The study's sampler, freshly seeded."""
     sampler = config.sampler
-    match sampler.kind:
+    match config.sampler_kind:
         case "tpe":
             return optuna.samplers.TPESampler(
                 n_startup_trials=sampler.startup_trials, multivariate=True, seed=seed
@@ -108,7 +111,7 @@ def build_sampler(config: StudyConfig, seed: int) -> BaseSampler:
             return OrderedNSGAII(population_size=sampler.population_size, seed=seed)
         case "random":
             return optuna.samplers.RandomSampler(seed=seed)
-        case "grid" | "qmc":
-            raise AssertionError(f"{sampler.kind} needs no Optuna sampler")
+        case "grid" | "qmc" | "surface":
+            raise AssertionError(f"{config.sampler_kind} needs no Optuna sampler")
         case _:
-            assert_never(sampler.kind)
+            assert_never(config.sampler_kind)

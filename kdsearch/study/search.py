@@ -6,28 +6,35 @@ trained, lane after lane, so their numbers and proposals do not depend on who fi
 
 from collections.abc import Mapping, Sequence
 
+from kdsearch.analysis.forecast import Forecast
+from kdsearch.analysis.response import Encoding, forecast_at, who_of
 from kdsearch.config import Scalar, StudyConfig
-from kdsearch.execution.student import score_of
 from kdsearch.results import TrialRecord
+from kdsearch.results.score import score_by, score_name
 from kdsearch.study.crew import Crew
+from kdsearch.study.generation import Generation, next_generation
 from kdsearch.study.lane import (
     Lane,
+    Proposal,
     lane_budget,
     lane_epochs,
     lanes_of,
     new_record,
+    on_fresh_seed,
     searched,
 )
 from kdsearch.study.ledger import Ledger
-from kdsearch.study.objective import score_name
 from kdsearch.study.paths import StudyPaths
-from kdsearch.study.pruning import rung_epochs, survivors
+from kdsearch.study.pruning import is_exempt, rung_epochs, survivors
 from kdsearch.study.sampler import LaneSampler
 from kdsearch.study.space import distributions
-from kdsearch.study.warm_start import generation_size, warm_starts
+from kdsearch.study.surface_sampler import SurfaceSampler
+from kdsearch.study.warm_start import warm_starts
 
 ROUND = "search"
 """Begins the names of a round's checkpoints: one round is open at a time."""
+Start = Proposal | Mapping[str, Scalar] | None
+"""A trial, settings for the sampler to begin with, or nothing."""
 
 
 class Search:
@@ -47,6 +54,7 @@ class Search:
         self._crew = crew
         self._paths = paths
         self._lanes = lanes_of(config, strata)
+        self._encoding = Encoding.of(config)
         self._rungs = {
             lane: rung_epochs(config.pruner, lane_epochs(config, lane)) for lane in self._lanes
         }
@@ -80,8 +88,9 @@ class Search:
         if not open_generations:
             return {}
         generation = min(open_generations)
+        surface = SurfaceSampler(self._config, self._ledger.records())
         return {
-            lane: self._fill(lane, generation)
+            lane: self._fill(lane, generation, surface)
             for lane in self._lanes
             if current[lane] == generation
         }
@@ -96,27 +105,42 @@ class Search:
             return last
         return last + 1 if len(records) < lane_budget(self._config, lane) else None
 
-    def _fill(self, lane: Lane, generation: int) -> list[TrialRecord]:
+    def _fill(self, lane: Lane, generation: int, surface: SurfaceSampler) -> list[TrialRecord]:
         """The lane's trials of a generation, asked as far as they have not been."""
         records = self._records(lane)
         members = [r for r in records if self._ledger.generation(r) == generation]
-        before = len(records) - len(members)
-        budget = lane_budget(self._config, lane)
-        size = min(generation_size(self._config, lane, self._lanes), budget - before)
         if members and self._has_begun(members):
             return members
-        warm = self._warm_starts(lane, generation, most=-(-size // 2))
-        starts = [*warm, *[None] * (size - len(warm))]
-        return members + self._ask(lane, generation, starts[len(members) :])
+        asked = len(records) - len(members)
+        plan = next_generation(self._config, lane, self._lanes, asked=asked)
+        if plan is None:
+            return members
+        proposals = self._proposals(lane, generation, plan, surface)
+        return members + self._ask(lane, generation, proposals[len(members) :])
 
     def _has_begun(self, members: Sequence[TrialRecord]) -> bool:
         return self._paths.has_begun(ROUND) or any(r.state != "RUNNING" for r in members)
 
+    def _proposals(
+        self, lane: Lane, generation: int, plan: Generation, surface: SurfaceSampler
+    ) -> list[Start]:
+        """One for each trial of a generation; None, or settings, leaves it to the lane's sampler.
+
+        Of this generation nothing has been trained yet, so that what has ended, which alone
+        counts, is the same after a kill.
+        """
+        found: list[Start] = []
+        if plan.kind == "race":
+            found += surface.race(lane, plan.size, plan.settings)
+        elif self._config.sampler_kind == "surface":
+            found += surface.explore(lane, generation, plan.size, spent=plan.spent) or []
+        else:
+            found += self._warm_starts(lane, generation, most=-(-plan.size // 2))
+        return [*found, *[None] * (plan.size - len(found))]
+
     def _warm_starts(
         self, lane: Lane, generation: int, *, most: int
     ) -> tuple[dict[str, Scalar], ...]:
-        # Of this generation nothing has been trained yet, so that of the other lanes' trials the
-        # complete ones, which alone count, are the same after a kill.
         earlier = [
             r
             for r in self._ledger.records()
@@ -125,10 +149,8 @@ class Search:
         ]
         return warm_starts(self._config, lane, self._lanes, earlier=earlier, most=most)
 
-    def _ask(
-        self, lane: Lane, generation: int, starts: Sequence[Mapping[str, Scalar] | None]
-    ) -> list[TrialRecord]:
-        """One trial for each of `starts`: with these settings, or the sampler's if None."""
+    def _ask(self, lane: Lane, generation: int, starts: Sequence[Start]) -> list[TrialRecord]:
+        """One trial for each of `starts`: what it says, or what the sampler makes of it."""
         trials = self._ledger.trials(lane.arm)
         history = [trials[record.trial] for record in self._records(lane)]
         sampler = LaneSampler(self._config, lane, history)
@@ -136,37 +158,60 @@ class Search:
         asked: list[TrialRecord] = []
         for start in starts:
             number = self._ledger.next_number("search", lane.arm)
-            tuned, remembered = sampler.ask(number, start)
-            record = new_record(self._config, lane, tuned, trial=number)
+            proposal = start if isinstance(start, Proposal) else sampler.ask(number, start)
+            if isinstance(start, Proposal) or self._config.sampler_kind == "surface":
+                proposal = on_fresh_seed(proposal, self._records(lane))
+            record = new_record(self._config, lane, proposal, trial=number)
+            attrs = proposal.remembered
             asked.append(
-                self._ledger.add(record, space, generation=generation, system_attrs=remembered)
+                self._ledger.add(record, space, generation=generation, system_attrs=attrs)
             )
         return asked
 
     def _survivors(self, lane: Lane, rung: int, scores: Mapping[str, float]) -> frozenset[str]:
+        """Who goes on: the exempt, and the best by forecast; all, where rungs forecast badly."""
         records = self._records(lane)
         index = {record.key: position for position, record in enumerate(records)}
         present = [r for r in records if r.key in scores]
         generation = self._ledger.generation(present[0])
-        earlier = {
-            index[r.key]: self._score_at(r, rung)
+        forecast = self._forecast(rung)
+        if forecast is None or not forecast.tells(self._config.pruner.min_correlation):
+            return frozenset(scores)
+        earlier = [
+            r
             for r in records
             if r.state in ("COMPLETE", "PRUNED")
             and len(r.history) >= rung
             and self._ledger.generation(r) < generation
-        }
+        ]
+        name = score_name(self._config.objective)
+        known = dict(scores) | {r.key: score_by(r, rung, name) for r in earlier}
+
+        def expected(trials: Sequence[TrialRecord]) -> dict[int, float]:
+            reached = [known[r.key] for r in trials]
+            ends = forecast.predict(self._encoding.places([who_of(r) for r in trials]), reached)
+            return {index[r.key]: float(end) for r, end in zip(trials, ends, strict=True)}
+
         kept = survivors(
             self._config.pruner,
             rung=self._rungs[lane].index(rung),
             rungs=self._rungs[lane],
-            scores={index[key]: score for key, score in scores.items()},
-            earlier=earlier,
+            scores=expected(present),
+            earlier=expected(earlier),
         )
-        return frozenset(record.key for record in present if index[record.key] in kept)
+        return frozenset(
+            r.key
+            for r in present
+            if index[r.key] in kept
+            or r.repeats is not None
+            or is_exempt(self._config.pruner, index[r.key])
+        )
 
-    def _score_at(self, record: TrialRecord, rung: int) -> float:
-        name = score_name(self._config)
-        return max(score_of(metrics, name) for metrics in record.history[:rung])
+    def _forecast(self, rung: int) -> Forecast | None:
+        """What a rung tells, from the trials of earlier rounds."""
+        keys = self._ledger.open_round(())
+        ended = [r for r in self._ledger.records() if r.stage == "search" and r.key not in keys]
+        return forecast_at(self._config, self._encoding, rung, ended)
 
     def _records(self, lane: Lane) -> list[TrialRecord]:
         return [r for r in lane.of(self._ledger.records()) if r.stage == "search"]

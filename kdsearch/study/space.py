@@ -85,9 +85,36 @@ def from_unit(distribution: BaseDistribution, unit: float) -> Scalar:
             return _between(d.low, d.high, unit)
         case FloatDistribution() as d:
             assert d.step is not None
-            return d.low + d.step * int(unit * (math.floor((d.high - d.low) / d.step) + 1))
+            return min(d.low + d.step * int(unit * _num_steps(d.low, d.high, d.step)), d.high)
         case _:
             raise AssertionError(f"unknown distribution {distribution}")
+
+
+def to_unit(distribution: BaseDistribution, value: Scalar) -> float:
+    """A place in [0, 1) that `from_unit` takes back to `value`, but for rounding."""
+    match distribution:
+        case CategoricalDistribution() as d:
+            return (d.choices.index(value) + 0.5) / len(d.choices)
+        case IntDistribution(log=True) as d:
+            span = math.log(d.high + 1) - math.log(d.low)
+            return (math.log(float(value) + 0.5) - math.log(d.low)) / span
+        case IntDistribution() as d:
+            return ((float(value) - d.low) / d.step + 0.5) / ((d.high - d.low) // d.step + 1)
+        case FloatDistribution(log=True) as d:
+            return math.log(float(value) / d.low) / math.log(d.high / d.low)
+        case FloatDistribution(step=None) as d:
+            return (float(value) - d.low) / (d.high - d.low)
+        case FloatDistribution() as d:
+            assert d.step is not None
+            count = _num_steps(d.low, d.high, d.step)
+            return ((float(value) - d.low) / d.step + 0.5) / count
+        case _:
+            raise AssertionError(f"unknown distribution {distribution}")
+
+
+def _num_steps(low: float, high: float, step: float) -> int:
+    """Points of a range whose last one is `high`; rounded, because (0.7 - 0.1) / 0.1 is 5.99..."""
+    return round((high - low) / step) + 1
 
 
 def _between(low: float, high: float, unit: float) -> float:

@@ -11,31 +11,20 @@ from collections.abc import Mapping, Sequence
 
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.results import TrialRecord
-from kdsearch.study.lane import Lane, lane_budget, nuisances
+from kdsearch.study.lane import Lane, nuisances
 from kdsearch.study.objective import best_score
 
 
 def is_warm(config: StudyConfig, lanes: Sequence[Lane]) -> bool:
     """Whether lanes copy from their neighbours.
 
-    Grids and Sobol sequences stay pure designs, and the best of a Pareto study is a front and no
-    one point.
+    Grids and Sobol sequences stay pure designs, a surface has seen its neighbours, and the best
+    of a Pareto study is a front and no one point.
     """
     has_neighbours = len({lane.stratum for lane in lanes}) > 1
-    is_learning = config.sampler.kind not in ("grid", "qmc")
+    is_learning = config.sampler_kind in ("tpe", "gp", "random")
     is_on = config.sampler.warm_start and len(config.objective) == 1
     return is_on and is_learning and has_neighbours
-
-
-def generation_size(config: StudyConfig, lane: Lane, lanes: Sequence[Lane]) -> int:
-    """Trials that a lane asks at once: with warm starts at most half of its budget.
-
-    A lane that asked all at once would have nothing to copy and nobody to copy it.
-    """
-    size = config.budget.generation
-    if is_warm(config, lanes):
-        return min(size, -(-lane_budget(config, lane) // 2))
-    return size
 
 
 def warm_starts(

@@ -53,7 +53,7 @@ def study_params(config: StudyConfig) -> dict[str, str]:
         "teacher.members": config.teacher.members,
         "student": config.student.kind,
         "objective": ", ".join(f"{o.direction} {o.metric}" for o in config.objective),
-        "sampler": config.sampler.kind,
+        "sampler": config.sampler_kind,
         "pruner": config.pruner.kind,
         "budget.trials": config.budget.trials,
         "confirm.replicates": config.confirm.replicates,

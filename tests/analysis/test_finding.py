@@ -107,13 +107,13 @@ def test_every_tuned_setting_is_named():
 
 
 def test_importance_is_part_of_the_finding(results):
-    assert compute_summary(results).finding.finding[3] == (
+    assert compute_summary(results).finding.finding[-1] == (
         "Within strata the learning rate explains 58 % of the differences in validation accuracy, "
         "alpha 20 %, temperature 17 % and ensemble size 5 % (n = 96 complete distilled trials, "
         "pruned ones left out)."
     )
     unknown = dataclasses.replace(results, importance={})
-    assert len(compute_summary(unknown).finding.finding) == 3
+    assert len(compute_summary(unknown).finding.finding) == 4
 
 
 def test_errors_are_explained_once_and_never_zero():
@@ -186,7 +186,8 @@ def test_hard_labels_are_recommended_where_distillation_hurts():
     )
     finding = compute_summary(dataclasses.replace(results, trials=worse)).finding
     assert "train it on hard labels" in finding.recommendation
-    assert "hurts at width 16" in finding.finding[1]
+    assert "not found to help, although alpha 1" in finding.finding[1]
+    assert "the distilled settings that were found differ from it by" in finding.recommendation
 
 
 def test_question_is_derived_or_taken():

@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 from synthetic import evaluation, make_results, study_config
 
-from kdsearch.analysis.gain import compute_gain, gain_sentence, pairing_words
+from kdsearch.analysis.estimate import Estimate
+from kdsearch.analysis.gain import compute_gain, gain_sentence, gain_verdict, pairing_words
 from kdsearch.analysis.page import render_page
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.analysis.summary import compute_summary
@@ -46,7 +47,7 @@ def test_only_replicates_of_both_arms_count():
     ("baseline", "verdict", "words"),
     [
         ([0.799, 0.801, 0.800], "no difference", "does not help"),
-        ([0.85, 0.86, 0.84], "hurts", "hurts at width 16"),
+        ([0.85, 0.86, 0.84], "fell short", "not found to help, although alpha 1"),
         ([0.75, 0.87, 0.80], "unclear", "not shown to help"),
         ([0.80], "not measured", "one replicate"),
         ([], "not measured", "not known"),
@@ -56,6 +57,18 @@ def test_verdicts_in_words(baseline, verdict, words):
     info = with_accuracies([0.80, 0.80, 0.80], baseline)
     assert info.gains[1].verdict == verdict
     assert words in gain_sentence(info)
+
+
+def test_distillation_hurts_only_where_hard_labels_were_not_to_be_chosen():
+    interval = Estimate(mean=-0.02, n=5, se=0.005, low=-0.03, high=-0.01)
+    assert gain_verdict(interval, 0.005) == "hurts"
+    assert gain_verdict(interval, 0.005, includes_hard_labels=True) == "fell short"
+    alpha = {"role": "nuisance", "low": 0.0, "high": 0.9}
+    search = study_config().search
+    for changed, includes in (({}, True), ({"alpha": alpha}, False)):
+        tree = {n: p.model_dump(exclude_none=True) for n, p in search.items()} | changed
+        results = make_results(widths=(8,), trials=2, config=study_config(search=tree))
+        assert compute_strata(results).includes_hard_labels is includes
 
 
 def test_bootstrap_over_examples_contains_the_mean(results):

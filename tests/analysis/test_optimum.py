@@ -5,54 +5,14 @@ import pytest
 from synthetic import evaluation, make_results, study_config
 
 from kdsearch.analysis.figures import build_figures
-from kdsearch.analysis.optimum import IDENTIFIED, compute_optimum
-from kdsearch.analysis.optimum_view import optimum_sentences, optimum_table
+from kdsearch.analysis.optimum import compute_optimum
+from kdsearch.analysis.optimum_view import optimum_sentences, optimum_table, region_words
 from kdsearch.analysis.searched import Setting, numeric_settings
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.analysis.style import figure_style
 from kdsearch.analysis.summary import compute_summary
-from kdsearch.analysis.surrogate import fit_surrogate
 
 WIDTHS = (8, 16, 32, 64, 128, 256)
-
-
-def surface(points, best):
-    """A smooth top at `best` in the first two settings and at 0.5 in the third."""
-    goal = np.array([*best, 0.5])
-    return 0.9 - np.array([0.3, 0.3, 0.4])[: len(goal)] @ ((points - goal) ** 2).T
-
-
-def test_draws_pass_near_the_trials():
-    rng = np.random.default_rng(0)
-    points = rng.uniform(size=(40, 3))
-    values = surface(points, (0.3, 0.6))
-    draws = fit_surrogate(points, values).at(points)
-    assert draws.shape[1] == 40
-    assert np.abs(np.median(draws, axis=0) - values).max() < 0.02
-
-
-def test_the_interval_of_the_maximum_covers_it_as_often_as_it_says():
-    rng, covered, widths = np.random.default_rng(1), 0, []
-    for seed in range(30):
-        best = rng.uniform(0.15, 0.85, 2)
-        points = rng.uniform(size=(24, 3))
-        values = surface(points, best) + rng.normal(0, 0.005, 24)
-        maxima = fit_surrogate(points, values, seed=seed).maxima()
-        low, high = np.quantile(maxima[:, :2], [0.05, 0.95], axis=0)
-        covered += int(((low <= best) & (best <= high)).sum())
-        widths.append(float((high - low).mean()))
-    assert covered >= 48  # 90 % of 60 is 54, with a standard error of 2.3
-    assert np.mean(widths) < 0.6
-
-
-def test_noise_alone_pins_nothing_down():
-    rng = np.random.default_rng(2)
-    spans = []
-    for seed in range(8):
-        values = 0.8 + rng.normal(0, 0.01, 20)
-        maxima = fit_surrogate(rng.uniform(size=(20, 2)), values, seed=seed).maxima()
-        spans.append(float(np.ptp(np.quantile(maxima[:, 0], [0.05, 0.95]))))
-    assert np.median(spans) > IDENTIFIED
 
 
 def test_settings_are_scaled_as_they_are_searched():
@@ -92,7 +52,8 @@ def test_a_best_temperature_that_grows_is_seen():
     trend = next(t for t in info.trends if t.target == "temperature")
     assert trend.verdict == "grows"
     assert trend.low < np.exp(0.35) < trend.high
-    assert optimum_sentences(info)[0].startswith("The best temperature grows with the width: ×1.")
+    said = [s for s in optimum_sentences(info) if s.startswith("The best temperature")]
+    assert said[0].startswith("The best temperature grows with the width: ×1.")
     # One temperature for all is wrong by up to 0.9 in log T at the ends: 0.05 * 0.9^2 = 0.04
     assert info.regret is not None
     assert info.regret.low > 0
@@ -107,7 +68,7 @@ def test_one_that_does_not_is_not_seen():
     info = optimum_of(study(0.0))
     trend = next(t for t in info.trends if t.target == "temperature")
     assert trend.verdict == "not seen"
-    assert "is not seen here" in optimum_sentences(info)[0]
+    assert any("is not seen here" in sentence for sentence in optimum_sentences(info))
     assert info.shared["temperature"] == pytest.approx(4, rel=0.5)
     assert info.regret is not None
     assert info.regret.value < 0.004
@@ -117,9 +78,63 @@ def test_one_that_does_not_is_not_seen():
     assert info.left_out == 0
 
 
+def test_the_region_holds_the_best_pair_and_its_costs_are_told():
+    info = optimum_of(study(0.0))
+    for o in info.optima:
+        temperatures, alphas = info.axes["temperature"], info.axes["alpha"]
+        row = int(np.abs(np.log(temperatures / 4)).argmin())
+        column = int(np.abs(alphas - 0.4).argmin())
+        assert o.region.mask[row, column]
+        assert o.region.share < 0.25
+        assert o.region.cost < 0.01 < o.region.cost_of_chance < o.region.cost_of_worst
+        low, high = o.box["temperature"]
+        assert low <= o.best["temperature"] <= high
+        assert o.edges == ()
+    first = optimum_sentences(info)[0]
+    assert "at width 8 T " in first
+    assert region_words(info.optima[0], info) in first
+    assert "which costs at most 0." in first
+
+
+def test_a_best_value_at_the_end_of_its_range_is_named():
+    base = study(0.0)
+    rising = tuple(
+        t.model_copy(update={"val": evaluation(0.6 + 0.05 * np.log(t.learning_rate / 3e-4))})
+        for t in base.trials
+    )
+    info = optimum_of(dataclasses.replace(base, trials=rising))
+    assert all(("learning_rate", "high") in {e[:2] for e in o.edges} for o in info.optima)
+    words = "The best learning rate lies at the upper end of its range (0.03) at 6 of 6 strata"
+    assert any(sentence.startswith(words) for sentence in optimum_sentences(info))
+
+
+def test_where_teachers_change_nothing_no_pair_stands_out():
+    rng, base = np.random.default_rng(3), study(0.0)
+    noise = tuple(
+        t.model_copy(update={"val": evaluation(0.8 + float(rng.normal(0, 0.01)))})
+        for t in base.trials
+    )
+    info = optimum_of(dataclasses.replace(base, trials=noise))
+    assert np.median([o.region.share for o in info.optima]) > 0.6
+
+
+def test_hard_labels_tell_about_alpha_one():
+    """Both arms lie on one surface: where hard labels are best, the region reaches alpha 1."""
+    base = make_results(widths=(8, 16), trials=24, replicates=0)
+    moved = tuple(
+        t.model_copy(update={"state": "COMPLETE", "val": evaluation(0.7 + 0.1 * t.alpha)})
+        for t in base.trials
+    )
+    info = optimum_of(dataclasses.replace(base, trials=moved))
+    for o in info.optima:
+        assert o.box["alpha"][1] == 1.0
+        assert o.best["alpha"] > 0.9
+    assert info.num_trials == 96
+
+
 def test_what_cannot_be_said_is_said():
     few = make_results(widths=(8, 16), trials=4, replicates=0)
-    assert "6 complete distilled trials" in optimum_of(few).missing
+    assert "it takes 16 in all" in optimum_of(few).missing
     assert optimum_sentences(optimum_of(few)) == ()
     with figure_style():
         figures = {f.name: f for f in build_figures(compute_summary(few))}

@@ -243,7 +243,8 @@ def test_partial_studies_say_what_is_missing(name, partial, words, tmp_path):
     assert words in report.html.read_text()
     speed = any("final validation accuracy" in sentence for sentence in report.finding)
     grid = name == "two scientific"
-    assert len(report.finding) == 2 + bool(partial.importance) + speed + grid
+    region = any("emperature and alpha" in sentence for sentence in report.finding[2:])
+    assert len(report.finding) == 2 + bool(partial.importance) + speed + grid + region
     json.loads((tmp_path / "r" / "results.json").read_text())
 
 

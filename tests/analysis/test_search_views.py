@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from matplotlib.text import Text
 from synthetic import make_results, study_config
@@ -8,15 +10,33 @@ from kdsearch.analysis.figures import build_figures
 from kdsearch.analysis.importance import compute_importance
 from kdsearch.analysis.learning_curve import compute_learning_curve
 from kdsearch.analysis.optimization_history import compute_optimization_history
+from kdsearch.analysis.optimum import compute_optimum
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.analysis.summary import compute_summary
-from kdsearch.analysis.temperature_alpha import compute_temperature_alpha
+from kdsearch.analysis.temperature_alpha import (
+    compute_temperature_alpha,
+    draw_temperature_alpha,
+)
 from kdsearch.config import Objective
 from kdsearch.results.score import best_trial, objective_value
 
 
+def views_of(results):
+    return compute_temperature_alpha(results, compute_optimum(results, compute_strata(results)))
+
+
+def results_without_surface(results):
+    """The same trials with all but fifteen pruned, too few for a surface."""
+    complete = [t.key for t in results.trials if t.state == "COMPLETE"][:15]
+    trials = tuple(
+        t if t.key in complete else t.model_copy(update={"state": "PRUNED"})
+        for t in results.trials
+    )
+    return dataclasses.replace(results, trials=trials)
+
+
 def test_temperature_alpha_is_relative_to_the_stratum(results):
-    info = compute_temperature_alpha(results)
+    info = views_of(results)
     assert [p.title for p in info.panels] == [f"width {w}" for w in (8, 16, 32, 64, 128, 256)]
     assert info.searched == ("temperature", "alpha")
     assert info.log_axes == ("temperature",)
@@ -37,9 +57,33 @@ def test_more_than_six_strata_share_one_panel():
     results = make_results(
         widths=widths, trials=3, replicates=0, config=study_config(search=search)
     )
-    info = compute_temperature_alpha(results)
+    few = dataclasses.replace(results, trials=results.trials[:9])
+    assert len(views_of(few).panels) == 3
+    blind = results_without_surface(results)
+    info = views_of(blind)
     assert [p.title for p in info.panels] == ["all 7 strata"]
     assert len(info.panels[0].points) == 21
+
+
+def test_up_to_twelve_strata_have_a_map_each():
+    widths = tuple(range(8, 22))
+    search = {
+        "width": {"role": "scientific", "values": list(widths)},
+        "temperature": {"role": "nuisance", "low": 1.0, "high": 20.0, "log": True},
+        "alpha": {"role": "nuisance", "low": 0.0, "high": 1.0},
+    }
+    results = make_results(
+        widths=widths, trials=8, replicates=0, config=study_config(search=search)
+    )
+    info = views_of(results)
+    assert len(info.panels) == 12
+    assert (info.panels[0].title, info.panels[-1].title) == ("width 8", "width 21")
+    for panel in info.panels:
+        assert panel.map is not None
+        assert panel.map.expected_cost.shape == panel.map.region.shape
+        assert panel.map.region.any()
+    figure = style.new_figure(4, 4)
+    assert draw_temperature_alpha(info, info.panels[0], figure.add_subplot()) is not None
 
 
 def test_running_best_ignores_pruned_trials(results):

@@ -95,5 +95,6 @@ def test_an_arm_with_nothing_to_tune_has_its_whole_budget_in_one_trial():
     assert budget.untuned == ("baseline",)
     words = dict(_made(compute_summary(results)))["Equal budget per stratum and arm"]
     assert words == (
-        "yes: 4 trials in each; hard labels only has nothing to tune, so one trial is all there is"
+        "yes: 4 trials in each, 40 to 129 student-epochs; hard labels only has nothing to tune, "
+        "so one trial is all there is"
     )

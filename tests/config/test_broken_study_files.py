@@ -78,7 +78,9 @@ ONE_MISTAKE = [
     (("val_fraction: 0.2", "val_fraction: 1"), 3, "data.val_fraction", "below 1.0"),
     (("val_fraction: 0.2", "train_samples: 1234"), 3, "data.train_samples", "multiple of 10"),
     (("members: 4", "members: 0"), 6, "teacher.members", "at least 1"),
-    (("kind: tpe", "kind: cmaes"), 17, "sampler.kind", "allowed are tpe, random, grid, gp"),
+    (("kind: tpe", "kind: cmaes"), 17, "sampler.kind", "are surface, tpe, random, grid, gp"),
+    (("trials: 24", "trials: 24, race: 1.0"), 19, "budget.race", "at most 0.9"),
+    (("kind: halving", "kind: halving, exempt: -0.1"), 18, "pruner.exempt", "at least 0"),
     (("kind: halving", "kind: halfing"), 18, "pruner.kind", "did you mean 'halving'?"),
     ((STUDENT, "student: {kind: mpl}"), 8, "student.kind", "did you mean 'mlp'?"),
     ((STUDENT, "student: {kind: import, target: mine}"), 8, "student.target", "module:callable"),
@@ -214,6 +216,11 @@ SEVERAL_EDITS = [
         [(OBJECTIVE, "objective:\n- {metric: macs, direction: minimize}\n"
                      "- {metric: macs, direction: minimize}")],
         18, "objective.1.metric", "already an objective",
+    ),
+    (
+        [(OBJECTIVE, "objective:\n- {metric: val_accuracy, direction: maximize}\n"
+                     "- {metric: macs, direction: minimize}"), ("kind: tpe", "kind: surface")],
+        19, "sampler.kind", "allowed with several are tpe, nsga2",
     ),
     (
         [(WIDTH, f"width: {{role: scientific, values: {list(range(8, 48))}}}"),

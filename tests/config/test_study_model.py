@@ -40,6 +40,33 @@ def test_strata_are_the_product_of_the_scientific_values_in_file_order(load: Loa
     assert baseline_strata(config.strata()) == ({"width": 8}, {"width": 16})
 
 
+def test_a_file_that_names_no_sampler_has_a_surface_or_tpe_for_a_front(load: Load) -> None:
+    assert load().sampler_kind == "tpe", "as the file says"
+    assert load("sampler={}").sampler_kind == "surface"
+    front = "[{metric: val_accuracy, direction: maximize}, {metric: macs, direction: minimize}]"
+    assert load("sampler={}", f"objective={front}").sampler_kind == "tpe"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "allowed"),
+    [
+        (SearchParameter(role="nuisance", low=0.0, high=1.0), True),
+        (SearchParameter(role="nuisance", low=0.0, high=0.99), False),
+        (SearchParameter(role="nuisance", low=2, high=9), False),
+        (SearchParameter(role="nuisance", low=0.0, high=1.0, step=0.1), True),
+        (SearchParameter(role="nuisance", low=0.0, high=1.0, step=0.3), False),
+        (SearchParameter(role="nuisance", values=(0.5, 1)), True),
+        (SearchParameter(role="nuisance", values=(0.5, True)), False),
+        (SearchParameter(role="nuisance", values=("1", "a")), False),
+        (SearchParameter(role="fixed", value=1.0), True),
+    ],
+)
+def test_a_parameter_allows_the_numbers_that_it_can_take(
+    parameter: SearchParameter, allowed: bool
+) -> None:
+    assert parameter.allows(1.0) == allowed
+
+
 def test_without_a_scientific_parameter_there_is_one_stratum(load: Load) -> None:
     config = load("search.width={role: fixed, value: 32}")
     assert config.strata() == ({},)

@@ -1,12 +1,13 @@
 """Configurations and records made by hand, for what needs no training."""
 
+import json
 from typing import Any
 
 import yaml
 
 from kdsearch.config import StudyConfig
 from kdsearch.results import EpochMetrics, Evaluation, TrialRecord
-from kdsearch.study.lane import lanes_of, new_record
+from kdsearch.study.lane import Proposal, lanes_of, new_record
 from tests.conftest import SMALL_STUDY
 
 
@@ -20,6 +21,14 @@ def make_config(**changes: Any) -> StudyConfig:
             node = node.setdefault(key, {})
         node[leaf] = value
     return StudyConfig.model_validate(tree)
+
+
+def stored_before(saved: dict[str, Any]) -> dict[str, Any]:
+    """A stored configuration as version 0.1 wrote it, which knew fewer keys."""
+    old = json.loads(json.dumps(saved))
+    del old["confirm"]["choose_by"], old["budget"]["race"]
+    del old["pruner"]["exempt"], old["pruner"]["min_correlation"]
+    return old
 
 
 def evaluation(accuracy: float, loss: float = 0.5) -> Evaluation:
@@ -54,7 +63,7 @@ def make_record(
     which = lanes_of(config, config.strata())[lane]
     if which.arm == "baseline":
         tuned = {"learning_rate": 0.01}
-    record = new_record(config, which, {**tuned, **(settings or {})}, trial=trial)
+    record = new_record(config, which, Proposal({**tuned, **(settings or {})}), trial=trial)
     update: dict[str, Any] = {"optuna_study": "small", "optuna_trial": trial} | changes
     if val is not None:
         update = {"state": "COMPLETE", "val": evaluation(val), "epochs": 9} | update

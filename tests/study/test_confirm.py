@@ -1,5 +1,6 @@
 """What is confirmed and who becomes champion: validation decides, test never."""
 
+from kdsearch.config import StudyConfig
 from kdsearch.results import TrialRecord
 from kdsearch.study.confirm import champion_of, confirmed_records, selected_trials
 from tests.study.records import evaluation, make_config, make_record
@@ -20,6 +21,63 @@ def test_every_lane_confirms_its_best_by_validation_and_ties_go_to_the_earlier()
     ]
     chosen = [(r.arm, r.width, r.trial) for r in selected_trials(CONFIG, records)]
     assert chosen == [("distilled", 4, 1), ("distilled", 8, 4), ("baseline", 4, 0)]
+
+
+def lane_of_twenty(**changes: object) -> tuple[StudyConfig, list[TrialRecord]]:
+    """Rates from bad to good to bad, and one bad one with a lucky seed."""
+    config = make_config(**changes)
+    records = []
+    for trial in range(20):
+        rate = 10 ** (-3 + trial / 10)
+        score = 0.9 - 0.2 * (trial / 10 - 1) ** 2
+        val = 0.93 if trial == 1 else score
+        records.append(make_record(config, trial, settings={"learning_rate": rate}, val=val))
+    return config, records
+
+
+def test_one_lucky_seed_is_chosen_by_score_and_not_by_the_surface() -> None:
+    config, records = lane_of_twenty(confirm__choose_by="score")
+    assert [r.trial for r in selected_trials(config, records)] == [1]
+    config, records = lane_of_twenty()
+    (chosen,) = selected_trials(config, records)
+    assert 8 <= chosen.trial <= 12
+    few = [r for r in records if r.trial < 15]
+    assert [r.trial for r in selected_trials(config, few)] == [1], "too few for a surface"
+
+
+def test_settings_on_several_seeds_are_judged_by_their_mean() -> None:
+    def repeated(trial: int, of: int, val: float) -> TrialRecord:
+        return make_record(CONFIG, trial, val=val, repeats=of, replicate=1)
+
+    records = [
+        make_record(CONFIG, 0, val=0.90),
+        make_record(CONFIG, 1, val=0.86, settings={"alpha": 0.1}),
+        repeated(2, 0, 0.70),
+        repeated(3, 1, 0.88),
+    ]
+    assert [r.trial for r in selected_trials(CONFIG, records)] == [1]
+    failed = repeated(4, 1, 0.0).model_copy(update={"state": "FAIL"})
+    assert [r.trial for r in selected_trials(CONFIG, [*records, failed])] == [1]
+    assert [r.trial for r in selected_trials(CONFIG, records[:2])] == [0]
+
+
+def test_a_choice_stands_until_its_own_search_goes_on() -> None:
+    config, records = lane_of_twenty()
+    (chosen,) = selected_trials(config, records)
+    # Of the runs of a worse trial, because a choice is not made again.
+    runs = [
+        make_record(config, 3, val=0.5, stage="confirm", replicate=replicate, searched=20)
+        for replicate in (1, 2)
+    ]
+    assert [r.trial for r in selected_trials(config, [*records, *runs])] == [3]
+    assert confirmed_records(config, [*records, *runs]) == tuple(runs)
+    beside = make_record(config, 20, lane=D8, val=0.99)
+    stands = selected_trials(config, [*records, *runs, beside])
+    assert [(r.width, r.trial) for r in stands] == [(4, 3), (8, 20)]
+    own = make_record(config, 21, state="RUNNING")
+    again = selected_trials(config, [*records, *runs, own])
+    assert [r.trial for r in again] == [chosen.trial]
+    assert confirmed_records(config, [*records, *runs, own]) == ()
 
 
 def test_a_loss_is_minimised() -> None:

@@ -19,7 +19,7 @@ from kdsearch.results import Results
 from kdsearch.study.database import connect_existing
 from kdsearch.study.ledger import Ledger
 from tests.conftest import WriteStudy
-from tests.study.test_run import essence, run
+from tests.study.test_run import METHODS, essence, run
 
 KDSEARCH = str(Path(sys.executable).with_name("kdsearch"))
 MARK = "KDSEARCH_TEST_MARK"
@@ -98,12 +98,14 @@ def check_nothing_is_left(results: Results, num_teachers: int) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("method", ["tpe", "surface-halving"])
 def test_killed_seven_times_it_ends_as_if_it_had_run_through(
     write_study: WriteStudy,
+    method: str,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = write_study(name="killed", training__epochs=120)
+    path = write_study(name="killed", training__epochs=120, **METHODS[method])
     whole = run(path)
     folder = tmp_path_factory.mktemp("killed")
     (folder / path.name).write_text(path.read_text())

@@ -11,7 +11,7 @@ from kdsearch.cli.tables import print_status
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.results import Results, TrialRecord, sizes_tried, strata_of
 from kdsearch.study.ladder import Climb, Point, climb, size_at, sizes_around, strata_to_run
-from kdsearch.study.lane import Lane, lanes_of, new_record
+from kdsearch.study.lane import Lane, Proposal, lanes_of, new_record
 from kdsearch.study.outcome import load_results
 from tests.conftest import SMALL_STUDY, WriteStudy
 from tests.study.records import evaluation, make_config
@@ -67,7 +67,7 @@ def record_of(config: StudyConfig, lane: Lane, size: int, accuracy: float) -> Tr
     tuned: dict[str, Scalar] = {"learning_rate": 0.01}
     if lane.arm == "distilled":
         tuned |= {"temperature": 2.0, "alpha": 0.5, "ensemble_size": 1}
-    record = new_record(config, lane, tuned, trial=size)
+    record = new_record(config, lane, Proposal(tuned), trial=size)
     return record.model_copy(
         update={
             "state": "COMPLETE",

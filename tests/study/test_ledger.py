@@ -1,6 +1,7 @@
 """The ledger on a real SQLite storage, closed and opened again as a killed process would."""
 
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -11,9 +12,9 @@ from kdsearch.errors import UnknownStudyError, UserInputError
 from kdsearch.results import TrialRecord
 from kdsearch.study.database import connect, connect_existing, study_names, without_password
 from kdsearch.study.lane import nuisances
-from kdsearch.study.ledger import Ledger
+from kdsearch.study.ledger import Ledger, as_of_today, storable
 from kdsearch.study.space import distributions
-from tests.study.records import evaluation, history, make_config, make_record
+from tests.study.records import evaluation, history, make_config, make_record, stored_before
 
 URL = "sqlite:///kdsearch.db"
 
@@ -146,6 +147,40 @@ def test_a_study_of_another_version_is_named_as_such(ledger: Ledger) -> None:
     study.set_user_attr("kdsearch:config", saved | {"colour": "blue"})
     with pytest.raises(UserInputError, match="stored by another version of kdsearch"):
         reopened()
+
+
+@pytest.mark.parametrize(
+    ("pruner", "epochs", "first"),
+    [
+        ({"kind": "halving"}, 9, 1),
+        ({"kind": "halving"}, 40, 4),
+        ({"kind": "median", "reduction_factor": 4}, 64, 4),
+        ({"kind": "halving", "min_epochs": 5}, 40, 5),
+        ({"kind": "none"}, 40, None),
+    ],
+)
+def test_a_study_of_before_is_read_as_it_was_understood_then(
+    folder: Path, pruner: dict[str, Any], epochs: int, first: int | None
+) -> None:
+    config = make_config(pruner=pruner, training__epochs=epochs)
+    Ledger.create(config, command="")
+    study = optuna.load_study(study_name="small", storage=URL)
+    stored = stored_before(study.user_attrs["kdsearch:config"])
+    study.set_user_attr("kdsearch:config", stored)
+    found = reopened().config
+    assert (found.sampler.kind, found.pruner.kind) == ("tpe", pruner["kind"])
+    assert found.pruner.min_epochs == first
+    assert found.confirm.choose_by == "score"
+    assert found.budget.race == 0.0
+    assert as_of_today(storable(found)) == storable(found), "once is enough"
+
+
+def test_a_study_of_today_keeps_what_it_leaves_open(folder: Path) -> None:
+    config = make_config(sampler={}, pruner={"kind": "halving"})
+    Ledger.create(config, command="")
+    found = reopened().config
+    assert found == config
+    assert (found.sampler.kind, found.pruner.min_epochs) == (None, None)
 
 
 def test_somebody_elses_study_of_that_name_is_left_alone(folder: Path) -> None:

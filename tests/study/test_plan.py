@@ -46,6 +46,7 @@ def test_a_grid_smaller_than_the_budget_and_no_baseline(folder: Path) -> None:
             "width": {"role": "scientific", "values": [4, 8, 16]},
         },
         sampler={"kind": "grid"},
+        pruner={"kind": "halving", "min_epochs": 1},
         budget__trials=4,
         confirm={"replicates": 0},
     )
@@ -53,7 +54,7 @@ def test_a_grid_smaller_than_the_budget_and_no_baseline(folder: Path) -> None:
     assert plan.strata == "3"
     assert plan.search_trials.startswith("12: 4 a stratum and arm (distilled); 0 done")
     assert plan.confirm_runs.startswith("0: ")
-    assert plan.method == "grid, halving at epochs [1, 3]"
+    assert plan.method == "grid, halving at epochs 1, 3"
     assert list(folder.iterdir()) == []
 
 

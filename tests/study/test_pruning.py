@@ -3,7 +3,7 @@
 import pytest
 
 from kdsearch.config import PrunerConfig
-from kdsearch.study.pruning import rung_epochs, survivors
+from kdsearch.study.pruning import is_exempt, rung_epochs, survivors
 
 HALVING = PrunerConfig(kind="halving", reduction_factor=3)
 
@@ -12,12 +12,16 @@ HALVING = PrunerConfig(kind="halving", reduction_factor=3)
     ("pruner", "epochs", "rungs"),
     [
         (PrunerConfig(kind="none"), 100, ()),
-        (HALVING, 9, (1, 3)),
-        (HALVING, 40, (4, 12)),
+        (HALVING, 9, (3,)),
+        (HALVING, 40, (13,)),
         (HALVING, 1, ()),
         (HALVING, 2, ()),
+        (HALVING, 3, (1,)),
+        (PrunerConfig(kind="halving", reduction_factor=3, min_epochs=1), 9, (1, 3)),
+        (PrunerConfig(kind="hyperband", reduction_factor=3), 9, (1, 3)),
+        (PrunerConfig(kind="hyperband", reduction_factor=3), 40, (4, 12)),
         (PrunerConfig(kind="halving", reduction_factor=2, min_epochs=5), 40, (5, 10, 20)),
-        (PrunerConfig(kind="median", reduction_factor=4), 64, (4, 16)),
+        (PrunerConfig(kind="median", reduction_factor=4), 64, (16,)),
         (PrunerConfig(kind="halving", min_epochs=9), 9, ()),
     ],
 )
@@ -25,6 +29,26 @@ def test_rungs_lie_below_the_last_epoch(
     pruner: PrunerConfig, epochs: int, rungs: tuple[int, ...]
 ) -> None:
     assert rung_epochs(pruner, epochs) == rungs
+
+
+@pytest.mark.parametrize(
+    ("share", "exempt"),
+    [
+        (0.0, []),
+        (0.25, [0, 3, 7, 11]),
+        (0.5, [0, 1, 3, 5, 7, 9, 11]),
+        (0.1, [0, 9]),
+        (0.01, [0]),
+        (1.0, list(range(12))),
+    ],
+)
+def test_an_even_share_of_a_lane_is_exempt_from_its_first_trial_on(
+    share: float, exempt: list[int]
+) -> None:
+    pruner = PrunerConfig(kind="halving", exempt=share)
+    assert [index for index in range(12) if is_exempt(pruner, index)] == exempt
+    many = sum(is_exempt(pruner, index) for index in range(1000))
+    assert many - 1000 * share in (0.0, 1.0), "the first may be one more"
 
 
 def keep(

@@ -125,10 +125,12 @@ def test_rungs_fit_into_searched_epochs(write_study: WriteStudy) -> None:
     path = write_study(
         name="epochs",
         **{"search__training.epochs": {"role": "scientific", "values": [9, 27]}},
+        search__width=ONE_WIDTH,
+        pruner={"kind": "hyperband", "min_correlation": 0.0},
     )
     config = kdsearch.load_study(path)
     assert {lane_epochs(config, lane) for lane in lanes_of(config, config.strata())} == {9, 27}
-    results = run(path, "budget.trials=4", "confirm.replicates=1")
+    results = run(path, "budget.trials=8", "confirm.replicates=1")
     pruned = results.select(state="PRUNED")
     assert {t.epochs for t in pruned if t.settings["training.epochs"] == 27} <= {3, 9}
     assert any(t.settings["training.epochs"] == 27 for t in pruned)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import optuna
@@ -15,8 +16,10 @@ from kdsearch.data import SealedSplit, load_dataset
 from kdsearch.errors import StudyChangedError, TooManyFailuresError
 from kdsearch.results import Results, TrialRecord
 from tests.conftest import WriteStudy
+from tests.study.records import stored_before
 
 TIMING = {"train_seconds", "mlflow_run_id"}
+ONE_WIDTH = {"role": "fixed", "value": 4}
 
 
 def essence(record: TrialRecord) -> dict[str, object]:
@@ -86,26 +89,63 @@ def test_more_replicates_extend_and_never_repeat(write_study: WriteStudy) -> Non
     assert sorted(t.replicate for t in after) == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
-@pytest.mark.parametrize("pruner", ["halving", "median", "hyperband", "none"])
-def test_workers_and_interruptions_change_nothing(
+def pruner(kind: str) -> dict[str, object]:
+    """One that stops students of the small study, however badly its few trials forecast."""
+    return {"kind": kind, "min_epochs": 1, "min_correlation": 0.0}
+
+
+# Of six trials of each arm, all of the first generation, a rung can be judged.
+SIX = {"budget": {"trials": 12, "generation": 6}, "search__width": ONE_WIDTH}
+SURFACE = {"sampler": {"kind": "surface"}}
+RACE = {"budget": {"trials": 12, "generation": 4, "race": 0.3}, "search__width": ONE_WIDTH}
+METHODS: dict[str, dict[str, Any]] = {
+    "tpe": {},
+    "tpe-halving": SIX | {"pruner": pruner("halving")},
+    "tpe-median": SIX | {"pruner": pruner("median")},
+    "tpe-hyperband": SIX | {"pruner": pruner("hyperband")},
+    "tpe-race": RACE,
+    "surface": SURFACE,
+    "surface-halving": SURFACE | {"pruner": pruner("halving")},
+    "surface-race": SURFACE | RACE,
+    "surface-race-halving": SURFACE | RACE | {"pruner": pruner("halving")},
+}
+
+
+def check_that_it_did_what_it_is_called(results: Results, method: str) -> None:
+    """A test of nothing would be passed by everything."""
+    parts = method.split("-")
+    searched = results.select(stage="search")
+    stops = {"halving", "median", "hyperband"} & set(parts)
+    assert any(t.state == "PRUNED" for t in searched) == bool(stops)
+    assert any(t.repeats is not None for t in searched) == ("race" in parts)
+    if parts == ["surface"]:  # on its first look it tries the best settings of hard labels
+        tried = [t for t in searched if t.arm == "distilled" and t.alpha == 1.0]
+        assert [t.width for t in tried] == [4, 8]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_interruptions_change_nothing(
     write_study: WriteStudy,
-    pruner: str,
+    method: str,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = write_study(name=f"same-{pruner}", pruner={"kind": pruner})
+    path = write_study(name=f"same-{method}", **METHODS[method])
     whole = run(path)
+    check_that_it_did_what_it_is_called(whole, method)
     monkeypatch.chdir(tmp_path_factory.mktemp("interrupted"))
     pieces = interrupted(kdsearch.load_study(path), every=23)
     assert [essence(t) for t in pieces.trials] == [essence(t) for t in whole.trials]
 
 
+@pytest.mark.parametrize("method", ["tpe", "surface-halving", "surface-race"])
 def test_two_worker_processes_give_the_same_numbers(
     write_study: WriteStudy,
+    method: str,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = write_study(name="workers")
+    path = write_study(name=f"workers-{method}", **METHODS[method])
     inline = run(path)
     monkeypatch.chdir(tmp_path_factory.mktemp("processes"))
     processes = run(path, workers=2)
@@ -135,6 +175,94 @@ def interrupted(config: StudyConfig, *, every: int) -> Results:
         except InterruptedStudyError:
             continue
     raise AssertionError("the study made no progress")
+
+
+def test_rungs_stop_nobody_who_is_exempt_or_repeats_or_while_they_tell_nothing(
+    write_study: WriteStudy,
+) -> None:
+    halving = {"kind": "halving", "min_epochs": 1, "exempt": 0.25, "min_correlation": 0.0}
+    budget = {"trials": 16, "generation": 4, "race": 0.25}
+    path = write_study(
+        name="rungs", pruner=halving, budget=budget, search__width=ONE_WIDTH, **SURFACE
+    )
+    results = run(path)
+    pruned = results.select(state="PRUNED")
+    for arm in ("distilled", "baseline"):
+        mine = list(results.select(stage="search", arm=arm))
+        stopped = [index for index, trial in enumerate(mine) if trial in pruned]
+        assert stopped
+        # Generations of 3, 3, 3 and 3 trials: 12 have ended after the second of both arms.
+        assert min(stopped) >= 6, "nothing is known before"
+        assert not {0, 3, 7, 11, 15} & set(stopped), "every fourth is exempt"
+        assert [t.repeats is not None for t in mine] == [False] * 12 + [True] * 4
+        assert max(stopped) < 12
+    assert {t.epochs for t in pruned} <= {1, 3}
+    strict = write_study(
+        name="strict",
+        pruner=halving | {"min_correlation": 1.0},
+        budget=budget,
+        search__width=ONE_WIDTH,
+        **SURFACE,
+    )
+    assert not run(strict).select(state="PRUNED"), "no rung orders students as their ends do"
+
+
+def test_settings_that_are_few_are_tried_again_on_other_seeds(write_study: WriteStudy) -> None:
+    few = {
+        "learning_rate": {"role": "nuisance", "values": [0.003, 0.01]},
+        "alpha": {"role": "nuisance", "values": [0.0, 1.0]},
+        "width": ONE_WIDTH,
+    }
+    path = write_study(name="few", search=few, budget={"trials": 12, "generation": 4}, **SURFACE)
+    results = run(path)
+    for arm, different in (("distilled", 4), ("baseline", 2)):
+        mine = results.select(stage="search", arm=arm)
+        assert len(mine) == 12
+        originals = {t.trial: t for t in mine if t.repeats is None}
+        assert len({tuple(t.settings.items()) for t in originals.values()}) == len(originals)
+        assert len(originals) <= different
+        for trial in mine:
+            if trial.repeats is not None:
+                assert trial.settings == originals[trial.repeats].settings
+                assert trial.repeats < trial.trial
+        for number in originals:
+            seeds = [t for t in mine if number in (t.trial, t.repeats)]
+            assert [t.replicate for t in seeds] == list(range(len(seeds)))
+            assert len({t.seed for t in seeds}) == len(seeds)
+        confirm = results.select(stage="confirm", arm=arm)
+        assert len({t.trial for t in confirm}) == 1
+        assert {t.trial for t in confirm} <= set(originals)
+        assert not {t.seed for t in confirm} & {t.seed for t in mine}
+        assert {t.searched for t in confirm} == {12}
+
+
+def test_a_study_of_an_older_version_goes_on_as_it_began(
+    write_study: WriteStudy,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    explicit = {
+        "sampler": {"kind": "tpe", "startup_trials": 3},
+        "pruner": {"kind": "halving", "min_epochs": 1},
+        "confirm": {"replicates": 1, "choose_by": "score"},
+    }
+    path = write_study(name="older", search__width=ONE_WIDTH, **explicit)
+    run(path, "budget.trials=6")
+    told = run(path, "budget.trials=12")
+    monkeypatch.chdir(tmp_path_factory.mktemp("older"))
+    begun = run(path, "budget.trials=6")
+    for part in ("older", "older/baseline", "older/confirm"):
+        study = optuna.load_study(study_name=part, storage="sqlite:///kdsearch.db")
+        stored = stored_before(study.user_attrs["kdsearch:config"])
+        study.set_user_attr("kdsearch:config", stored)
+    left_open = {"sampler": {"startup_trials": 3}, "confirm": {"replicates": 1}}
+    path = write_study(name="older", search__width=ONE_WIDTH, **left_open)
+    results = run(path, "budget.trials=12")
+    assert (results.config.sampler.kind, results.config.pruner.kind) == ("tpe", "halving")
+    assert [essence(t) for t in results.trials] == [essence(t) for t in told.trials]
+    assert len(results.trials) > len(begun.trials)
+    with pytest.raises(StudyChangedError, match=r"sampler\.kind: tpe -> surface"):
+        run(path, "budget.trials=12", "sampler.kind=surface")
 
 
 def test_the_champion_predicts_what_was_confirmed(write_study: WriteStudy) -> None:
@@ -194,6 +322,7 @@ def test_a_pareto_study_prunes_and_confirms_its_front(write_study: WriteStudy) -
             {"metric": "num_params", "direction": "minimize"},
         ],
         sampler={"kind": "nsga2", "population_size": 4},
+        pruner=pruner("halving"),
         budget={"trials": 12, "generation": 6},
     )
     results = run(path)

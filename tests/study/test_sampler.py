@@ -6,7 +6,7 @@ import pytest
 
 from kdsearch.config import StudyConfig
 from kdsearch.study.database import connect_existing
-from kdsearch.study.lane import lanes_of, new_record, nuisances
+from kdsearch.study.lane import Proposal, lanes_of, new_record, nuisances
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.sampler import LaneSampler
 from kdsearch.study.space import distributions
@@ -18,6 +18,7 @@ SAMPLERS = {
     "gp": {"kind": "gp", "startup_trials": 3},
     "nsga2": {"kind": "nsga2", "population_size": 4},
     "qmc": {"kind": "qmc"},
+    "surface": {"kind": "surface"},
     "grid": {"kind": "grid"},
 }
 GRID_SEARCH = {
@@ -46,9 +47,10 @@ def proposals(config: StudyConfig, *, reopen: bool) -> list[tuple[object, ...]]:
         if reopen or sampler is None or number % GENERATION == 0:
             trials = ledger.trials("distilled")
             sampler = LaneSampler(config, lane, trials)
-        tuned, remembered = sampler.ask(number)
-        record = new_record(config, lane, tuned, trial=number)
-        ledger.add(record, space, generation=number // GENERATION, system_attrs=remembered)
+        proposal = sampler.ask(number)
+        record = new_record(config, lane, proposal, trial=number)
+        attrs = proposal.remembered
+        ledger.add(record, space, generation=number // GENERATION, system_attrs=attrs)
         if (number + 1) % GENERATION == 0:
             tell(ledger)
     return [tuple(r.settings[name] for name in space) for r in ledger.records()]
@@ -85,9 +87,8 @@ def test_lanes_are_asked_independently(folder: Path) -> None:
     config = make_config()
     first = {}
     for lane in lanes_of(config, config.strata()):
-        tuned, _ = LaneSampler(config, lane, []).ask(0)
-        first[lane.key] = tuned
-        assert set(tuned) == set(nuisances(config, lane.arm))
+        first[lane.key] = LaneSampler(config, lane, []).ask(0).tuned
+        assert set(first[lane.key]) == set(nuisances(config, lane.arm))
     assert set(first["baseline-width=4"]) == {"learning_rate"}
 
 
@@ -96,4 +97,4 @@ def test_a_lane_with_nothing_to_tune_has_one_empty_proposal() -> None:
         search={"alpha": {"role": "scientific", "values": [0.0, 0.5]}}, budget__trials=1
     )
     lane = lanes_of(config, config.strata())[0]
-    assert LaneSampler(config, lane, []).ask(0) == ({}, {})
+    assert LaneSampler(config, lane, []).ask(0) == Proposal({})

@@ -4,13 +4,14 @@ import math
 
 import pytest
 from optuna.distributions import (
+    BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
 
-from kdsearch.config import SearchParameter
-from kdsearch.study.space import distributions, from_unit, grid_points, sobol_point
+from kdsearch.config import Scalar, SearchParameter
+from kdsearch.study.space import distributions, from_unit, grid_points, sobol_point, to_unit
 from tests.study.records import make_config
 
 SEARCH = {
@@ -46,6 +47,32 @@ def test_units_reach_both_ends_of_every_kind_of_range() -> None:
     assert [from_unit(IntDistribution(2, 8, step=3), u) for u in (0, 0.34, top)] == [2, 5, 8]
     assert [from_unit(IntDistribution(1, 8, log=True), u) for u in (0, top)] == [1, 8]
     assert [from_unit(CategoricalDistribution((1, "a")), u) for u in (0.49, 0.5)] == [1, "a"]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "values"),
+    [
+        (FloatDistribution(1.0, 3.0), [1.0, 1.7, 3.0]),
+        (FloatDistribution(1.0, 100.0, log=True), [1.0, 10.0, 100.0]),
+        # In floats (0.7 - 0.1) / 0.1 is 5.99..., and 0.1 + 6 * 0.1 is above 0.7.
+        (FloatDistribution(0.1, 0.7, step=0.1), [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]),
+        (IntDistribution(2, 8, step=3), [2, 5, 8]),
+        (IntDistribution(16, 64), [16, 17, 63, 64]),
+        (IntDistribution(1, 64, log=True), [1, 2, 3, 32, 63, 64]),
+        (CategoricalDistribution((1, "a", True)), [1, "a"]),
+    ],
+)
+def test_a_value_goes_to_its_unit_and_back(
+    distribution: BaseDistribution, values: list[Scalar]
+) -> None:
+    for value in values:
+        unit = to_unit(distribution, value)
+        assert 0.0 <= unit <= 1.0
+        back = from_unit(distribution, min(unit, math.nextafter(1.0, 0.0)))
+        assert back == (pytest.approx(value) if isinstance(value, float) else value)
+        assert distribution._contains(distribution.to_internal_repr(back))
+    units = [to_unit(distribution, value) for value in values]
+    assert isinstance(distribution, CategoricalDistribution) or units == sorted(units)
 
 
 def test_sobol_points_are_in_range_distinct_repeatable_and_stratified() -> None:

@@ -9,11 +9,12 @@ import kdsearch
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.results import TrialRecord
 from kdsearch.study.database import connect_existing
-from kdsearch.study.lane import Lane, lanes_of, new_record, nuisances
+from kdsearch.study.generation import next_generation
+from kdsearch.study.lane import Lane, Proposal, lanes_of, new_record, nuisances
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.sampler import LaneSampler
 from kdsearch.study.space import distributions
-from kdsearch.study.warm_start import generation_size, neighbours, warm_starts
+from kdsearch.study.warm_start import neighbours, warm_starts
 from tests.conftest import SMALL_STUDY, WriteStudy
 from tests.study.records import evaluation, make_config
 from tests.study.test_run import essence, interrupted
@@ -32,7 +33,8 @@ def lanes(config: StudyConfig) -> tuple[Lane, ...]:
 
 def complete(config: StudyConfig, lane: Lane, trial: int, rate: float, val: float) -> TrialRecord:
     tuned: dict[str, Scalar] = dict.fromkeys(nuisances(config, lane.arm), 1)
-    record = new_record(config, lane, tuned | {"learning_rate": rate}, trial=trial)
+    proposal = Proposal(tuned | {"learning_rate": rate})
+    record = new_record(config, lane, proposal, trial=trial)
     return record.model_copy(update={"state": "COMPLETE", "val": evaluation(val)})
 
 
@@ -88,6 +90,13 @@ def test_the_best_settings_beside_a_lane_are_copied_once() -> None:
     assert rates(records, lane=baseline) == [], "the other arm's settings are its own"
 
 
+def first_size(config: StudyConfig) -> int:
+    """Trials that a lane asks at once in the beginning."""
+    generation = next_generation(config, lanes(config)[0], lanes(config), asked=0)
+    assert generation is not None
+    return generation.size
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -106,17 +115,17 @@ def test_pure_designs_and_pareto_studies_copy_nothing(changes: dict[str, Any]) -
     wide, narrow, middle, *_ = lanes(config)
     records = [complete(config, lane, i, 0.02, 0.6) for i, lane in enumerate((wide, narrow))]
     assert warm_starts(config, middle, lanes(config), earlier=records, most=9) == ()
-    assert generation_size(config, middle, lanes(config)) == 4, "as the study file says"
+    assert first_size(config) == 4, "as the study file says"
 
 
 def test_a_generation_is_at_most_half_of_the_budget() -> None:
     sizes = []
     for trials in (1, 5, 6, 100):
         config = config_of(budget={"trials": trials, "generation": 4})
-        sizes.append(generation_size(config, lanes(config)[0], lanes(config)))
+        sizes.append(first_size(config))
     assert sizes == [1, 3, 3, 4]
     alone = make_config(search__width={"role": "fixed", "value": 8})
-    assert generation_size(alone, lanes(alone)[0], lanes(alone)) == 4, "nobody is beside it"
+    assert first_size(alone) == 4, "nobody is beside it"
 
 
 def test_a_study_spends_its_budget_once_and_starts_from_its_neighbours(
@@ -198,9 +207,10 @@ def proposals(
             ledger = Ledger(connect_existing(config.storage), config.name)
         if sampler is None or reopen or number % 3 == 0:
             sampler = LaneSampler(config, lane, ledger.trials("distilled"))
-        tuned, remembered = sampler.ask(number, start if number == 3 else None)
-        record = new_record(config, lane, tuned, trial=number)
-        ledger.add(record, space, generation=number // 3, system_attrs=remembered)
+        proposal = sampler.ask(number, start if number == 3 else None)
+        record = new_record(config, lane, proposal, trial=number)
+        attrs = proposal.remembered
+        ledger.add(record, space, generation=number // 3, system_attrs=attrs)
         if number % 3 == 2:
             for done in [r for r in ledger.records() if r.state == "RUNNING"]:
                 accuracy = 1 / (1 + abs(float(done.settings["alpha"]) - 0.3))
