@@ -6,6 +6,7 @@ should find is looked up here, and searches that know nothing of it can be repla
 """
 
 import argparse
+import math
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -87,7 +88,8 @@ def design(config: StudyConfig, arm: Arm, count: int) -> list[dict[str, Scalar]]
     """Settings that fill the search space evenly (scrambled Sobol)."""
     space = config.parameters("nuisance")
     names = TUNED if arm == "distilled" else ("learning_rate",)
-    units = qmc.Sobol(len(names), scramble=True, rng=np.random.default_rng(8)).random(count)
+    sequence = qmc.Sobol(len(names), scramble=True, rng=np.random.default_rng(8))
+    units = sequence.random_base2(math.ceil(math.log2(count)))[:count]
     found: list[dict[str, Scalar]] = []
     for unit in units:
         point: dict[str, Scalar] = {} if arm == "distilled" else {"alpha": 1.0}

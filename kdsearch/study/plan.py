@@ -12,6 +12,7 @@ from kdsearch.errors import UnknownStudyError
 from kdsearch.execution.materials import open_bank
 from kdsearch.models import count_model, describe_model
 from kdsearch.results import TrialRecord, sizes_tried
+from kdsearch.study.change import as_begun
 from kdsearch.study.database import connect_existing, without_password
 from kdsearch.study.executors import available_cores
 from kdsearch.study.ladder import FINER_SIZES, climb, sizes_around
@@ -61,7 +62,7 @@ def plan_study(config: StudyConfig) -> StudyPlan:
         UserInputError: The data or the models cannot work.
     """
     dataset = check_pieces(config)
-    records = stored_records(config)
+    config, records = stored_study(config)
     strata = strata_to_plan(config, records)
     lanes = lanes_of(config, strata)
     search_total = sum(lane_budget(config, lane) for lane in lanes)
@@ -141,12 +142,13 @@ def budget_in_words(config: StudyConfig, lanes: Sequence[Lane]) -> str:
     return f"{each} a stratum; the baseline has no more different settings to try"
 
 
-def stored_records(config: StudyConfig) -> tuple[TrialRecord, ...]:
-    """Trials that the storage has of this study; none if there is no such study yet."""
+def stored_study(config: StudyConfig) -> tuple[StudyConfig, tuple[TrialRecord, ...]]:
+    """The study as it goes on, and its trials; `config` and none if there is no such study yet."""
     try:
-        return Ledger(connect_existing(config.storage), config.name).records()
+        ledger = Ledger(connect_existing(config.storage), config.name)
     except UnknownStudyError:
-        return ()
+        return config, ()
+    return as_begun(ledger.config, config), ledger.records()
 
 
 def planned_teachers(config: StudyConfig) -> list[TeacherConfig]:

@@ -15,6 +15,7 @@ from kdsearch.config import StudyConfig
 from kdsearch.data import SealedSplit, load_dataset
 from kdsearch.errors import StudyChangedError, TooManyFailuresError
 from kdsearch.results import Results, TrialRecord
+from kdsearch.study.plan import plan_study
 from tests.conftest import WriteStudy
 from tests.study.records import stored_before
 
@@ -257,6 +258,8 @@ def test_a_study_of_an_older_version_goes_on_as_it_began(
         study.set_user_attr("kdsearch:config", stored)
     left_open = {"sampler": {"startup_trials": 3}, "confirm": {"replicates": 1}}
     path = write_study(name="older", search__width=ONE_WIDTH, **left_open)
+    plan = plan_study(kdsearch.load_study(path, ["budget.trials=12"]))
+    assert plan.method == "tpe, halving at epochs 1, 3"
     results = run(path, "budget.trials=12")
     assert (results.config.sampler.kind, results.config.pruner.kind) == ("tpe", "halving")
     assert [essence(t) for t in results.trials] == [essence(t) for t in told.trials]
