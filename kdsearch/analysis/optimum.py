@@ -6,42 +6,30 @@ safe if it holds the best setting and costs little (`region`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.stats import qmc
 
+from kdsearch.analysis.optimum_map import (
+    MIN_TRIALS,
+    TARGETS,
+    Edge,
+    StratumMap,
+    Target,
+    compute_maps,
+    map_levels,
+)
 from kdsearch.analysis.region import Region, compute_region, largest_rectangle
-from kdsearch.analysis.response import Response, Who, fit_response
+from kdsearch.analysis.response import fit_response
 from kdsearch.analysis.searched import Setting, parameter_setting
-from kdsearch.analysis.strata import StrataInfo, Stratum
+from kdsearch.analysis.strata import StrataInfo
 from kdsearch.analysis.surface import Array
-from kdsearch.config import SHORT_NAMES, Scalar, SearchParameter
+from kdsearch.config import SHORT_NAMES
 from kdsearch.results import Results
 from kdsearch.results.score import ACCURACY_LIKE
 
-MIN_TRIALS = 4
-"""Complete distilled trials below which a stratum is left out."""
-MAX_STRATA = 16
 IDENTIFIED = 0.6
 """A region or interval wider than this share of the range searched says little."""
-CELLS = {1: 33, 2: 13}
-"""Of a map along each axis, by the number of its axes."""
-EDGE = 0.02
-"""An optimum this near to the end of a range, as a share of it, lies at its edge."""
-INNER = 0.1
-"""Where the range's inside begins: at the edge it must be better than there by a fifth of the
-tolerance."""
-_OTHERS = 32
-_SCALES = 10
-_DRAWS_EACH = 60
-_POINTS = 512
-Target = Literal["temperature", "alpha"]
-TARGETS: dict[str, Target] = {
-    "distillation.temperature": "temperature",
-    "distillation.alpha": "alpha",
-}
-_T = TypeVar("_T")
 
 
 class Located(NamedTuple):
@@ -62,14 +50,6 @@ class Regret(NamedTuple):
     """Median of the draws; below zero where the one pair did better after all."""
     low: float
     high: float
-
-
-class Edge(NamedTuple):
-    """A tuned number whose best value lies at the end of its range."""
-
-    name: str
-    end: Literal["low", "high"]
-    value: float
 
 
 class Optimum(NamedTuple):
@@ -134,14 +114,6 @@ class OptimumInfo(NamedTuple):
     missing: str
 
 
-class _Map(NamedTuple):
-    stratum: Stratum
-    num_trials: int
-    draws: Array
-    """[D, A, B]"""
-    edges: tuple[Edge, ...]
-
-
 def compute_optimum(results: Results, info: StrataInfo) -> OptimumInfo:
     """Regions of temperature and alpha by stratum, trends over size, the regret of one pair."""
     nuisances = results.config.parameters("nuisance")
@@ -160,8 +132,11 @@ def compute_optimum(results: Results, info: StrataInfo) -> OptimumInfo:
     tolerance = info.tolerance
     if response is not None and metric not in ACCURACY_LIKE:
         tolerance = response.unit / 10
-    maps = [] if response is None else _maps(results, info, response, names, settings, tolerance)
-    levels = _levels(settings)
+    maps = []
+    if response is not None:
+        least = tolerance / 5
+        maps = compute_maps(results, info, response, names, settings, least=least)
+    levels = map_levels(settings)
     optima, shared, regret = _judge(maps, settings, info, tolerance, by_width=by_width)
     return OptimumInfo(
         optima=tuple(optima),
@@ -179,12 +154,11 @@ def compute_optimum(results: Results, info: StrataInfo) -> OptimumInfo:
     )
 
 
-def _levels(settings: Mapping[Target, Setting]) -> list[Array]:
-    """Unit coordinates of the maps' cells along each axis."""
-    return [np.linspace(0, 1, CELLS[len(settings)]) for _ in settings]
-
-
-def _missing(results: Results, settings: Mapping[Target, Setting], maps: Sequence[_Map]) -> str:
+def _missing(
+    results: Results, settings: Mapping[Target, Setting], maps: Sequence[StratumMap]
+) -> str:
+    results: Results, settings: Mapping[Target, Setting], maps: Sequence[StratumMap]
+) -> str:
     if len(results.config.objective) > 1:
         return "With several objectives there is no one best temperature."
     if not settings:
@@ -197,103 +171,8 @@ def _missing(results: Results, settings: Mapping[Target, Setting], maps: Sequenc
     return ""
 
 
-def _maps(
-    results: Results,
-    info: StrataInfo,
-    response: Response,
-    names: Mapping[Target, str],
-    settings: Mapping[Target, Setting],
-    tolerance: float,
-) -> list[_Map]:
-    trials = results.select(stage="search", arm="distilled")
-    known: list[tuple[Stratum, int]] = []
-    for stratum in info.strata:
-        own = [t.state for t in trials if t.stratum == stratum.key]
-        if own.count("COMPLETE") >= MIN_TRIALS:
-            known.append((stratum, own.count("COMPLETE") + own.count("PRUNED")))
-    cells = [
-        {names[t]: float(s.value(u)) for (t, s), u in zip(settings.items(), units, strict=True)}
-        for units in np.stack(np.meshgrid(*_levels(settings), indexing="ij"), axis=-1).reshape(
-            -1, len(settings)
-        )
-    ]
-    shape = tuple(len(level) for level in _levels(settings))
-    others = _other_settings(results, set(names.values()))
-    rng = np.random.default_rng(0)
-    surfaces = response.surface.sampled(_SCALES, rng)
-    maps = []
-    for stratum, count in _spread(known, MAX_STRATA):
-        people = [
-            Who("distilled", stratum.key | other | cell) for cell in cells for other in others
-        ]
-        mean = response.mean(people).reshape(len(cells), len(others))
-        tuned = [people[i * len(others) + int(row.argmax())] for i, row in enumerate(mean)]
-        draws = response.draws_of(surfaces, tuned, _DRAWS_EACH, rng)
-        grid = draws.reshape(len(draws), *shape, *[1] * (2 - len(shape)))
-        maps.append(_Map(stratum, count, grid, _edges(results, response, stratum, tolerance / 5)))
-    return maps
-
-
-def _other_settings(results: Results, targets: set[str]) -> list[dict[str, Scalar]]:
-    """Values of what is tuned besides: spread evenly, and those of the best trials."""
-    rest = {n: p for n, p in results.config.parameters("nuisance").items() if n not in targets}
-    if not rest:
-        return [{}]
-    return _spread_settings(rest, _OTHERS)
-
-
-def _spread_settings(space: Mapping[str, SearchParameter], count: int) -> list[dict[str, Scalar]]:
-    units = qmc.Sobol(len(space), seed=2).random(count)
-    return [
-        {n: _value(n, p, float(u)) for u, (n, p) in zip(row, space.items(), strict=True)}
-        for row in units
-    ]
-
-
-def _value(name: str, parameter: SearchParameter, unit: float) -> Scalar:
-    """The value of a tuned parameter at `unit` in [0, 1) of its range."""
-    points = parameter.values
-    if points is not None:
-        return points[int(unit * len(points))]
-    setting = parameter_setting(name, parameter)
-    assert setting is not None, "a range has two ends"
-    return float(setting.value(unit))
-
-
-def _edges(
-    results: Results, response: Response, stratum: Stratum, least: float
-) -> tuple[Edge, ...]:
-    """Tuned numbers whose best value, by the surface's mean, lies at the end of their range."""
-    space = results.config.parameters("nuisance")
-    ranged = {n: s for n, p in space.items() if p.is_range and (s := parameter_setting(n, p))}
-    points = _spread_settings(space, _POINTS)
-    best = points[int(response.mean([Who("distilled", stratum.key | p) for p in points]).argmax())]
-    line = np.linspace(0, 1, 51)
-    found = []
-    for name, setting in ranged.items():
-        values = setting.value(line)
-        people = [Who("distilled", stratum.key | best | {name: float(v)}) for v in values]
-        heights = response.mean(people)
-        place = float(line[int(heights.argmax())])
-        inner = heights[(line >= INNER) & (line <= 1 - INNER)].max()
-        if heights.max() - inner < least:
-            continue
-        if place <= EDGE:
-            found.append(Edge(name, "low", setting.low))
-        elif place >= 1 - EDGE:
-            found.append(Edge(name, "high", setting.high))
-    return tuple(found)
-
-
-def _spread(items: list[_T], limit: int) -> list[_T]:
-    """At most `limit` of the items, evenly spread."""
-    if len(items) <= limit:
-        return items
-    return [items[i] for i in np.linspace(0, len(items) - 1, limit).round().astype(int)]
-
-
 def _judge(
-    maps: Sequence[_Map],
+    maps: Sequence[StratumMap],
     settings: Mapping[Target, Setting],
     info: StrataInfo,
     tolerance: float,
@@ -334,7 +213,7 @@ def _pair(
     cell: Sequence[np.intp | int], settings: Mapping[Target, Setting]
 ) -> dict[Target, float]:
     """Values of a cell."""
-    places = zip(settings.items(), _levels(settings), cell, strict=False)
+    places = zip(settings.items(), map_levels(settings), cell, strict=False)
     return {t: float(s.value(level[i])) for (t, s), level, i in places}
 
 
@@ -347,14 +226,14 @@ def _box(
 
 
 def _located(
-    m: _Map, settings: Mapping[Target, Setting], info: StrataInfo
+    m: StratumMap, settings: Mapping[Target, Setting], info: StrataInfo
 ) -> dict[Target, Located]:
     """Medians and intervals of the places where draws are highest."""
     cells = np.unravel_index(m.draws.reshape(len(m.draws), -1).argmax(axis=1), m.draws.shape[1:])
     tail = (1 - info.confidence) / 2
     found: dict[Target, Located] = {}
     for (target, setting), level, cell in zip(
-        settings.items(), _levels(settings), cells, strict=False
+        settings.items(), map_levels(settings), cells, strict=False
     ):
         low, median, high = np.quantile(level[cell], [tail, 0.5, 1 - tail])
         values = [float(setting.value(u)) for u in (median, low, high)]
@@ -368,7 +247,7 @@ def _regret(draws: Array, info: StrataInfo) -> Regret:
     return Regret(float(median), float(low), float(high))
 
 
-def _regrets(maps: Sequence[_Map]) -> tuple[tuple[int, int], list[Array]]:
+def _regrets(maps: Sequence[StratumMap]) -> tuple[tuple[int, int], list[Array]]:
     """The one cell for all strata, and draws of what it costs each beside its own best cell.
 
     Both are chosen by every second draw and judged by the others, so that nothing is judged by
@@ -385,7 +264,7 @@ def _regrets(maps: Sequence[_Map]) -> tuple[tuple[int, int], list[Array]]:
 
 
 def _trends(
-    maps: Sequence[_Map],
+    maps: Sequence[StratumMap],
     optima: Sequence[Optimum],
     settings: Mapping[Target, Setting],
     confidence: float,
@@ -398,7 +277,7 @@ def _trends(
     tail = (1 - confidence) / 2
     trends = []
     for axis, (target, setting) in enumerate(settings.items()):
-        level = _levels(settings)[axis]
+        level = map_levels(settings)[axis]
         places = [
             np.unravel_index(m.draws.reshape(len(m.draws), -1).argmax(axis=1), m.draws.shape[1:])
             for m in maps
@@ -419,7 +298,7 @@ def _trends(
     return tuple(trends)
 
 
-def _groups(maps: Sequence[_Map], optima: Sequence[Optimum]) -> list[list[int]]:
+def _groups(maps: Sequence[StratumMap], optima: Sequence[Optimum]) -> list[list[int]]:
     """Indices of strata that share every scientific value but the size."""
     found: dict[tuple[object, ...], list[int]] = {}
     for i, (m, o) in enumerate(zip(maps, optima, strict=True)):

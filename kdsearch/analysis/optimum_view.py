@@ -5,16 +5,8 @@ from matplotlib.axes import Axes
 
 from kdsearch.analysis import style, wording
 from kdsearch.analysis.data_table import Table
-from kdsearch.analysis.optimum import (
-    IDENTIFIED,
-    MAX_STRATA,
-    MIN_TRIALS,
-    Optimum,
-    OptimumInfo,
-    Regret,
-    Target,
-    Trend,
-)
+from kdsearch.analysis.optimum import IDENTIFIED, Optimum, OptimumInfo, Regret, Trend
+from kdsearch.analysis.optimum_map import MAX_STRATA, MIN_TRIALS, Target
 
 _NAMES: dict[Target, str] = {"temperature": "temperature", "alpha": "alpha"}
 _SHORT: dict[Target, str] = {"temperature": "T", "alpha": "alpha"}
