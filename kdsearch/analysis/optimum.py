@@ -157,8 +157,6 @@ def compute_optimum(results: Results, info: StrataInfo) -> OptimumInfo:
 def _missing(
     results: Results, settings: Mapping[Target, Setting], maps: Sequence[StratumMap]
 ) -> str:
-    results: Results, settings: Mapping[Target, Setting], maps: Sequence[StratumMap]
-) -> str:
     if len(results.config.objective) > 1:
         return "With several objectives there is no one best temperature."
     if not settings:
