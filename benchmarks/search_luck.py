@@ -9,6 +9,8 @@ study holds the mean over all.
 import argparse
 import statistics
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,13 +103,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--studies", nargs="+", choices=STUDIES, default=list(STUDIES))
+    parser.add_argument("--jobs", type=int, default=2, help="studies at once")
     add_json_option(parser)
     args = parser.parse_args()
     machine = this_machine()
     print(header(machine))
     found: dict[str, Any] = {}
     for name in args.studies:
-        points = [p for seed in range(args.seeds) for p in run(STUDIES[name], seed)]
+        with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
+            trees = [STUDIES[name]] * args.seeds
+            points = [p for told in pool.map(run, trees, range(args.seeds)) for p in told]
         found[name] = [p._asdict() for p in points]
         show(name, points)
     write_json(args.json, machine, found)
