@@ -8,12 +8,12 @@ nothing, and hard labels are the same students whichever arm trained them. So
 
 with strata s, settings z that need no teacher (alpha among them), settings t of the teacher; each
 term is a Gaussian kernel with a length scale for each coordinate: accuracy is smooth in its
-settings, and draws of a rougher kernel have their maxima in their wiggles. Noise has a level that
-follows the first stratum coordinate (small students scatter more). Scales are found by maximum a
+settings, and draws of a rougher kernel have their maxima in their wiggles. Noise has a level in
+each stratum (small students scatter three times as much). Scales are found by maximum a
 posteriori; their uncertainty is that of a Laplace approximation (`Surface.sampled`).
 
 Legend for shapes: N trials, Q query points, S, A, B coordinates of stratum, student and teacher,
-H hyperparameters, D draws.
+H hyperparameters, D draws, G strata.
 """
 
 import math
@@ -32,6 +32,8 @@ MOST_FITTED = 256
 """Trials that the scales are found from, spread evenly; all trials make the surface."""
 _STEPS = 40
 _JITTER = 1e-6
+_SAME = 1e-9
+"""Stratum coordinates that differ by less are one stratum's."""
 _CURVATURE_STEP = 0.05
 
 
@@ -106,7 +108,7 @@ class Surface:
         self._warped = warped
         self._extra = extra_noise
         self._evidence = evidence
-        scales = _Scales.of(theta, places)
+        scales = _Scales.of(theta, places, evidence.strata)
         self._scales = scales
         covariance = scales.kernel(places, places)
         covariance[np.diag_indices(len(places))] += scales.noise(places) ** 2 + extra_noise**2
@@ -177,22 +179,31 @@ class _Scales(NamedTuple):
     taught_lengths: Array
     """[B]"""
     noise_log: float
-    noise_slope: float
+    """Of a stratum of which nothing is known."""
+    noise_offsets: Array
+    """[G]: of the strata that have trials."""
+    strata: Array
+    """[G, S]"""
 
     @classmethod
-    def of(cls, theta: Array, places: Places) -> "_Scales":
+    def of(cls, theta: Array, places: Places, strata: Array) -> "_Scales":
         s, a, b = (part.shape[1] for part in places[:3])
         e = np.exp(theta)
         cuts = np.cumsum([3, s, s, a, b])
         return cls(
             float(e[0]), float(e[1]), float(e[2]),
             e[cuts[0]:cuts[1]], e[cuts[1]:cuts[2]], e[cuts[2]:cuts[3]], e[cuts[3]:cuts[4]],
-            float(theta[-2]), float(theta[-1]),
+            float(theta[cuts[4]]), theta[cuts[4] + 1 :], strata,
         )  # fmt: skip
 
     def noise(self, places: Places) -> Array:
-        first = places.stratum[:, 0] if places.stratum.shape[1] else np.zeros(len(places))
-        return np.asarray(np.exp(self.noise_log + self.noise_slope * (first - 0.5)))
+        """Standard deviations [N] of one trial's score."""
+        return np.asarray(np.exp(self.noise_log + self.members(places) @ self.noise_offsets))
+
+    def members(self, places: Places) -> Array:
+        """1 where a place [N] lies in a known stratum [G], else 0."""
+        same = np.abs(places.stratum[:, None] - self.strata[None]) < _SAME
+        return same.all(axis=2).astype(float)
 
     def kernel(self, a: Places, b: Places) -> Array:
         own, taught = self._distances(a, b)
@@ -232,7 +243,8 @@ def fit_surface(places: Places, warped: Array, extra_noise: Array | None = None)
     count = min(len(places), MOST_FITTED)
     rows = np.linspace(0, len(places) - 1, count).round().astype(np.intp)
     few, scores, noise = places.pick(rows), warped[rows], extra[rows]
-    evidence = Evidence(few, scores, noise, *_prior(places))
+    strata = np.unique(places.stratum, axis=0)
+    evidence = Evidence(few, scores, noise, strata, *_prior(places, len(strata)))
     centre, spread = evidence.centre, evidence.spread
     with threadpool_limits(1):  # the order of sums must not depend on who else is running
         found = optimize.minimize(
@@ -243,12 +255,12 @@ def fit_surface(places: Places, warped: Array, extra_noise: Array | None = None)
         return Surface(places, warped, extra, found.x, evidence)
 
 
-def _prior(places: Places) -> tuple[Array, Array]:
-    """Centres and standard deviations of the hyperparameters, logarithms all but the last."""
+def _prior(places: Places, num_strata: int) -> tuple[Array, Array]:
+    """Centres and standard deviations of the hyperparameters, logarithms all."""
     s, a, b = (part.shape[1] for part in places[:3])
-    lengths = [0.0] * s + [0.5] * s + [0.0] * (a + b)
-    centre = [0.0, -0.3, -0.7, *lengths, math.log(0.3), 0.0]
-    spread = [0.7, 0.5, 0.7, *[0.6] * (2 * s), *[0.4] * (a + b), 0.7, 0.7]
+    lengths = [0.0] * s + [math.log(0.7)] * s + [math.log(0.5)] * (a + b)
+    centre = [0.0, -0.3, -0.7, *lengths, math.log(0.3), *[0.0] * num_strata]
+    spread = [0.7, 0.5, 0.7, *[0.6] * (2 * s), *[0.4] * (a + b), 0.7, *[0.6] * num_strata]
     return np.array(centre), np.array(spread)
 
 
@@ -260,6 +272,8 @@ class Evidence(NamedTuple):
     """[N]"""
     extra: Array
     """[N]"""
+    strata: Array
+    """[G, S]: coordinates of all strata that have trials."""
     centre: Array
     """[H]"""
     spread: Array
@@ -267,7 +281,7 @@ class Evidence(NamedTuple):
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """The negative log posterior of hyperparameters [H], and its gradient [H]."""
-        scales = _Scales.of(theta, self.places)
+        scales = _Scales.of(theta, self.places, self.strata)
         n = len(self.places)
         level_squares = _squares(self.places.stratum, self.places.stratum, scales.level_lengths)
         own_squares, taught_squares = scales._distances(self.places, self.places)
@@ -297,7 +311,6 @@ class Evidence(NamedTuple):
 
         by_level, by_taught = g * level, g * taught
         by_own = g * own + by_taught
-        first = self.places.stratum[:, 0] if self.places.stratum.shape[1] else np.zeros(n)
         by_noise = 2 * np.diag(g) * noise
         gradient = np.concatenate([
             [2 * float((g * part).sum()) for part in (level, own, taught)],
@@ -305,7 +318,8 @@ class Evidence(NamedTuple):
             along(by_own, self.places.stratum, scales.stratum_lengths),
             along(by_own, self.places.own, scales.own_lengths),
             along(by_taught, self.places.taught, scales.taught_lengths),
-            [float(by_noise.sum()), float((by_noise * (first - 0.5)).sum())],
+            [float(by_noise.sum())],
+            scales.members(self.places).T @ by_noise,
         ])  # fmt: skip
         off = (theta - self.centre) / self.spread
         return value + 0.5 * float(off @ off), gradient + off / self.spread

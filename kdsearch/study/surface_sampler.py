@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from kdsearch.analysis.response import Response, Who
+from kdsearch.analysis.surface import Surface
 from kdsearch.config import (
     SHORT_NAMES,
     Scalar,
@@ -35,7 +36,10 @@ CANDIDATES_AROUND = 24
 REACH = 0.1
 """Standard deviation of a step away from a centre, as a share of the range."""
 ALPHA = "distillation.alpha"
-COOLING = ((0.5, 1), (0.75, 4), (1.0, 16))
+SCALES = 4
+"""Length scales that draws are made under in turn: with few trials they are as uncertain as the
+surface, and one guess of them makes every lane look where it has looked."""
+COOLING = ((0.5, 1), (0.75, 2), (1.0, 8))
 """Up to which share of the budget how many draws are averaged: a mean of draws looks less at what
 might be good and more at what is."""
 
@@ -60,6 +64,13 @@ class SurfaceSampler:
         """The surface, fitted when it is first needed."""
         return study_response(self._config, self._records)
 
+    @cached_property
+    def _surfaces(self) -> list[Surface]:
+        """The surface under several scales, the same for all lanes of a round."""
+        assert self.response is not None
+        seed = derive_seed("scales", self._config.seed, len(self._records))
+        return self.response.surface.sampled(SCALES, np.random.default_rng(seed))
+
     def explore(
         self, lane: Lane, generation: int, size: int, *, spent: float
     ) -> list[Proposal] | None:
@@ -82,10 +93,9 @@ class SurfaceSampler:
         size = min(size, len(candidates))
         people = [self._who(lane, settings) for settings in candidates]
         averaged = draws_averaged(spent)
-        draws = self.response.surface.draws(
-            self.response.encoding.places(people), size * averaged, rng
-        )
-        draws = draws.reshape(size, averaged, -1).mean(axis=1)
+        each = -(-size // SCALES)
+        draws = self.response.draws_of(self._surfaces, people, each * averaged, rng)
+        draws = draws.reshape(averaged, each * SCALES, -1).mean(axis=0)[:size]
         chosen: list[int] = list(range(len(first)))
         for draw in draws[len(chosen) :]:
             order = np.argsort(-draw, kind="stable")

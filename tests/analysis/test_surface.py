@@ -22,7 +22,7 @@ def places(rng, count, *, strata=1, own=2, taught=2):
     listening = rng.uniform(size=count)
     listening[::3] = 0.0
     return Places(
-        rng.uniform(size=(count, strata)),
+        rng.integers(0, 3, size=(count, strata)) / 2,
         rng.uniform(size=(count, own)),
         rng.uniform(size=(count, taught)),
         listening,
@@ -53,8 +53,9 @@ def test_the_gradient_is_that_of_the_value(sizes):
     rng = np.random.default_rng(0)
     at = places(rng, 15, **sizes)
     extra = 0.1 * rng.uniform(size=15)
-    centre, spread = _prior(at)
-    evidence = Evidence(at, truth(at), extra, centre, spread)
+    known = np.unique(at.stratum, axis=0)
+    centre, spread = _prior(at, len(known))
+    evidence = Evidence(at, truth(at), extra, known, centre, spread)
     for _ in range(3):
         theta = centre + spread * rng.standard_normal(len(centre))
         gradient = evidence(theta)[1]
@@ -81,14 +82,16 @@ def test_it_predicts_a_known_function_where_nobody_was():
     assert inside.mean() > 0.85, "it knows what it does not know"
 
 
-def test_small_students_may_scatter_more():
+def test_every_stratum_has_its_own_noise():
     rng = np.random.default_rng(2)
-    at = places(rng, 150)
-    sd = np.where(at.stratum[:, 0] < 0.5, 0.3, 0.03)
-    surface = fit_surface(at, truth(at) + sd * rng.standard_normal(150))
-    ends = elsewhere(places(rng, 2), stratum=np.array([[0.0], [1.0]]))
-    small, large = surface.noise(ends)
-    assert small > 4 * large
+    at = places(rng, 180)
+    levels = np.array([0.03, 0.3, 0.1])
+    sd = levels[(2 * at.stratum[:, 0]).astype(int)]
+    surface = fit_surface(at, truth(at) + sd * rng.standard_normal(180))
+    strata = elsewhere(places(rng, 4), stratum=np.array([[0.0], [0.5], [1.0], [0.25]]))
+    found = surface.noise(strata)
+    assert found[:3] == pytest.approx(levels, rel=0.5)
+    assert found[0] < found[3] < found[1], "of a stratum never tried, something in between"
 
 
 def test_on_hard_labels_the_teacher_changes_nothing_at_all():
@@ -161,7 +164,7 @@ def test_scales_are_uncertain_with_few_trials_and_less_so_with_many():
         thetas = np.array([s.theta for s in fit_surface(seen, values).sampled(200, rng)])
         assert thetas.shape[0] == 200
         spreads.append(thetas.std(0))
-    _, spread = _prior(seen)
+    _, spread = _prior(seen, len(np.unique(seen.stratum, axis=0)))
     assert (spreads[0] < 2.5 * spread).all(), "no more uncertain than without trials, about"
     assert spreads[1].mean() < 0.8 * spreads[0].mean()
 

@@ -291,4 +291,4 @@ def test_settings_that_were_asked_before_get_the_next_seed_even_if_they_run() ->
 
 def test_more_draws_are_averaged_the_more_is_spent() -> None:
     shares = (0.0, 0.49, 0.5, 0.74, 0.75, 0.99, 1.0)
-    assert [draws_averaged(share) for share in shares] == [1, 1, 4, 4, 16, 16, 16]
+    assert [draws_averaged(share) for share in shares] == [1, 1, 2, 2, 8, 8, 8]
