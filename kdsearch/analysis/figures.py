@@ -97,7 +97,7 @@ def _temperature_alpha(s: Summary) -> ReportFigure:
             extend = "max" if info.metric == "val_loss" else "min"
             bar = figure.colorbar(
                 dots, ax=axes, extend=extend, aspect=30, pad=0.015,
-                format=lambda value, _: f"{unit * value:.3g}".replace("-", "−"),
+                format=lambda value, _: f"{unit * value + 0.0:.3g}".replace("-", "−"),
             )  # fmt: skip
             bar.set_label(color_label, fontsize=8.5)
             bar.outline.set_visible(False)  # type: ignore[operator]  # Spine, not Colorbar's own
