@@ -161,10 +161,11 @@ def _score(value: float, info: OptimumInfo) -> str:
 def optimum_table(info: OptimumInfo) -> Table:
     """Safe regions by stratum, and what choices cost."""
     targets: list[Target] = list(info.shared)
-    unit, level = ("points" if info.in_points else "score"), wording.level(info.confidence)
-    header: tuple[str, ...] = ("Stratum", "Trials", f"Holds the best ({level})", "Of the range",
-                               f"Costs at most ({unit})", "Best for it and its neighbours",
-                               f"Random pair ({unit})", f"One pair for all ({unit})")  # fmt: skip
+    level = wording.level(info.confidence)
+    header = (
+        "Stratum", "Trials", f"Holds the best ({level})", "Of the range", "Costs at most",
+        "Star", "Random pair", "One pair for all",
+    )  # fmt: skip
     rows = tuple(_row(o, targets, info) for o in info.optima)
     return Table(header, rows, caption=_caption(info), text_columns=1)
 
@@ -186,11 +187,12 @@ def _value(value: float, target: Target) -> str:
 
 
 def _caption(info: OptimumInfo) -> str:
+    unit = "points" if info.in_points else "units of the score"
     text = (
         f"From one Gaussian process through {info.num_trials:,} search trials of both arms "
         "(validation, one seed each; hard labels are alpha 1; pruned trials count as far as their "
         "rung forecasts). Other settings are the best for each pair. The region on the map may "
-        "be larger than the rectangle named here."
+        f"be larger than the rectangle named here. Costs are in {unit} of validation."
     )
     if info.left_out:
         text += (
