@@ -29,7 +29,7 @@ SMALL_STUDY: dict[str, Any] = {
     },
     "budget": {"trials": 6, "generation": 4},
     "sampler": {"kind": "tpe", "startup_trials": 3},
-    "confirm": {"replicates": 2, "baseline": True},
+    "confirm": {"replicates": 2, "candidates": 1, "baseline": True},
     "tracking": {"models": "none"},
 }
 

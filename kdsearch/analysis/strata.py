@@ -143,12 +143,13 @@ def _choice(results: Results, trials: list[TrialRecord]) -> Choice | None:
     for t in trials:
         if t.stage == "confirm" and t.state == "COMPLETE" and t.test is not None:
             tested.setdefault(t.trial, []).append(t)
-    standing = confirmed_choice(trials)
-    if standing is not None and standing.trial in search and standing.trial in tested:
+    chosen = next((t for t in search.values() if (t.arm, t.trial) in results.chosen), None)
+    standing = confirmed_choice(trials, objective)
+    is_standing = standing is not None and standing.trial in search and standing.trial in tested
+    if standing is not None and is_standing and (chosen is None or chosen.trial not in tested):
         best, runs = search[standing.trial], tested[standing.trial]
         return _make_choice(best, runs, results, newer=not standing.is_current)
-    chosen = (t for t in search.values() if (t.arm, t.trial) in results.chosen)
-    best = next(chosen, None) or best_trial(search.values(), objective)
+    best = chosen or best_trial(search.values(), objective)
     if best is not None and (best.trial in tested or not tested):
         return _make_choice(best, tested.get(best.trial, []), results, newer=False)
     if not tested:

@@ -197,7 +197,11 @@ class ConfirmConfig(Section):
     """What happens after the search: fresh seeds, and the test set."""
 
     replicates: Annotated[int, Field(ge=0, le=1000)] = 5
-    """Fresh-seed trainings of each stratum's best settings; 0 leaves the test set sealed."""
+    """Fresh-seed trainings of each candidate; 0 leaves the test set sealed."""
+    candidates: Annotated[int, Field(ge=1, le=64)] = 2
+    """Settings of each stratum and arm that are confirmed. The replicates' validation chooses
+    among them, so no lucky seed of the search decides; not for Pareto studies, which confirm
+    their front."""
     baseline: bool = True
     """Also tune and confirm the same student on hard labels only."""
     choose_by: Literal["surface", "score"] = "surface"

@@ -1,6 +1,6 @@
 """The records that trials write and analysis reads."""
 
-from kdsearch.results.choice import confirmed_choice
+from kdsearch.results.choice import best_candidate, confirmed_choice
 from kdsearch.results.record import (
     Arm,
     EnsembleRecord,
@@ -28,6 +28,7 @@ __all__ = [
     "TeacherBankRecord",
     "TeacherRecord",
     "TrialRecord",
+    "best_candidate",
     "confirmed_choice",
     "sizes_tried",
     "strata_of",

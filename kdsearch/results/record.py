@@ -85,6 +85,9 @@ class TrialRecord(Outcome):
     """Search stage: number of the trial whose settings this one repeats."""
     searched: int | None = None
     """Confirm stage: trials of its stratum and arm that the settings were chosen from."""
+    candidates: tuple[int, ...] = ()
+    """Confirm stage: numbers of all trials whose settings were confirmed with this one's, the most
+    promising first; empty if it was alone."""
     settings: dict[str, Scalar]
     """Value of every searched or fixed parameter that applies to the arm, by its name."""
     stratum: dict[str, Scalar]

@@ -13,6 +13,7 @@ MAY_CHANGE = frozenset(
         "budget.max_failures",
         "confirm.replicates",
         "confirm.baseline",
+        "confirm.candidates",
         "study.tolerance",
         "study.confidence",
         "study.ladder.max",
@@ -27,6 +28,7 @@ LEFT_OPEN = (
     ("pruner", "kind"),
     ("pruner", "min_epochs"),
     ("confirm", "choose_by"),
+    ("confirm", "candidates"),
 )
 """What a file may leave to kdsearch, and a later version decides otherwise: a study goes on as it
 began."""

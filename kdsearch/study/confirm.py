@@ -1,12 +1,13 @@
 """The confirm stage: the best settings of every lane on fresh seeds, and the test set."""
 
+import itertools
 import statistics
 from collections.abc import Sequence
 
 from kdsearch.analysis.response import Response
 from kdsearch.config import StudyConfig
-from kdsearch.results import TrialRecord, confirmed_choice, strata_of
-from kdsearch.study.choice import ranked_trials, study_response
+from kdsearch.results import TrialRecord, best_candidate, confirmed_choice, strata_of
+from kdsearch.study.choice import find_candidates, num_settings, study_response
 from kdsearch.study.crew import Crew
 from kdsearch.study.lane import lanes_of, searched, weights_seed
 from kdsearch.study.ledger import Ledger
@@ -23,29 +24,57 @@ MAX_CONFIRMED_ON_FRONT = 8
 def selected_trials(
     config: StudyConfig, records: Sequence[TrialRecord]
 ) -> tuple[TrialRecord, ...]:
-    """The search trials whose settings are confirmed: the most promising of every lane.
+    """The search trials whose settings are confirmed: the candidates of every lane.
 
-    Once they have been confirmed, the choice stands until the lane's search goes on. In a Pareto
-    study that is every trial on the lane's front, thinned evenly to at most 8. The choice uses
-    validation only; ties go to the earlier trial.
+    In a Pareto study that is every trial on the lane's front, thinned evenly to at most 8.
     """
+    return tuple(itertools.chain.from_iterable(_candidates_by_lane(config, records)))
+
+
+def chosen_trials(config: StudyConfig, records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """The search trials whose settings count: of every lane the best candidate by its runs.
+
+    Before a lane is confirmed that is its first candidate; in a Pareto study all are chosen.
+    """
+    runs = [r for r in records if r.stage == "confirm"]
     chosen: list[TrialRecord] = []
+    for candidates in _candidates_by_lane(config, records):
+        if len(config.objective) > 1:
+            chosen += candidates
+            continue
+        own = [r for r in runs if (r.arm, r.stratum) == (candidates[0].arm, candidates[0].stratum)]
+        best = best_candidate([r.trial for r in candidates], own, config.objective[0])
+        chosen += [r for r in candidates if r.trial == best]
+    return tuple(chosen)
+
+
+def _candidates_by_lane(
+    config: StudyConfig, records: Sequence[TrialRecord]
+) -> list[list[TrialRecord]]:
+    """The candidates of every lane that has any, the most promising first.
+
+    Once they have been confirmed they stand until the lane's search goes on; where the study
+    asks for more of them since, others join. They are found on validation alone.
+    """
+    found: list[list[TrialRecord]] = []
     response: Response | None = None
     is_fitted = False
     for lane in lanes_of(config, strata_of(config, records)):
         own = lane.of(records)
         if len(config.objective) > 1:
             complete = [r for r in own if r.stage == "search" and r.state == "COMPLETE"]
-            chosen += _thinned(pareto_front(complete, config.objective))
+            found.append(_thinned(pareto_front(complete, config.objective)))
             continue
-        standing = confirmed_choice(own)
-        if standing is not None and standing.is_current:
-            chosen += [r for r in own if r.stage == "search" and r.trial == standing.trial]
-            continue
-        if not is_fitted and config.confirm.choose_by == "surface":
-            response, is_fitted = study_response(config, records), True
-        chosen += ranked_trials(config, lane, records, response)[:1]
-    return tuple(chosen)
+        standing = confirmed_choice(own, config.objective[0])
+        numbers = standing.candidates if standing is not None and standing.is_current else ()
+        by_number = {r.trial: r for r in own if r.stage == "search"}
+        taken = [by_number[number] for number in numbers]
+        if len(taken) < min(config.confirm.candidates, num_settings(lane, records)):
+            if not is_fitted and config.confirm.choose_by == "surface":
+                response, is_fitted = study_response(config, records), True
+            taken = find_candidates(config, lane, records, response, first=taken)
+        found.append(taken)
+    return [trials for trials in found if trials]
 
 
 def confirmed_records(
@@ -72,7 +101,7 @@ def champion_of(config: StudyConfig, records: Sequence[TrialRecord]) -> TrialRec
     """
     confirmed = [r for r in confirmed_records(config, records) if r.arm == "distilled"]
     if not confirmed:
-        searched = [r for r in selected_trials(config, records) if r.arm == "distilled"]
+        searched = [r for r in chosen_trials(config, records) if r.arm == "distilled"]
         return max(searched, key=lambda r: best_score(r, config), default=None)
     by_trial: dict[int, list[TrialRecord]] = {}
     for record in confirmed:
@@ -95,10 +124,11 @@ class Confirm:
     def run(self) -> None:
         """Add the missing replicates, train them, and measure teachers and students on test."""
         generation = self._next_generation()
-        selected = selected_trials(self._config, self._ledger.records())
+        lanes = _candidates_by_lane(self._config, self._ledger.records())
         for replicate in range(1, self._config.confirm.replicates + 1):
-            for trial in selected:
-                self._add(trial, replicate, generation)
+            for candidates in lanes:
+                for trial in candidates:
+                    self._add(trial, candidates, replicate, generation)
         records = [r for r in self._ledger.records() if r.stage == "confirm"]
         running = [r for r in records if r.state == "RUNNING"]
         if not running:
@@ -129,7 +159,13 @@ class Confirm:
         running = {self._ledger.generation(r) for r in records if r.state == "RUNNING"}
         return [r for r in records if self._ledger.generation(r) in running]
 
-    def _add(self, trial: TrialRecord, replicate: int, generation: int) -> None:
+    def _add(
+        self,
+        trial: TrialRecord,
+        candidates: Sequence[TrialRecord],
+        replicate: int,
+        generation: int,
+    ) -> None:
         records = self._ledger.records()
         runs = [r for r in records if r.stage == "confirm" and r.replicate == replicate]
         if any((r.arm, r.trial) == (trial.arm, trial.trial) for r in runs):
@@ -137,6 +173,7 @@ class Confirm:
         searched_trials = sum(
             (r.stage, r.arm, r.stratum) == ("search", trial.arm, trial.stratum) for r in records
         )
+        together = len(candidates) > 1 and len(self._config.objective) == 1
         seed = weights_seed(self._config, trial.settings, stage="confirm", replicate=replicate)
         record = TrialRecord(
             **trial.model_dump(include=IDENTITY),
@@ -144,6 +181,7 @@ class Confirm:
             state="RUNNING",
             replicate=replicate,
             searched=searched_trials,
+            candidates=tuple(r.trial for r in candidates) if together else (),
             seed=seed,
         )
         space = distributions(self._config, searched(self._config, record.arm))

@@ -19,7 +19,7 @@ from kdsearch.config import LadderConfig, Scalar, StudyConfig
 from kdsearch.config.saturation import FIRST_SIZES
 from kdsearch.config.seed import derive_seed
 from kdsearch.results import TrialRecord, sizes_tried
-from kdsearch.study.confirm import selected_trials
+from kdsearch.study.confirm import chosen_trials, selected_trials
 from kdsearch.study.lane import lane_budget, lanes_of
 
 MIN_FIT_SIZES = 3
@@ -63,7 +63,7 @@ def climb(config: StudyConfig, ladder: LadderConfig, records: Sequence[TrialReco
     """
     steps = ladder.sizes()
     settled = _settled(config, ladder, records)
-    accuracies = _accuracies(ladder, records, selected_trials(config, records))
+    accuracies = _accuracies(ladder, records, chosen_trials(config, records))
     fit: CapacityFit | None = None
     for count in range(FIRST_SIZES, len(steps) + 1):
         sizes = steps[:count]
@@ -119,10 +119,10 @@ def _fit(config: StudyConfig, points: Sequence[Point]) -> CapacityFit | None:
 
 
 def _accuracies(
-    ladder: LadderConfig, records: Iterable[TrialRecord], selected: Iterable[TrialRecord]
+    ladder: LadderConfig, records: Iterable[TrialRecord], chosen: Iterable[TrialRecord]
 ) -> dict[int, Point]:
     """The sizes that have confirm runs of their best settings."""
-    current = {record.trial for record in selected if record.arm == "distilled"}
+    current = {record.trial for record in chosen if record.arm == "distilled"}
     runs: dict[int, list[TrialRecord]] = {}
     for record in records:
         is_run = record.stage == "confirm" and record.arm == "distilled" and record.val is not None

@@ -82,6 +82,13 @@ def lane_budget(config: StudyConfig, lane: Lane) -> int:
     return min(config.budget.trials, math.prod(p.num_points() or 1 for p in tuned.values()))
 
 
+def lane_candidates(config: StudyConfig, lane: Lane) -> int:
+    """Settings of a lane that are confirmed; in a Pareto study at least one."""
+    if len(config.objective) > 1:
+        return 1
+    return min(config.confirm.candidates, lane_budget(config, lane))
+
+
 def fixed_settings(config: StudyConfig, arm: Arm) -> dict[str, Scalar]:
     """The fixed parameters that apply to an arm; the baseline's alpha is always 1."""
     fixed = {n: p.value for n, p in config.parameters("fixed").items() if p.value is not None}

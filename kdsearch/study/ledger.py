@@ -312,14 +312,14 @@ def _read_config(name: str, saved: dict[str, Any]) -> StudyConfig:
 def as_of_today(saved: dict[str, Any]) -> dict[str, Any]:
     """A stored configuration with what was understood when it was stored.
 
-    Versions before 0.2 chose by the best score and began to prune earlier.
+    Versions before 0.2 chose one candidate by the best score and began to prune earlier.
     """
     if "choose_by" in saved["confirm"]:
         return saved
     pruner, epochs = saved["pruner"], saved["training"]["epochs"]
     first = pruner["min_epochs"] or max(epochs // pruner["reduction_factor"] ** 2, 1)
     return saved | {
-        "confirm": saved["confirm"] | {"choose_by": "score"},
+        "confirm": saved["confirm"] | {"choose_by": "score", "candidates": 1},
         "pruner": pruner | ({} if pruner["kind"] == "none" else {"min_epochs": first}),
     }
 

@@ -38,12 +38,12 @@ def results_of(ledger: Ledger, *, derived: bool = True) -> Results:
     chosen: tuple[tuple[Arm, int], ...] = ()
     if derived:
         # They bring SciPy along, and analysis pandas.
-        from kdsearch.study.confirm import selected_trials
+        from kdsearch.study.confirm import chosen_trials
         from kdsearch.study.importance import parameter_importance
 
         importance = parameter_importance(config, records)
         front = _searched_front(config, records)
-        chosen = tuple((r.arm, r.trial) for r in selected_trials(config, records))
+        chosen = tuple((r.arm, r.trial) for r in chosen_trials(config, records))
     return Results(
         config=config,
         trials=records,

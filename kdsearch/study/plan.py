@@ -16,7 +16,7 @@ from kdsearch.study.change import as_begun
 from kdsearch.study.database import connect_existing, without_password
 from kdsearch.study.executors import available_cores
 from kdsearch.study.ladder import FINER_SIZES, climb, sizes_around
-from kdsearch.study.lane import Lane, lane_budget, lanes_of
+from kdsearch.study.lane import Lane, lane_budget, lane_candidates, lanes_of
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.pieces import check_pieces
 from kdsearch.study.pruning import rung_epochs
@@ -66,7 +66,8 @@ def plan_study(config: StudyConfig) -> StudyPlan:
     strata = strata_to_plan(config, records)
     lanes = lanes_of(config, strata)
     search_total = sum(lane_budget(config, lane) for lane in lanes)
-    confirm_total = len(lanes) * config.confirm.replicates
+    confirm_total = sum(lane_candidates(config, lane) for lane in lanes)
+    confirm_total *= config.confirm.replicates
     search_done = sum(r.stage == "search" and r.state != "RUNNING" for r in records)
     confirm_done = sum(r.stage == "confirm" and r.state != "RUNNING" for r in records)
     teachers = planned_teachers(config)
@@ -92,7 +93,8 @@ def plan_study(config: StudyConfig) -> StudyPlan:
         f"{members - missing} cached, {missing} to train",
         strata=planned_strata(config, records),
         search_trials=f"{most}{search_total}: {per_lane}; {search_done} done",
-        confirm_runs=f"{most}{confirm_total}: {config.confirm.replicates} fresh seeds each; "
+        confirm_runs=f"{most}{confirm_total}: {candidates_in_words(config)}"
+        f"{config.confirm.replicates} fresh seeds each; "
         f"{confirm_done} done",
         method=f"{config.sampler_kind}, {pruning_in_words(config)}",
         resolution=told.in_words if told else "nothing is tuned by accuracy",
@@ -167,6 +169,12 @@ def missing_members(config: StudyConfig, teachers: Sequence[TeacherConfig]) -> i
     return sum(not bank.is_cached(member) for bank in banks for member in bank.members)
 
 
+def candidates_in_words(config: StudyConfig) -> str:
+    """How many settings of a stratum and arm are confirmed, if it is more than one."""
+    several = config.confirm.candidates > 1 and len(config.objective) == 1
+    return f"the {config.confirm.candidates} best settings on " if several else ""
+
+
 def estimate_seconds(
     config: StudyConfig,
     dataset: Dataset,
@@ -182,7 +190,8 @@ def estimate_seconds(
     for lane in lanes:
         full = train_seconds(config.trial_config(dict(lane.stratum)), dataset)
         search = lane_budget(config, lane) * search_share
-        confirm = config.confirm.replicates * confirm_share
+        runs = lane_candidates(config, lane) * config.confirm.replicates
+        confirm = runs * confirm_share
         students += full * (search * pruned + confirm) + HARNESS_SECONDS * (search + confirm)
     base = config.trial_config({})
     teacher = base.model_copy(

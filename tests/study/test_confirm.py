@@ -2,7 +2,7 @@
 
 from kdsearch.config import StudyConfig
 from kdsearch.results import TrialRecord
-from kdsearch.study.confirm import champion_of, confirmed_records, selected_trials
+from kdsearch.study.confirm import champion_of, chosen_trials, confirmed_records, selected_trials
 from tests.study.records import evaluation, make_config, make_record
 
 CONFIG = make_config()
@@ -78,6 +78,58 @@ def test_a_choice_stands_until_its_own_search_goes_on() -> None:
     again = selected_trials(config, [*records, *runs, own])
     assert [r.trial for r in again] == [chosen.trial]
     assert confirmed_records(config, [*records, *runs, own]) == ()
+
+
+def test_the_second_candidate_by_score_is_the_second_best() -> None:
+    config, records = lane_of_twenty(confirm__choose_by="score", confirm__candidates=2)
+    scores = {r.trial: r.val.accuracy for r in records if r.val}
+    chosen = [r.trial for r in selected_trials(config, records)]
+    assert chosen == sorted(scores, key=lambda t: (-scores[t], t))[:2]
+    config = make_config(confirm__candidates=50)
+    assert len(selected_trials(config, records)) == 20
+
+
+def test_the_second_candidate_by_the_surface_is_no_twin_of_the_first() -> None:
+    config, records = lane_of_twenty(confirm__candidates=2)
+    # Two hills, the higher one crowded.
+    second = {14: 0.80, 15: 0.885, 16: 0.80}
+    records = [
+        r.model_copy(update={"val": evaluation(second.get(r.trial, r.val.accuracy))})
+        for r in records
+        if r.val
+    ]
+    twins = [
+        make_record(
+            config, 20 + i, val=0.9, settings={"learning_rate": 1e-2 * (1 + i / 1e4)}
+        )
+        for i in range(6)
+    ]  # fmt: skip
+    first, other = selected_trials(config, [*records, *twins])
+    rates = [float(r.settings["learning_rate"]) for r in (first, other)]
+    assert 0.005 < rates[0] < 0.02
+    assert abs(rates[1] / rates[0] - 1) > 0.05
+    assert selected_trials(config, [*records, *twins]) == (first, other)
+
+
+def test_validation_of_the_replicates_chooses_among_candidates() -> None:
+    config = make_config(confirm__candidates=2)
+    search = [make_record(config, i, val=0.9 - i / 100) for i in range(3)]
+    runs = [
+        make_record(
+            config, trial, val=val, test=1 - val, stage="confirm", replicate=replicate,
+            searched=3, candidates=(0, 1),
+        )
+        for trial, vals in ((0, (0.7, 0.8)), (1, (0.8, 0.81)))
+        for replicate, val in enumerate(vals, 1)
+    ]  # fmt: skip
+    assert [r.trial for r in chosen_trials(config, search)] == [0], "none is confirmed"
+    records = [*search, *runs]
+    assert [r.trial for r in selected_trials(config, records)] == [0, 1]
+    assert [r.trial for r in chosen_trials(config, records)] == [1]
+    assert len(confirmed_records(config, records)) == 4
+    champion = champion_of(config, records)
+    assert champion is not None
+    assert (champion.trial, champion.replicate) == (1, 2)
 
 
 def test_a_loss_is_minimised() -> None:

@@ -138,7 +138,7 @@ def test_a_convolutional_study_has_the_same_losses_with_either_engine(
             training__epochs=3,
             sampler={"kind": "random"},
             budget={"trials": 3, "generation": 3},
-            confirm={"replicates": 1, "baseline": False},
+            confirm={"replicates": 1, "candidates": 1, "baseline": False},
         )
         return kdsearch.run_study(kdsearch.load_study(path), workers=0).results
 

@@ -1,7 +1,9 @@
 """A study end to end, with real training, a real storage and real MLflow runs."""
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import mlflow
@@ -90,6 +92,26 @@ def test_more_replicates_extend_and_never_repeat(write_study: WriteStudy) -> Non
     assert sorted(t.replicate for t in after) == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
+def test_more_candidates_join_those_that_are_confirmed(write_study: WriteStudy) -> None:
+    path = write_study(name="joined", search__width={"role": "fixed", "value": 4})
+    before = run(path).select(stage="confirm")
+    results = run(path, "confirm.candidates=3")
+    after = results.select(stage="confirm")
+    assert all(t in after for t in before)
+    assert len(after) == 3 * len(before)
+    for arm in ("distilled", "baseline"):
+        mine = [t for t in after if t.arm == arm]
+        numbers = Counter(t.trial for t in mine)
+        assert list(numbers.values()) == [2, 2, 2]
+        for replicate in (1, 2):
+            seeds = [t.seed for t in mine if t.replicate == replicate]
+            assert len(set(seeds)) == 1, "candidates are compared on the same seeds"
+        means = {n: fmean(t.val.accuracy for t in mine if t.trial == n and t.val) for n in numbers}
+        (chosen,) = [number for kind, number in results.chosen if kind == arm]
+        assert means[chosen] == max(means.values())
+    assert kdsearch.run_study(results.config, workers=0).new_trials == 0
+
+
 def pruner(kind: str) -> dict[str, object]:
     """One that stops students of the small study, however badly its few trials forecast."""
     return {"kind": kind, "min_epochs": 1, "min_correlation": 0.0}
@@ -99,14 +121,15 @@ def pruner(kind: str) -> dict[str, object]:
 SIX = {"budget": {"trials": 12, "generation": 6}, "search__width": ONE_WIDTH}
 SURFACE = {"sampler": {"kind": "surface"}}
 RACE = {"budget": {"trials": 12, "generation": 4, "race": 0.3}, "search__width": ONE_WIDTH}
+TWO = {"confirm": {"replicates": 2, "candidates": 2, "baseline": True}}
 METHODS: dict[str, dict[str, Any]] = {
     "tpe": {},
     "tpe-halving": SIX | {"pruner": pruner("halving")},
     "tpe-median": SIX | {"pruner": pruner("median")},
     "tpe-hyperband": SIX | {"pruner": pruner("hyperband")},
     "tpe-race": RACE,
-    "surface": SURFACE,
-    "surface-halving": SURFACE | {"pruner": pruner("halving")},
+    "surface": SURFACE | TWO,
+    "surface-halving": SURFACE | TWO | {"pruner": pruner("halving")},
     "surface-race": SURFACE | RACE,
     "surface-race-halving": SURFACE | RACE | {"pruner": pruner("halving")},
 }
@@ -245,7 +268,7 @@ def test_a_study_of_an_older_version_goes_on_as_it_began(
     explicit = {
         "sampler": {"kind": "tpe", "startup_trials": 3},
         "pruner": {"kind": "halving", "min_epochs": 1},
-        "confirm": {"replicates": 1, "choose_by": "score"},
+        "confirm": {"replicates": 1, "candidates": 1, "choose_by": "score"},
     }
     path = write_study(name="older", search__width=ONE_WIDTH, **explicit)
     run(path, "budget.trials=6")
