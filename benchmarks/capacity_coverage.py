@@ -1,144 +1,246 @@
-"""How often is `fit_capacity_curve` right? Coverage and false claims, by simulation.
+"""How often is `fit_capacity_curve` right? Coverage, false claims and power, by simulation.
 
-Run:  .venv/bin/python benchmarks/capacity_coverage.py [--simulations 200] [--seed 0]
-Time: about 2.5 minutes on one core for 200 simulations of each row.
-Seen: coverage 0.865 to 0.935 (mean 0.896); "saturated" never claimed with N* beyond the range; at
-most 0.070 on curves that are no power law. The price: of true power laws with N* in range, 83 to
-91 % are called saturated at SD 0.002, and almost none at SD 0.006, where 3 to 5 replicates
-cannot resolve half a point.
-
-Accuracies of students with 8 ... 1024 units (8 sizes) are drawn around a known curve with normal
-noise. Above the line are power laws, where the 90 % interval of N* should contain the truth in
-about 90 % of cases; below it curves that are not power laws, where "saturated" is a false claim.
+`python -m benchmarks.capacity_coverage` draws accuracies of students around known curves, each
+time under another design: how many sizes and replicates, how replicates scatter (the same
+everywhere, or less for large students), how far the luck of each size's search moves it (the
+size effect), and whether all sizes share a test set whose draw counts. A claim of "saturated" is
+false if a larger tested size is truly better than the one called enough by more than the
+tolerance. Half of the curves are not in the dictionary that the fit averages over.
 """
 
 import argparse
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.machine import add_json_option, header, print_table, this_machine, write_json
 from kdsearch.analysis import fit_capacity_curve
 
 Array = NDArray[np.float64]
-SIZES: Array = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0])
 TOLERANCE = 0.005
-DESIGNS = tuple((replicates, noise) for replicates in (3, 5) for noise in (0.002, 0.006))
+NUM_SIZES = (6, 8, 9, 12)
+REPLICATES = (3, 5, 10)
+EFFECTS = (0.0, 0.001, 0.002, 0.003)
+"""SD of the size effect."""
+TEST_SAMPLES = 10_000
+SHARED = 0.8
+"""Correlation of two students' errors on the test set, where its draw counts."""
+BARS = {
+    "false claims, mean": 0.03,
+    "false claims, worst curve": 0.10,
+    "coverage": (0.88, 0.97),
+    "undetermined": 0.05,
+    "power": 0.7,
+}
 
 
 class Curve(NamedTuple):
-    """Error by size. `saturation` is the true N*; None where the curve is no power law."""
+    """Accuracy over u, octaves above the smallest size, for a range of `span` octaves."""
 
     name: str
-    error: Callable[[Array], Array]
-    saturation: float | None
+    in_dictionary: bool
+    accuracy: Callable[[Array, float], Array]
 
 
-def power_law(name: str, floor: float, scale: float, exponent: float) -> Curve:
-    """Error = floor + scale * N^-exponent."""
-    true = (scale / TOLERANCE) ** (1 / exponent)
-    return Curve(f"{name} (N* {true:,.0f})", lambda n: floor + scale * n**-exponent, true)
+def _flat_until(u: Array, at: float, height: float, width: float) -> Array:
+    return height / (1 + np.exp(-(u - at) / width))
 
 
-def broken(name: str, floor: float, first: float, second: float, at: float) -> Curve:
-    """A power law whose exponent changes at one size."""
-
-    def error(n: Array) -> Array:
-        return floor + 1.2 * np.minimum(n, at) ** -first * np.maximum(n / at, 1.0) ** -second
-
-    return Curve(name, error, None)
-
-
-def bend(n: Array) -> Array:
-    """A smoothly broken law: exponent 0.6 that turns into 0.1 around 64 (BNSL, one break)."""
-    return 0.02 + 0.6 * n**-0.6 * (1 + (n / 64) ** (1 / 0.3)) ** (0.5 * 0.3)
-
-
-POWER_LAWS = (
-    power_law("power law", 0.05, 1.2, 0.9),
-    power_law("steeper", 0.10, 2.0, 1.2),
-    power_law("almost no floor", 0.005, 1.2, 0.9),
-    power_law("N* beyond the range", 0.05, 0.5, 0.6),
-    power_law("N* far beyond", 0.05, 0.5, 0.4),
-)
-OTHERS = (
-    Curve("plateau from 64", lambda n: 0.08 + 0.03 * np.maximum(0, np.log2(64 / n)), None),
-    Curve("plateau from 256", lambda n: 0.08 + 0.03 * np.maximum(0, np.log2(256 / n)), None),
-    Curve("power law cut at 128", lambda n: 1.2 * np.minimum(n, 128.0) ** -0.9, None),
-    broken("broken: 0.9, then 0.25", 0.05, 0.9, 0.25, 64),
-    broken("broken: 0.9, then 0.1", 0.0, 0.9, 0.1, 64),
-    broken("broken: 0.5, then 0.2", 0.0, 0.5, 0.2, 64),
-    Curve("bend: 0.6 to 0.1 (mimic)", bend, None),
-    Curve("straight line in log N", lambda n: 0.3 - 0.03 * np.log2(n / 8), None),
-    Curve("shallow straight line", lambda n: 0.1 - 0.003 * np.log2(n / 8), None),
-    Curve("all equal", lambda n: np.full_like(n, 0.1), None),
-    Curve("U shape", lambda n: 0.13 + 0.012 * np.abs(np.log2(n / 128)), None),
-    Curve(
-        "peak at 128",
-        lambda n: 0.05 + 1.2 * n**-0.9 + 0.003 * np.maximum(0, np.log2(n / 128)),
-        None,
-    ),
-)
+SATURATING = (
+    Curve("power law", True, lambda u, s: 0.93 - 0.3 * 2 ** (-1.4 * u * 6 / s)),
+    Curve("stretched exponential", True,
+          lambda u, s: 0.9 - 0.25 * np.exp(-(2 ** (u * 6 / s - 2)))),
+    Curve("logistic", True, lambda u, s: 0.6 + 0.3 / (1 + np.exp(-(u - 0.3 * s) * 11 / s))),
+    Curve("plateau", True, lambda u, s: 0.7 + 0.2 * np.minimum(u / (0.5 * s), 1.0)),
+    Curve("Michaelis-Menten", False, lambda u, s: 0.92 - 0.3 / (1 + 2 ** (1.3 * u * 6 / s))),
+    Curve("Gaussian integral", False, lambda u, s: 0.7 + 0.1 * _erf((u - 0.25 * s) * 4 / s)),
+    Curve("two plateaus", False, lambda u, s: 0.7 + _flat_until(u, 0.12 * s, 0.1, 0.03 * s)
+          + _flat_until(u, 0.45 * s, 0.08, 0.03 * s)),
+    Curve("exponential in octaves", False, lambda u, s: 0.9 - 0.2 * np.exp(-7 * u / s)),
+    Curve("all equal", False, lambda u, s: np.full_like(u, 0.9)),
+)  # fmt: skip
+"""Flat by the middle of the range."""
 
 
-class Row(NamedTuple):
-    """Rates over the simulations of one curve and design."""
+def _last(
+    gain: float, name: str, in_dictionary: bool, shape: Callable[[Array, float], Array]
+) -> Curve:
+    """A curve whose last doubling gains so many tolerances."""
 
-    coverage: float
-    """N* inside its interval; NaN where there is no N*."""
-    band: float
-    """Share of sizes whose true accuracy is inside the band."""
-    width: float
-    """Median of interval high / low."""
-    saturated: float
-    not_saturated: float
-    undetermined: float
+    def accuracy(u: Array, span: float) -> Array:
+        ends = shape(np.array([span - 1.0, span]), span)
+        return 0.85 + (shape(u, span) - ends[1]) * gain * TOLERANCE / (ends[1] - ends[0])
+
+    return Curve(f"{name}, last doubling {gain:g} tolerances", in_dictionary, accuracy)
 
 
-def simulate(curve: Curve, replicates: int, noise: float, simulations: int, seed: int) -> Row:
-    """Draw, fit and count."""
-    rng = np.random.default_rng([seed, replicates, round(1e6 * noise), *curve.name.encode()])
-    truth = 1 - curve.error(SIZES)
-    covered, band, width, verdicts = [], [], [], []
-    for _ in range(simulations):
-        drawn = truth[:, None] + rng.normal(0, noise, (SIZES.size, replicates))
-        fit = fit_capacity_curve(SIZES, np.clip(drawn, 0, 1), tolerance=TOLERANCE)
-        low, high = fit.saturation_interval
-        covered.append(np.nan if curve.saturation is None else low <= curve.saturation <= high)
-        predicted = fit.predict(SIZES)
-        band.append(np.mean((predicted.low <= truth) & (truth <= predicted.high)))
-        width.append(high / max(low, 1e-300))
-        verdicts.append(fit.verdict)
-    rates = [
-        verdicts.count(v) / simulations for v in ("saturated", "not_saturated", "undetermined")
+RISING = (
+    _last(1.3, "line in log N", True, lambda u, s: u),
+    _last(1.3, "slow power law", True, lambda u, s: -(2 ** (-0.25 * u))),
+    _last(2.0, "power law", True, lambda u, s: -(2 ** (-0.35 * u))),
+    _last(1.5, "square root of log N", False, lambda u, s: np.sqrt(u)),
+    _last(1.5, "logarithm of log N", False, lambda u, s: np.log1p(u)),
+    _last(1.5, "convex", False, lambda u, s: u**1.5),
+    _last(2.0, "flat, then a late rise", False,
+          lambda u, s: _flat_until(u, 0.9 * s, 1.0, 0.08 * s)),
+    _last(2.0, "flat, then a rise at the last size", False,
+          lambda u, s: np.maximum(u - (s - 1), 0.0)),
+    _last(1.5, "saturating, then a second rise", True, lambda u, s: 1 - 2 ** (-1.5 * u)
+          + 0.6 / (1 + np.exp(-(u - 0.9 * s) / 0.5))),
+)  # fmt: skip
+"""Not saturated: the largest size is better than half of it by more than the tolerance."""
+
+
+def _erf(x: Array) -> Array:
+    from scipy.special import erf
+
+    return np.asarray(erf(x))
+
+
+class Draw(NamedTuple):
+    """One simulation."""
+
+    curve: str
+    rising: bool
+    num_sizes: int
+    replicates: int
+    scatter: str
+    effect: float
+    tested: bool
+    """Whether the draw of the test set counted."""
+    verdict: str
+    false: bool
+    covered: bool
+    resolvable: bool
+    """Replicates of at most half the tolerance, and five or more of them."""
+
+
+SCATTERS: dict[str, Callable[[Array, float], Array]] = {
+    "0.1 points": lambda u, s: np.full_like(u, 0.001),
+    "0.25 points": lambda u, s: np.full_like(u, 0.0025),
+    "0.5 points": lambda u, s: np.full_like(u, 0.005),
+    "0.4 falling to 0.1": lambda u, s: 0.004 * 4 ** (-u / s),
+}
+
+
+def simulate(curve: Curve, rising: bool, number: int, seed: int) -> Draw:
+    """Draw a design and its data, fit, compare with the truth."""
+    rng = np.random.default_rng([seed, number, *curve.name.encode()])
+    designs = list(itertools.product(NUM_SIZES, REPLICATES, SCATTERS, EFFECTS))
+    num_sizes, replicates, scatter, effect = designs[int(rng.integers(len(designs)))]
+    octaves = np.arange(num_sizes, dtype=float)
+    span = octaves[-1]
+    truth = curve.accuracy(octaves, span)
+    sd = SCATTERS[scatter](octaves, span)
+    tested = bool(rng.random() < 0.5)
+    covariance = None
+    means = truth + effect * rng.standard_normal(num_sizes)
+    if tested:
+        variance = truth * (1 - truth) / TEST_SAMPLES
+        root = np.sqrt(variance)
+        covariance = np.outer(root, root) * (SHARED + (1 - SHARED) * np.eye(num_sizes))
+        means = means + rng.multivariate_normal(np.zeros(num_sizes), covariance)
+    data = means[:, None] + sd[:, None] * rng.standard_normal((num_sizes, replicates))
+    fit = fit_capacity_curve(
+        100 * 2.0**octaves, np.clip(data, 0, 1), tolerance=TOLERANCE, covariance=covariance
+    )
+    gain = truth[-1] - truth
+    enough = fit.enough_size
+    false = False
+    if fit.verdict == "saturated" and enough is not None:
+        false = bool(gain[round(np.log2(enough / 100))] > TOLERANCE)
+    fine = np.linspace(0, span, 20_001)
+    better = curve.accuracy(np.array([span]), span) - curve.accuracy(fine, span)
+    at = (
+        float(fine[np.flatnonzero(better > TOLERANCE)[-1] + 1])
+        if (better > TOLERANCE).any()
+        else 0.0
+    )
+    low, high = fit.saturation_interval
+    covered = (low == 0 or np.log2(low / 100) <= at + 1e-3) and at - 1e-3 <= np.log2(high / 100)
+    resolvable = replicates >= 5 and float(sd.mean()) <= TOLERANCE / 2
+    return Draw(
+        curve.name, rising, num_sizes, replicates, scatter, effect, tested, fit.verdict, false,
+        bool(covered), resolvable,
+    )  # fmt: skip
+
+
+def _simulate(job: tuple[bool, int, int, int]) -> Draw:
+    rising, index, number, seed = job
+    return simulate((RISING if rising else SATURATING)[index], rising, number, seed)
+
+
+def share(draws: Sequence[Draw], what: Callable[[Draw], bool]) -> str:
+    """How many, as a share; a dash of none."""
+    return f"{np.mean([what(d) for d in draws]):.3f}" if draws else "-"
+
+
+def row(name: str, draws: Sequence[Draw]) -> dict[str, str]:
+    """Rates of some simulations."""
+    power = [d for d in draws if not d.rising]
+    return {
+        "simulations": name,
+        "n": str(len(draws)),
+        "false saturated": share(draws, lambda d: d.false),
+        "coverage": share(draws, lambda d: d.covered),
+        "undetermined": share(draws, lambda d: d.verdict == "undetermined"),
+        "power": share(power, lambda d: d.verdict == "saturated"),
+    }
+
+
+def report(draws: Sequence[Draw]) -> None:
+    """By curve, then by each part of the design, then the bars."""
+    names = dict.fromkeys(d.curve for d in draws)
+    print_table([row(name, [d for d in draws if d.curve == name]) for name in names])
+    parts = [
+        row(f"{field} {value}", [d for d in draws if getattr(d, field) == value])
+        for field in ("num_sizes", "replicates", "scatter", "effect", "tested")
+        for value in dict.fromkeys(sorted({getattr(d, field) for d in draws}, key=str))
     ]
-    return Row(float(np.mean(covered)), float(np.mean(band)), float(np.median(width)), *rates)
+    print()
+    print_table(parts)
+    moderate = [d for d in draws if d.effect <= 0.002]
+    worst = max((np.mean([d.false for d in moderate if d.curve == name]), name) for name in names)
+    resolvable = [d for d in draws if d.resolvable]
+    found = [
+        ("false claims, mean", share(draws, lambda d: d.false)),
+        ("false claims, worst curve", f"{worst[0]:.3f} ({worst[1]}; size effect up to 0.2)"),
+        ("coverage", share(draws, lambda d: d.covered)),
+        ("undetermined", share(resolvable, lambda d: d.verdict == "undetermined")),
+        (
+            "power",
+            share([d for d in resolvable if not d.rising], lambda d: d.verdict == "saturated"),
+        ),
+    ]
+    print("\nBars (undetermined and power: replicate SD up to half the tolerance, n of 5 or more)")
+    print_table([{"what": name, "found": value, "bar": str(BARS[name])} for name, value in found])
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--simulations", type=int, default=200)
+    """Simulate and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--simulations", type=int, default=300, help="of each curve")
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    print(f"{arguments.simulations} simulations a row, tolerance {TOLERANCE}, confidence 0.9")
-    header = "coverage  band  high/low  saturated  not_saturated  undetermined"
-    print(f"{'curve':32s} {'n':>2s} {'SD':>6s}  {header}")
-    for curve in (*POWER_LAWS, None, *OTHERS):
-        if curve is None:
-            print("-" * 110)
-            continue
-        for replicates, noise in DESIGNS:
-            row = simulate(curve, replicates, noise, arguments.simulations, arguments.seed)
-            coverage = "" if np.isnan(row.coverage) else f"{row.coverage:.3f}"
-            width = f"{row.width:.2f}" if row.width < 1e6 else "open"
-            print(
-                f"{curve.name:32s} {replicates:2d} {noise:6.3f}  {coverage:>8s} {row.band:5.2f} "
-                f"{width:>9s} {row.saturated:10.3f} {row.not_saturated:14.3f} "
-                f"{row.undetermined:13.3f}",
-                flush=True,
-            )
+    parser.add_argument("--jobs", type=int, default=2)
+    add_json_option(parser)
+    args = parser.parse_args()
+    machine = this_machine()
+    print(header(machine))
+    jobs = [
+        (rising, index, number, args.seed)
+        for rising, curves in ((False, SATURATING), (True, RISING))
+        for index in range(len(curves))
+        for number in range(args.simulations)
+    ]
+    with ProcessPoolExecutor(args.jobs) as pool:
+        draws = list(pool.map(_simulate, jobs, chunksize=20))
+    print(f"{args.simulations} simulations of each of {len(SATURATING) + len(RISING)} curves")
+    report(draws)
+    write_json(args.json, machine, {"draws": [d._asdict() for d in draws]})
 
 
 if __name__ == "__main__":

@@ -51,11 +51,8 @@ def simulate(config: StudyConfig, train: Train) -> list[TrialRecord]:
             plan = next_generation(config, lane, lanes, asked=len(lane.of(records)))
             if plan is None:
                 continue
-            if plan.kind == "race":
-                proposals: Sequence[Proposal] = surface.race(lane, plan.size, plan.settings)
-            else:
-                found = surface.explore(lane, generation, plan.size, spent=plan.spent)
-                proposals = found if found is not None else designed(config, lane, plan.size)
+            found = surface.explore(lane, generation, plan.size, spent=plan.spent)
+            proposals = found if found is not None else designed(config, lane, plan.size)
             number = sum(r.arm == lane.arm for r in [*records, *fresh])
             asked = [
                 new_record(config, lane, p, trial=number + i) for i, p in enumerate(proposals)

@@ -1,7 +1,7 @@
 """Numbers first, then figures, then the report page. Knows no torch, Optuna or MLflow."""
 
-from kdsearch.analysis.capacity import Band, CapacityFit, fit_capacity_curve
 from kdsearch.analysis.report import Report, write_report
+from kdsearch.analysis.statistics.capacity import Band, CapacityFit, fit_capacity_curve
 from kdsearch.analysis.table import results_table, write_table
 
 __all__ = [

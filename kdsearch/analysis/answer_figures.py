@@ -20,7 +20,9 @@ from kdsearch.analysis.data_table import Table
 from kdsearch.analysis.gain import draw_gain, pairing_words
 from kdsearch.analysis.grid import draw_effects, draw_grid, grid_sentence, grid_table
 from kdsearch.analysis.ladder import draw_ladder, ladder_sentence, ladder_table
+from kdsearch.analysis.luck import luck_words
 from kdsearch.analysis.optimum_view import draw_optimum, optimum_sentences, optimum_table
+from kdsearch.analysis.prediction import prediction_line
 from kdsearch.analysis.report_figure import (
     ReportFigure,
     confirmed_caption,
@@ -28,6 +30,7 @@ from kdsearch.analysis.report_figure import (
     level,
     search_caption,
 )
+from kdsearch.analysis.statistics.capacity import RISING
 from kdsearch.analysis.summary import Summary
 
 
@@ -94,7 +97,7 @@ def _points(s: Summary, name: str) -> tuple[SizedEstimate, ...]:
 
 
 def _size_interval(low: float, high: float) -> str:
-    return f"{wording.count(low)} to {wording.count(high)}"
+    return f"{wording.count(low) if low > 0 else 'the smallest'} to {wording.count(high)}"
 
 
 def cost_figure(s: Summary) -> ReportFigure | None:
@@ -124,32 +127,33 @@ def cost_figure(s: Summary) -> ReportFigure | None:
 _VERDICTS = {
     "saturated": "Saturated within the range tested",
     "not_saturated": "Not shown to saturate in the range tested",
-    "undetermined": "Saturation undetermined",
     "not_asked": "",
 }
 
 
 def _verdict(s: Summary) -> str:
-    fit, series = s.saturation.fit, s.capacity.distilled
+    fit = s.saturation.fit
     if len(s.saturations) > 1:
         saturated = sum(x.verdict == "saturated" for x in s.saturations.values())
         return f"Saturated within the range tested: {saturated} of {len(s.saturations)} curves"
-    if s.saturation.verdict == "not_saturated" and fit is not None and series is not None:
-        beyond = fit.saturation_interval[0] >= series.points[-1].num_params
-        return "Not saturated in the range tested" if beyond else _VERDICTS["not_saturated"]
+    if s.saturation.verdict == "not_saturated" and fit is not None:
+        rising = fit.last_doubling.low > RISING * fit.tolerance
+        return "Still rising at the largest size tested" if rising else _VERDICTS["not_saturated"]
     if s.saturation.verdict == "saturated" and fit is not None:
         width = f", about width {s.saturation.width:.0f}" if s.saturation.width else ""
         ends = _size_interval(*fit.saturation_interval)
         size = f"{wording.count(fit.saturation_size)} parameters{width}"
         return f"Saturated at {size} ({level(s)} interval {ends})"
     if s.saturation.verdict == "undetermined":
-        return f"Saturation undetermined: {s.saturation.reason.split(' (')[0].rstrip('.')}"
+        return "Where accuracy saturates cannot be told from these students"
     return _VERDICTS[s.saturation.verdict]
 
 
 def _saturation_words(s: Summary) -> str:
     verdict = f"{s.saturation.clause[:1].upper()}{s.saturation.clause[1:]}."
-    return f"{verdict} {s.saturation.opinions}"
+    predicted = prediction_line(s.saturation.fit) if s.saturation.fit is not None else ""
+    parts = (verdict, s.saturation.beyond, predicted, s.saturation.opinions)
+    return " ".join(filter(None, parts))
 
 
 def gain_figure(s: Summary) -> ReportFigure:
@@ -164,8 +168,8 @@ def gain_figure(s: Summary) -> ReportFigure:
         "What distillation adds",
         f"Distilled minus hard-labels-only test accuracy, {pairing_words(s.gain)}. The bar is a "
         f"{level(s)} interval of the mean, the grey band is {100 * s.gain.tolerance:g} points "
-        "either way. Blue: helps; "
-        "vermillion: hurts; grey: cannot be told from zero.",
+        "either way. Blue: helps; vermillion: hurts; grey: cannot be told from zero, all strata "
+        f"judged together. {luck_words(s.strata)}".rstrip(),
         figure,
         s.gain.missing,
     )

@@ -2,9 +2,12 @@
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kdsearch.analysis import wording
-from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.strata import Choice, StrataInfo, Stratum
+from kdsearch.analysis.estimate import Estimate, unpack_correct
+from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.analysis.teachers import TeachersInfo
 from kdsearch.config import SHORT_NAMES, applies_to_baseline
 from kdsearch.results import Arm, Results
@@ -21,6 +24,8 @@ class SizedEstimate(NamedTuple):
     accuracies: tuple[float, ...]
     """Test accuracy of each replicate."""
     estimate: Estimate
+    correct_share: NDArray[np.float64] | None = None
+    """Share of the replicates that were right, by test example; None where it was not kept."""
 
 
 class Series(NamedTuple):
@@ -105,7 +110,20 @@ def _point(stratum: Stratum, choice: Choice | None) -> SizedEstimate | None:
         size_bytes=trial.size_bytes,
         accuracies=tuple(t.test.accuracy for t in choice.replicates if t.test is not None),
         estimate=choice.test_accuracy,
+        correct_share=_correct_share(choice),
     )
+
+
+def _correct_share(choice: Choice) -> NDArray[np.float64] | None:
+    tests = [t.test for t in choice.replicates if t.test is not None]
+    flags = [
+        unpack_correct(t.test_correct, t.test.num_samples)
+        for t in choice.replicates
+        if t.test is not None and t.test_correct
+    ]
+    if len(flags) < len(tests) or len({f.size for f in flags}) != 1:
+        return None
+    return np.asarray(np.stack(flags).mean(axis=0, dtype=np.float64))
 
 
 def _references(teachers: TeachersInfo) -> tuple[ReferenceLine, ...]:

@@ -7,11 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import style, wording
-from kdsearch.analysis.capacity import CapacityFit
 from kdsearch.analysis.capacity_curve import CapacityCurveInfo, Series
 from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.goodness_of_fit import MISFIT_LEVEL
-from kdsearch.analysis.strata import Choice, StrataInfo
+from kdsearch.analysis.statistics.capacity import CapacityFit
+from kdsearch.analysis.stratum import Choice, StrataInfo
 
 Measure = Literal["macs", "size_bytes"]
 
@@ -21,7 +20,7 @@ def draw_capacity_curve(
 ) -> None:
     """Means with intervals by size (log x), horizontal lines for the teachers, and the fit.
 
-    A curve is drawn where it fits; the saturation size only where it is claimed.
+    The saturation size is drawn only where it is claimed.
 
     Args:
         info: The students.
@@ -35,7 +34,7 @@ def draw_capacity_curve(
         color = _color(series, info)
         _draw_series(series, color, style.MARKERS[index % len(style.MARKERS)], ax)
         fit = (fits or {}).get(series.name) if series.arm == "distilled" else None
-        if fit is not None and fit.misfit_p is not None and fit.misfit_p >= MISFIT_LEVEL:
+        if fit is not None:
             _draw_fit(fit, [p.num_params for p in series.points], color, ax, alone=not many)
         else:
             _join(series, color, ax)
@@ -84,12 +83,12 @@ def _draw_fit(fit: CapacityFit, sizes: list[int], color: str, ax: Axes, *, alone
     ax.fill_between(
         grid, band.low, band.high, color=color, alpha=0.14 if alone else 0.08, lw=0, zorder=1
     )
-    name = f"error = E + A / N^a, with {wording.level(fit.confidence)} band"
+    name = f"average of curve families, {wording.level(fit.confidence)} band"
     ax.plot(grid, band.mean, color=color, lw=1.8, zorder=2, label=name if alone else None)
     if fit.verdict != "saturated" or not alone:
         return
     low, high = fit.saturation_interval
-    ax.axvspan(low, high, color=style.WARN, alpha=0.12, lw=0, zorder=0)
+    ax.axvspan(max(low, min(sizes)), high, color=style.WARN, alpha=0.12, lw=0, zorder=0)
     ax.axvline(fit.saturation_size, color=style.WARN, lw=1.5, zorder=1,
                label=f"saturation: {wording.count(fit.saturation_size)} "
                f"({wording.count(low)} to {wording.count(high)})")  # fmt: skip

@@ -10,11 +10,14 @@ from kdsearch.analysis import style, wording
 from kdsearch.analysis.data_table import Table
 from kdsearch.analysis.estimate import Estimate, estimate_difference, estimate_mean
 from kdsearch.analysis.gain import Gain
-from kdsearch.analysis.strata import Choice, StrataInfo, Stratum
+from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.results import TrialRecord
 
 SHARE = 0.95
 """Of the final accuracy: what counts as arrived."""
+EARLY = 2.0
+"""Epochs before which an arrival is not measured: validation once an epoch sees no difference
+between students that arrive within the first, and little within the second."""
 SAME = math.log(1.05)
 """Log ratios within five per cent are called equally fast."""
 
@@ -32,13 +35,19 @@ class Speed(NamedTuple):
     same_target: Estimate | None
     """The same, where both must reach `SHARE` of the baseline's final accuracy."""
 
+    @property
+    def is_early(self) -> bool:
+        """Whether an arm arrives too early to be measured; then nothing is claimed from it."""
+        return min(self.distilled.mean, self.baseline.mean) < EARLY
+
 
 class ConvergenceInfo(NamedTuple):
     """Strata that both arms have confirmed."""
 
     speeds: tuple[Speed, ...]
     overall: Estimate | None
-    """Mean of the log ratio over the strata, by replicate; None where nothing is paired."""
+    """Mean of the log ratio over the strata that do not arrive too early, by replicate; None
+    where nothing is paired."""
     same_target: Estimate | None
     confidence: float
     missing: str
@@ -60,8 +69,10 @@ def compute_convergence(info: StrataInfo, gains: tuple[Gain, ...]) -> Convergenc
             targets.append(made[1])
     return ConvergenceInfo(
         speeds=tuple(speeds),
-        overall=_overall([s.by_replicate for s in speeds], info.confidence),
-        same_target=_overall(targets, info.confidence),
+        overall=_overall([s.by_replicate for s in speeds if not s.is_early], info.confidence),
+        same_target=_overall(
+            [t for s, t in zip(speeds, targets, strict=True) if not s.is_early], info.confidence
+        ),
         confidence=info.confidence,
         missing="" if speeds else _why(info),
     )
@@ -143,8 +154,14 @@ def convergence_sentence(info: ConvergenceInfo) -> str:
     """
     if info.missing:
         return ""
-    distilled = float(np.mean([s.distilled.mean for s in info.speeds]))
-    baseline = float(np.mean([s.baseline.mean for s in info.speeds]))
+    late = [s for s in info.speeds if not s.is_early]
+    if not late:
+        return (
+            f"How fast students converge is not measured: they reach {100 * SHARE:g} % of their "
+            f"final validation accuracy within {EARLY:g} epochs, and validation is once an epoch."
+        )
+    distilled = float(np.mean([s.distilled.mean for s in late]))
+    baseline = float(np.mean([s.baseline.mean for s in late]))
     arrival = (
         f"{100 * SHARE:g} % of their final validation accuracy after {distilled:.1f} epochs, "
         f"those on hard labels after {baseline:.1f}"
@@ -188,7 +205,10 @@ def _factor(e: Estimate, info: ConvergenceInfo) -> str:
 
 
 def _basis(e: Estimate, info: ConvergenceInfo) -> str:
-    several = f", mean of {len(info.speeds)} strata" if len(info.speeds) > 1 else ""
+    late = sum(not s.is_early for s in info.speeds)
+    several = f", mean of {late} strata" if late > 1 else ""
+    if late < len(info.speeds):
+        several += f", {len(info.speeds) - late} that arrive within {EARLY:g} epochs left out"
     return f"n = {e.n} replicates paired by seed{several}"
 
 
@@ -206,7 +226,8 @@ def convergence_table(info: ConvergenceInfo) -> Table:
             f"{s.distilled.mean:.1f}", _ends(s.distilled),
             f"{s.baseline.mean:.1f}", _ends(s.baseline),
             str(min(s.distilled.n, s.baseline.n)),
-            *_ratio_cells(s.log_ratio), *_ratio_cells(s.same_target),
+            *_ratio_cells(None if s.is_early else s.log_ratio),
+            *_ratio_cells(None if s.is_early else s.same_target),
         )
         for s in info.speeds
     ]  # fmt: skip
@@ -215,7 +236,8 @@ def convergence_table(info: ConvergenceInfo) -> Table:
         tuple(rows),
         caption=f"Confirm runs, validation: epochs to {100 * SHARE:g} % of each student's own "
         f"final accuracy, and (last columns) of the hard-labels student's. Above 1: the "
-        "distilled student is faster.",
+        "distilled student is faster. No ratio where an arm arrives within "
+        f"{EARLY:g} epochs: validation once an epoch cannot measure it.",
     )
 
 

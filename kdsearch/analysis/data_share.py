@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kdsearch.analysis import style, wording
 from kdsearch.analysis.data_table import Table
 from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.strata import Choice, StrataInfo, Stratum
+from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 
 Array = NDArray[np.float64]
 NAME = "data.train_fraction"

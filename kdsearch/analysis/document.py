@@ -8,7 +8,7 @@ from kdsearch.analysis.answer_document import answer_documents
 from kdsearch.analysis.estimate import Estimate
 from kdsearch.analysis.gain import Gain
 from kdsearch.analysis.saturation import saturation_document
-from kdsearch.analysis.strata import Choice, Stratum
+from kdsearch.analysis.stratum import Choice, Stratum
 from kdsearch.analysis.summary import Summary
 from kdsearch.results import Results, TeacherBankRecord
 from kdsearch.results.record import Evaluation

@@ -68,10 +68,15 @@ def estimate_difference(
         return Estimate(mean, n, None, None, None)
     parts = [float(np.var(x, ddof=1)) / len(x) for x in (a, b)]
     se = float(np.sqrt(sum(parts)))
-    spread = sum(p**2 / (len(x) - 1) for p, x in zip(parts, (a, b), strict=True))
-    dof = sum(parts) ** 2 / spread if spread > 0 else n - 1
+    dof = welch_dof(parts, [len(x) - 1 for x in (a, b)])
     reach = float(stats.t.ppf(0.5 + confidence / 2, dof)) * se
     return Estimate(mean, n, se, mean - reach, mean + reach)
+
+
+def welch_dof(variances: Sequence[float], freedoms: Sequence[float]) -> float:
+    """Degrees of freedom of a sum of independent variances (Welch and Satterthwaite)."""
+    spread = sum(v**2 / f for v, f in zip(variances, freedoms, strict=True))
+    return sum(variances) ** 2 / spread if spread > 0 else min(freedoms)
 
 
 def unpack_correct(packed: str, num_samples: int) -> NDArray[np.uint8]:

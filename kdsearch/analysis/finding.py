@@ -13,7 +13,7 @@ from kdsearch.analysis.recommendation import (
     varying_size,
 )
 from kdsearch.analysis.saturation import SaturationInfo
-from kdsearch.analysis.strata import StrataInfo, Stratum
+from kdsearch.analysis.stratum import StrataInfo, Stratum
 from kdsearch.analysis.teachers import TeachersInfo
 from kdsearch.results import Results
 
@@ -58,7 +58,8 @@ def compute_finding(
     advice = compute_recommendation(results, strata, teachers, gain, saturation, regions)
     accuracy = _accuracy_sentence(results, strata, teachers, saturation.clause)
     sentences = (
-        accuracy, gain_sentence(gain), *more, importance_sentence(importance, results),
+        accuracy, saturation.beyond, gain_sentence(gain), *more,
+        importance_sentence(importance, results),
     )  # fmt: skip
     return FindingInfo(
         question=results.config.question_text,

@@ -1,21 +1,25 @@
 """Does distillation help? The paired difference to the same student on hard labels only."""
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
+from scipy import stats
 
 from kdsearch.analysis import style, wording
 from kdsearch.analysis.estimate import (
     Estimate,
     ExampleInterval,
     bootstrap_examples,
-    estimate_difference,
-    estimate_mean,
     unpack_correct,
 )
-from kdsearch.analysis.strata import Choice, StrataInfo, Stratum
+from kdsearch.analysis.luck import total_error
+from kdsearch.analysis.statistics.joint import holm
+from kdsearch.analysis.statistics.variance import shrunk_variances, size_positions
+from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.config import SHORT_NAMES
 from kdsearch.results import TrialRecord
 from kdsearch.results.record import Scalar
@@ -35,6 +39,7 @@ class Gain(NamedTuple):
     differences: tuple[float, ...]
     """One for each replicate that both arms have; none where the arms chose other students."""
     estimate: Estimate | None
+    """Its error is of the replicates, shrunk over strata, and of the luck of both searches."""
     examples: ExampleInterval | None
     """What another test set would change; None without per-example correctness."""
     verdict: Verdict
@@ -49,18 +54,32 @@ class GainInfo(NamedTuple):
     missing: str
     """Why there is nothing to show; empty if there is."""
     tolerance: float
-    """An interval inside it is called no difference."""
+    """A difference inside it is called none."""
     confidence: float
+    """Of each interval alone, and of all verdicts together."""
 
 
 def compute_gain(info: StrataInfo) -> GainInfo:
-    """Paired gain of every stratum that both arms have confirmed."""
+    """Gain of every stratum that both arms have confirmed."""
     shown = [s for s in info.strata if s.distilled is not None or s.baseline is None]
     pairs = {s.label: _pair(s) for s in shown}
     scores = {label: s for label, (_, s) in pairs.items() if s is not None}
     sizes = {s.size for s in scores.values()}
     examples = bootstrap_examples(scores, confidence=info.confidence) if len(sizes) == 1 else {}
-    gains = tuple(_gain(s, pairs[s.label][0], examples.get(s.label), info) for s in shown)
+    estimates = _estimates(shown, {label: d for label, (d, _) in pairs.items()}, info)
+    verdicts = _verdicts([e for e, _ in estimates], [d for _, d in estimates], info)
+    gains = tuple(
+        Gain(
+            label=s.label,
+            num_params=s.num_params,
+            differences=() if _other_student(s) else tuple(pairs[s.label][0]),
+            estimate=estimate,
+            examples=examples.get(s.label),
+            verdict=verdict,
+            unpaired=_other_student(s),
+        )
+        for s, (estimate, _), verdict in zip(shown, estimates, verdicts, strict=True)
+    )
     missing = "" if any(g.estimate for g in gains) else _nothing_to_compare(info)
     return GainInfo(gains, missing, info.tolerance, info.confidence)
 
@@ -76,32 +95,99 @@ def _nothing_to_compare(info: StrataInfo) -> str:
     )
 
 
-def _gain(
-    stratum: Stratum,
-    differences: list[float],
-    examples: ExampleInterval | None,
-    info: StrataInfo,
-) -> Gain:
-    estimate = estimate_mean(differences, confidence=info.confidence)
-    unpaired = _other_student(stratum)
-    if unpaired and stratum.distilled is not None and stratum.baseline is not None:
-        differences = []
-        estimate = estimate_difference(
-            _accuracies(stratum.distilled),
-            _accuracies(stratum.baseline),
-            confidence=info.confidence,
-        )
-    return Gain(
-        label=stratum.label,
-        num_params=stratum.num_params,
-        differences=tuple(differences),
-        estimate=estimate,
-        examples=examples,
-        verdict=gain_verdict(
-            estimate, info.tolerance, includes_hard_labels=info.includes_hard_labels
-        ),
-        unpaired=unpaired,
-    )
+def _estimates(
+    strata: Sequence[Stratum], pairs: Mapping[str, list[float]], info: StrataInfo
+) -> list[tuple[Estimate | None, float]]:
+    """The gain of each stratum, and the degrees of freedom of its error."""
+    paired = [[] if _other_student(s) else pairs[s.label] for s in strata]
+    arms = [(s.distilled, s.baseline) if _other_student(s) else (None, None) for s in strata]
+    sizes = [s.num_params for s in strata]
+    parts = [
+        _moderated(paired, sizes),
+        _moderated([_accuracies(a) if a else [] for a, _ in arms], sizes),
+        _moderated([[-x for x in _accuracies(b)] if b else [] for _, b in arms], sizes),
+    ]
+    found: list[tuple[Estimate | None, float]] = []
+    for own in zip(*parts, strict=True):
+        known = [part for part in own if part is not None]
+        if not known:
+            found.append((None, math.nan))
+            continue
+        mean, n = sum(part.mean for part in known), min(part.n for part in known)
+        if n < 2:
+            found.append((Estimate(mean, n, None, None, None), math.nan))
+            continue
+        error, dof = total_error(
+            [p.error**2 for p in known], [p.dof for p in known],
+            [info.distilled_luck, info.baseline_luck],
+        )  # fmt: skip
+        reach = float(stats.t.ppf(0.5 + info.confidence / 2, dof)) * error
+        found.append((Estimate(mean, n, error, mean - reach, mean + reach), dof))
+    return found
+
+
+class _Moderated(NamedTuple):
+    """A mean whose variance is shrunk towards that of the other strata."""
+
+    mean: float
+    n: int
+    error: float
+    dof: float
+
+
+def _moderated(
+    samples: Sequence[Sequence[float]], sizes: Sequence[int | None]
+) -> list[_Moderated | None]:
+    """Means of samples, in order; None for an empty one."""
+    rows = [np.array(sample) for sample in samples]
+    known = [row for row in rows if len(row)]
+    places = size_positions([size for size, row in zip(sizes, rows, strict=True) if len(row)])
+    if not known:
+        return [None] * len(rows)
+    counts = np.array([len(row) for row in known], dtype=float)
+    own = np.array([row.var(ddof=1) if len(row) > 1 else 0.0 for row in known])
+    shrunk = shrunk_variances(places, own, counts - 1)
+    errors = iter(np.sqrt(shrunk.values / counts))
+    return [
+        _Moderated(float(row.mean()), len(row), float(next(errors)), shrunk.dof)
+        if len(row)
+        else None
+        for row in rows
+    ]
+
+
+def _verdicts(
+    estimates: Sequence[Estimate | None], freedoms: Sequence[float], info: StrataInfo
+) -> list[Verdict]:
+    """What the intervals say, with a level that holds for all strata together."""
+    differs, equals = [], []
+    for estimate, dof in zip(estimates, freedoms, strict=True):
+        if estimate is None or estimate.se is None:
+            differs.append(math.nan)
+            equals.append(math.nan)
+            continue
+        away = abs(estimate.mean) / estimate.se
+        room = (info.tolerance - abs(estimate.mean)) / estimate.se
+        differs.append(2 * float(stats.t.sf(away, dof)))
+        equals.append(float(stats.t.sf(room, dof)))
+    different = holm(differs, 1 - info.confidence)
+    equal = holm(equals, (1 - info.confidence) / 2)
+    return [
+        _verdict(e, different[i], equal[i], includes_hard_labels=info.includes_hard_labels)
+        for i, e in enumerate(estimates)
+    ]
+
+
+def _verdict(
+    estimate: Estimate | None, is_different: bool, is_equal: bool, *, includes_hard_labels: bool
+) -> Verdict:
+    if estimate is None or estimate.se is None:
+        return "not measured"
+    if is_different and estimate.mean > 0:
+        return "helps"
+    if is_different:
+        return "fell short" if includes_hard_labels else "hurts"
+    return "no difference" if is_equal else "unclear"
 
 
 def _other_student(stratum: Stratum) -> bool:
@@ -152,16 +238,14 @@ def _by_replicate(choice: Choice) -> dict[int, tuple[float, NDArray[np.uint8] | 
     }
 
 
-def gain_verdict(
-    estimate: Estimate | None, tolerance: float, *, includes_hard_labels: bool = False
-) -> Verdict:
-    """What an interval of a difference says; within `tolerance` there is no difference."""
+def effect_verdict(estimate: Estimate | None, tolerance: float) -> Verdict:
+    """What one interval of a difference says; within `tolerance` there is no difference."""
     if estimate is None or estimate.low is None or estimate.high is None:
         return "not measured"
     if estimate.low > 0:
         return "helps"
     if estimate.high < 0:
-        return "fell short" if includes_hard_labels else "hurts"
+        return "hurts"
     if estimate.low > -tolerance and estimate.high < tolerance:
         return "no difference"
     return "unclear"
@@ -196,7 +280,9 @@ def gain_sentence(info: GainInfo) -> str:
 def _basis_words(info: GainInfo) -> str:
     """On how many replicates the verdicts stand."""
     n = wording.span([g.estimate.n for g in info.gains if g.estimate is not None])
-    return f", by {wording.level(info.confidence)} intervals over n = {n} replicates"
+    several = sum(g.estimate is not None for g in info.gains) > 1
+    together = "all at once " if several else ""
+    return f", {together}with {wording.level(info.confidence)} confidence, n = {n} replicates"
 
 
 def _unpaired_words(info: GainInfo) -> str:
@@ -256,9 +342,8 @@ def _runs(held: list[bool], everywhere: tuple[Gain, ...]) -> str:
             runs[-1].append(value)
         elif holds:
             runs.append([value])
-    return wording.listing(
-        [f"{r[0]} to {r[-1]}" if len(r) > 2 else wording.listing(r) for r in runs]
-    )
+    items = [[f"{r[0]} to {r[-1]}"] if len(r) > 2 else r for r in runs]
+    return wording.listing([item for run in items for item in run])
 
 
 def _amount(gain: Gain) -> str:

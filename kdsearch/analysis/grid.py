@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from kdsearch.analysis import style, wording
 from kdsearch.analysis.data_table import Table
 from kdsearch.analysis.estimate import Estimate, estimate_difference, estimate_mean
-from kdsearch.analysis.gain import Verdict, gain_verdict
-from kdsearch.analysis.strata import StrataInfo, Stratum
+from kdsearch.analysis.gain import Verdict, effect_verdict
+from kdsearch.analysis.stratum import StrataInfo, Stratum
 from kdsearch.config import SHORT_NAMES
 from kdsearch.results.record import Scalar
 
@@ -124,7 +124,7 @@ def _effects(
             a, b = (list(cell.by_replicate.values()) for cell in (last, first))
             estimate = estimate_difference(a, b, confidence=info.confidence)
         if estimate is not None:
-            effects.append(Effect(row, estimate, gain_verdict(estimate, info.tolerance)))
+            effects.append(Effect(row, estimate, effect_verdict(estimate, info.tolerance)))
     return tuple(effects)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kdsearch.analysis.power_law import Array
+from kdsearch.analysis.statistics.power_law import Array
 
 
 class Knee(NamedTuple):

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from kdsearch.analysis import style, wording
 from kdsearch.analysis.data_table import Table
 from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.strata import StrataInfo
+from kdsearch.analysis.stratum import StrataInfo
 from kdsearch.results import Results, TrialRecord, sizes_tried
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import style
-from kdsearch.analysis.strata import Choice, Stratum
+from kdsearch.analysis.stratum import Choice, Stratum
 from kdsearch.results import Arm
 
 

@@ -22,7 +22,7 @@ from kdsearch.analysis.optimum_map import (
 from kdsearch.analysis.region import Region, compute_region, largest_rectangle
 from kdsearch.analysis.response import fit_response
 from kdsearch.analysis.searched import Setting, parameter_setting
-from kdsearch.analysis.strata import StrataInfo
+from kdsearch.analysis.stratum import StrataInfo
 from kdsearch.analysis.surface import Array
 from kdsearch.config import SHORT_NAMES
 from kdsearch.results import Results

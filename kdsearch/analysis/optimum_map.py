@@ -8,7 +8,7 @@ from scipy.stats import qmc
 
 from kdsearch.analysis.response import Response, Who
 from kdsearch.analysis.searched import Setting, parameter_setting
-from kdsearch.analysis.strata import StrataInfo, Stratum
+from kdsearch.analysis.stratum import StrataInfo, Stratum
 from kdsearch.analysis.surface import Array
 from kdsearch.config import Scalar, SearchParameter
 from kdsearch.results import Results

@@ -14,9 +14,10 @@ from kdsearch.analysis.estimate import (
     bootstrap_examples,
     unpack_correct,
 )
+from kdsearch.analysis.luck import luck_words
 from kdsearch.analysis.report_figure import ReportFigure
 from kdsearch.analysis.rungs import rung_words
-from kdsearch.analysis.strata import Choice
+from kdsearch.analysis.stratum import Choice
 from kdsearch.analysis.summary import Summary
 from kdsearch.results.record import Evaluation, TrialRecord
 
@@ -58,6 +59,7 @@ def render_page(summary: Summary, figures: list[ReportFigure], svgs: dict[str, b
         ],
         accuracy=accuracy_table(summary),
         gain=gain_table(summary),
+        luck=bool(luck_words(summary.strata)),
         gain_caption="Mean paired difference." if all_paired else "Mean difference.",
         all_paired=all_paired,
         settings=settings_table(summary),
@@ -190,7 +192,7 @@ def gain_table(summary: Summary) -> Table:
     )
     level = wording.level(summary.gain.confidence)
     header = (
-        "Stratum", "Gain (points)", "SE", "n", f"{level} interval, other seeds",
+        "Stratum", "Gain (points)", "SE", "n", f"{level} interval",
         f"{level} interval, other test sets", "Verdict",
     )  # fmt: skip
     return Table(header, rows)

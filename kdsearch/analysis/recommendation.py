@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.estimate import Estimate, estimate_mean
+from kdsearch.analysis.estimate import estimate_difference
 from kdsearch.analysis.gain import GainInfo
 from kdsearch.analysis.saturation import SaturationInfo
-from kdsearch.analysis.strata import Choice, StrataInfo, Stratum
+from kdsearch.analysis.statistics.capacity import CapacityFit
+from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.analysis.teachers import EnsembleAccuracy, TeachersInfo
 from kdsearch.config import SHORT_NAMES, StudyConfig
 from kdsearch.results import Results, TrialRecord
@@ -61,7 +62,7 @@ def compute_recommendation(
     if chosen is None or chosen.distilled is None:
         return RecommendationInfo(_next_step(results), None, champion, keeps_up=True)
     region = regions.get(chosen.label, "")
-    words = _Recommendation(results, strata, teachers, gain, chosen, region)
+    words = _Recommendation(results, strata, teachers, gain, saturation.fit, chosen, region)
     text = words.text()
     registered = config.tracking.models != "none"
     if registered and champion is not None and champion.label != chosen.label:
@@ -118,10 +119,11 @@ def _champion(info: StrataInfo, config: StudyConfig) -> Stratum | None:
 
 
 def _recommended(info: StrataInfo, saturation: SaturationInfo) -> Stratum | None:
-    """The smallest student at or above the saturation size, where one is claimed.
+    """The smallest student that is shown to be enough, or else the best by validation.
 
-    Otherwise the smallest within the study's tolerance of the best validation accuracy; without
-    sizes, the best.
+    The smallest within the tolerance of the best would lose more than that in nearly every
+    second study whose curve rises slowly. Where sizes are crossed with something else, so that
+    there is no one curve, it is still the smallest within the tolerance.
     """
     confirmed = info.confirmed
     if not confirmed:
@@ -129,11 +131,10 @@ def _recommended(info: StrataInfo, saturation: SaturationInfo) -> Stratum | None
     best = max(confirmed, key=validation)
     if not varying_size(confirmed):
         return best
+    if saturation.fit is not None:
+        enough = saturation.fit.enough_size
+        return next((s for s in confirmed if s.num_params == enough), best)
     good = [s for s in confirmed if validation(s) >= validation(best) - info.tolerance]
-    if saturation.verdict == "saturated" and saturation.fit is not None:
-        # The curve has seen every size, and no student is picked for its own test accuracy.
-        enough = saturation.fit.saturation_size
-        good = [s for s in confirmed if (s.num_params or 0) >= enough] or good
     return min(good, key=lambda s: (s.num_params or 0, -validation(s)))
 
 
@@ -156,11 +157,13 @@ class _Recommendation:
         strata: StrataInfo,
         teachers: TeachersInfo,
         gain: GainInfo,
+        fit: CapacityFit | None,
         chosen: Stratum,
         region: str,
     ) -> None:
         assert chosen.distilled is not None
         self._region = region
+        self._fit = fit
         self._strata = strata
         self._chosen = chosen
         self._choice = chosen.distilled
@@ -209,7 +212,11 @@ class _Recommendation:
                 f"which reaches {accuracy}"
             )
         share = wording.percent(mean / full.test)
-        return f"{capital} keeps {share} of {whom} ({accuracy})" + self._weak_clause(mean, full)
+        errors = ""
+        if full.test < 1:
+            errors = f", with {(1 - mean) / (1 - full.test):.1f} times its errors"
+        kept = f"{capital} keeps {share} of {whom} ({accuracy}){errors}"
+        return kept + self._weak_clause(mean, full)
 
     def _weak_clause(self, mean: float, full: EnsembleAccuracy) -> str:
         assert full.test is not None
@@ -266,29 +273,32 @@ class _Recommendation:
         larger = [s for s in confirmed if (s.num_params or 0) > size]
         if not larger or not varying_size(confirmed):
             return ""
-        best = max(larger, key=validation)
-        if best.distilled is None:
-            return ""
-        tolerance = self._strata.tolerance
-        difference = _paired(best.distilled, self._choice, self._strata.confidence)
-        if difference is None or difference.high is None:
+        gained = self._gained(max(larger, key=validation))
+        if gained is None:
             return (
                 "how much larger students gain is not certain: one replicate has no standard error"
             )
-        if difference.n < 3:
-            return "how much larger students gain is not certain: 2 replicates are too few"
-        limit = f"{100 * tolerance:g} points"
-        if difference.high < tolerance:
-            return f"larger students gain less than {limit}"
-        if difference.mean >= tolerance:
-            return (
-                f"{best.label} gained {wording.points(difference.mean)} points more "
-                f"({wording.points_interval(difference.low, difference.high)})"
-            )
-        return (
-            f"larger students gain less than {limit} on average, but up to "
-            f"{wording.points(difference.high)} is not excluded: more replicates would tell"
-        )
+        median, low, high = gained
+        ends = f"{wording.gained(low)} to {wording.gained(high)}"
+        level = wording.level(self._strata.confidence)
+        return f"larger students gain {wording.gained(median)} points ({ends}, {level})"
+
+    def _gained(self, best: Stratum) -> tuple[float, float, float] | None:
+        """What the best of the larger students gains over the chosen one, with its interval.
+
+        By the curve through all sizes, or without one by the two students; students of different
+        sizes share no initial weights, so they are not paired.
+        """
+        size = float(self._chosen.num_params or 0)
+        if self._fit is not None and size in self._fit.sizes:
+            return self._fit.gains[self._fit.sizes.index(size)]
+        if best.distilled is None:
+            return None
+        mine, its = _tests(self._choice), _tests(best.distilled)
+        found = estimate_difference(its, mine, confidence=self._strata.confidence)
+        if found is None or found.low is None or found.high is None:
+            return None
+        return found.mean, found.low, found.high
 
 
 _NAMED = tuple(SHORT_NAMES[n] for n in ("temperature", "alpha", "ensemble_size", "learning_rate"))
@@ -308,11 +318,5 @@ def _test(choice: Choice) -> float:
     return choice.test_accuracy.mean
 
 
-def _paired(a: Choice, b: Choice, confidence: float) -> Estimate | None:
-    """Difference a - b over the replicates that both have; they share seeds."""
-    left = {t.replicate: t.test.accuracy for t in a.replicates if t.test}
-    right = {t.replicate: t.test.accuracy for t in b.replicates if t.test}
-    return estimate_mean(
-        [left[r] - right[r] for r in sorted(left.keys() & right.keys())],
-        confidence=confidence,
-    )
+def _tests(choice: Choice) -> list[float]:
+    return [t.test.accuracy for t in choice.replicates if t.test]

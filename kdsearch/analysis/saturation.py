@@ -1,14 +1,17 @@
 """At which size more capacity stops paying, if the study can say."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.capacity import CapacityFit, Verdict, fit_capacity_curve
 from kdsearch.analysis.capacity_curve import CapacityCurveInfo, Series, SizedEstimate
 from kdsearch.analysis.kneedle import Knee, compute_knee
+from kdsearch.analysis.statistics.capacity import CapacityFit, Verdict, fit_capacity_curve
+from kdsearch.analysis.statistics.search_luck import SearchLuck
+from kdsearch.analysis.statistics.shared_test import Array, accuracy_covariance
 
 
 class SaturationInfo(NamedTuple):
@@ -18,14 +21,23 @@ class SaturationInfo(NamedTuple):
     reason: str
     clause: str
     """The verdict as the end of a sentence; empty where it was not asked."""
+    beyond: str
+    """What larger students than those tested would gain, in a sentence; empty without a fit."""
     fit: CapacityFit | None
     """Sizes in parameters; None with fewer than three sizes."""
     width: float | None
-    """Width of a student with N* parameters, between those tested; None outside them."""
+    """Width of a student of the saturation size, between those tested; None outside them."""
+    enough: str
+    """The smallest tested student that is shown to be enough, by its label; empty if none is."""
     opinions: str
     """The second opinions in a sentence; empty where there are none."""
     knee: Knee | None
     """Kneedle's, which decides nothing; None without the package `kneed`."""
+
+    @classmethod
+    def unfitted(cls, verdict: Verdict | Literal["not_asked"], reason: str) -> "SaturationInfo":
+        """Where there is no curve."""
+        return cls(verdict, reason, "", "", None, None, "", "", None)
 
 
 def compute_saturation(
@@ -43,12 +55,12 @@ def compute_saturation(
             "The study crosses the size with another scientific parameter: there is one verdict "
             "for each of its values."
         )
-        return SaturationInfo("not_asked", reason, "", None, None, "", None)
+        return SaturationInfo.unfitted("not_asked", reason)
     return verdicts[series.name]
 
 
 def compute_saturations(
-    info: CapacityCurveInfo, *, tolerance: float, confidence: float
+    info: CapacityCurveInfo, luck: SearchLuck, *, tolerance: float, confidence: float
 ) -> dict[str, SaturationInfo]:
     """One verdict for each distilled series, by its name: one fit for every other value.
 
@@ -56,34 +68,57 @@ def compute_saturations(
 
     Args:
         info: The confirmed students by size.
-        tolerance: Excess error over the asymptote that counts as saturated.
+        luck: By how much another search of distilled students would have chosen differently.
+        tolerance: Difference in accuracy that counts as none.
         confidence: Of the interval of the saturation size.
     """
     if info.missing:
         return {}
     distilled = [s for s in info.series if s.arm == "distilled"]
-    return {s.name: _of_series(s, tolerance, confidence) for s in distilled}
+    return {s.name: _of_series(s, luck, tolerance, confidence) for s in distilled}
 
 
-def _of_series(series: Series, tolerance: float, confidence: float) -> SaturationInfo:
+def _of_series(
+    series: Series, luck: SearchLuck, tolerance: float, confidence: float
+) -> SaturationInfo:
     points = series.points
     if len(points) < 3:
         reason = f"{len(points)} confirmed sizes are too few for a curve."
-        return SaturationInfo("undetermined", reason, "", None, None, "", None)
+        return SaturationInfo.unfitted("undetermined", reason)
     fit = fit_capacity_curve(
         [p.num_params for p in points],
         [list(p.accuracies) for p in points],
         tolerance=tolerance,
         confidence=confidence,
+        covariance=_test_covariance(points),
+        spread=luck.spread,
     )
-    width = _width_at(points, fit.saturation_size)
-    clause = _clause(fit, width, points[-1].num_params)
     knee = compute_knee(
         np.array([p.num_params for p in points], dtype=float),
         np.array([p.estimate.mean for p in points]),
     )
-    opinions = _opinions(fit, points, knee)
-    return SaturationInfo(fit.verdict, fit.reason, clause, fit, width, opinions, knee)
+    labels = {float(p.num_params): p.label for p in points}
+    width = _width_at(points, fit.saturation_size)
+    return SaturationInfo(
+        verdict=fit.verdict,
+        reason=fit.reason,
+        clause=_clause(fit, width, labels),
+        beyond=_beyond(fit),
+        fit=fit,
+        width=width,
+        enough=labels[fit.enough_size] if fit.enough_size is not None else "",
+        opinions=_opinions(fit, points, knee),
+        knee=knee,
+    )
+
+
+def _test_covariance(points: tuple[SizedEstimate, ...]) -> Array | None:
+    """Of the sizes' means over draws of test examples; None without per-example correctness."""
+    shares = [p.correct_share for p in points if p.correct_share is not None]
+    counts = [len(p.accuracies) for p in points]
+    if len(shares) < len(points) or min(counts) < 2 or len({s.size for s in shares}) > 1:
+        return None
+    return accuracy_covariance(shares, counts)
 
 
 def _width_at(points: tuple[SizedEstimate, ...], size: float) -> float | None:
@@ -95,30 +130,39 @@ def _width_at(points: tuple[SizedEstimate, ...], size: float) -> float | None:
     return float(np.exp(np.interp(math.log(size), params, widths)))
 
 
-def _clause(fit: CapacityFit, width: float | None, largest: int) -> str:
+def _clause(fit: CapacityFit, width: float | None, labels: Mapping[float, str]) -> str:
     low, high = fit.saturation_interval
     level = f"{100 * fit.confidence:g} %"
     match fit.verdict:
         case "saturated":
             near = f", about width {width:.0f}" if width is not None else ""
+            least = wording.count(low) if low > 0 else f"{wording.count(fit.sizes[0])} or fewer"
+            at = f"{wording.count(fit.saturation_size)} parameters{near}"
+            if low == 0 and fit.saturation_size == fit.sizes[0]:
+                at = "or below the smallest size tested"
+            clause = (
+                f"accuracy saturates at {at} ({level} interval {least} to {wording.count(high)})"
+            )
+            if fit.enough_size is None or fit.gain_from_enough is None:
+                return clause
+            most = wording.gained(fit.gain_from_enough.high)
             return (
-                f"accuracy saturates at {wording.count(fit.saturation_size)} parameters{near} "
-                f"({level} interval {wording.count(low)} to {wording.count(high)}; larger "
-                f"students are within {100 * fit.tolerance:g} points of the asymptote)"
+                f"{clause}: from {labels[fit.enough_size]} on, larger students up to the largest "
+                f"tested gain at most {most} points"
             )
         case "not_saturated":
-            if low >= largest:  # where beyond it is a guess of the curve's shape
-                bound = f"{wording.count(largest)} parameters, the largest tested"
-                return (
-                    "accuracy is not saturated in the range tested: the saturation size lies "
-                    f"above {bound}"
-                )
-            return (
-                "accuracy is not shown to saturate in the range tested: all that is known of the "
-                f"saturation size is that it lies above {wording.count(low)} parameters ({level})"
-            )
+            return f"accuracy is {fit.reason}"
         case "undetermined":
-            return f"where accuracy saturates is undetermined: {fit.reason}"
+            return f"where accuracy saturates cannot be told: {fit.reason}"
+
+
+def _beyond(fit: CapacityFit) -> str:
+    doubled = fit.beyond.doubled
+    return (
+        "Beyond the range tested (extrapolated), doubling the size again would gain "
+        f"{wording.gained(doubled.median)} points ({wording.gained(doubled.low)} to "
+        f"{wording.gained(doubled.high)}, {100 * fit.confidence:g} %)."
+    )
 
 
 def _opinions(fit: CapacityFit, points: tuple[SizedEstimate, ...], knee: Knee | None) -> str:
@@ -130,7 +174,7 @@ def _opinions(fit: CapacityFit, points: tuple[SizedEstimate, ...], knee: Knee | 
         if equivalent is not None
         else f"no smaller student is shown to be equivalent to the largest within {margin}"
     )
-    sentence = f"Second opinions: {first} (paired TOST)"
+    sentence = f"Second opinions: {first} (TOST)"
     if one_se is not None:
         sentence += f"; the one-standard-error rule picks {labels[one_se]}"
     return f"{sentence}{_knee_words(knee, labels)}."
@@ -159,13 +203,24 @@ def saturation_document(info: SaturationInfo) -> dict[str, Any]:
         "saturation_num_params": fit.saturation_size,
         "saturation_interval": [low if low > 0 else None, high if math.isfinite(high) else None],
         "saturation_width": info.width,
+        "enough_num_params": fit.enough_size,
+        "gain_from_enough": fit.gain_from_enough and list(fit.gain_from_enough),
+        "last_doubling": list(fit.last_doubling),
+        "gain_to_largest": {
+            f"{size:g}": list(gain) for size, gain in zip(fit.sizes, fit.gains, strict=True)
+        },
+        "beyond": {name: list(gain) for name, gain in fit.beyond._asdict().items()},
         "tolerance": fit.tolerance,
         "confidence": fit.confidence,
+        "replicate_sd": None if math.isnan(fit.replicate_sd) else fit.replicate_sd,
+        "size_effect_sd": fit.size_effect_sd,
+        "needed_replicates": fit.needed_replicates,
+        "best_num_params": fit.best_size,
+        "declines": fit.declines,
+        "families": fit.weights,
         "asymptote": fit.asymptote,
         "scale": fit.scale,
         "exponent": fit.exponent,
-        "replicate_sd": None if math.isnan(fit.noise) else fit.noise,
-        "misfit_p": fit.misfit_p,
         "equivalent_to_largest_num_params": fit.opinions.equivalent_size,
         "one_standard_error_num_params": fit.opinions.one_se_size,
         "kneedle_num_params": info.knee and info.knee.size,

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from kdsearch.analysis import wording
 from kdsearch.analysis.estimate import Estimate, estimate_accuracy
+from kdsearch.analysis.luck import Key, luck_of, with_intervals
+from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.config import SHORT_NAMES, StudyConfig, applies_to_baseline
 from kdsearch.results import (
     Arm,
@@ -20,64 +22,6 @@ from kdsearch.results.record import Scalar
 from kdsearch.results.score import best_trial, objective_value
 
 
-class Choice(NamedTuple):
-    """The settings that the search chose in one stratum and arm, and what became of them."""
-
-    trial: TrialRecord
-    """Their search trial; where that is not at hand, their first confirmed replicate."""
-    search_value: float | None
-    """First objective, on validation: the best of many, so biased upward. Never a result."""
-    replicates: tuple[TrialRecord, ...]
-    """COMPLETE confirm records with a test evaluation, by replicate."""
-    test_accuracy: Estimate | None
-    """Over the replicates; None before the confirm stage."""
-    val_accuracy: float | None
-    """Mean validation accuracy of the replicates: what a student is chosen by."""
-    val_score: float | None
-    """Mean of the first objective over the replicates."""
-    newer_choice: bool
-    """Whether the search has found better settings since these were confirmed."""
-
-
-class Stratum(NamedTuple):
-    """One point of the scientific axis; in a Pareto study, one point of its front."""
-
-    key: dict[str, Scalar]
-    label: str
-    distilled: Choice | None
-    """None while no trial of the stratum is complete."""
-    baseline: Choice | None
-    trial_states: dict[str, dict[State, int]]
-    """Arm to state to number of search trials."""
-
-    @property
-    def num_params(self) -> int | None:
-        """Parameters of the stratum's student, from whichever arm knows them."""
-        known = (c.trial.num_params for c in (self.distilled, self.baseline) if c is not None)
-        return next((n for n in known if n is not None), None)
-
-
-class StrataInfo(NamedTuple):
-    """The strata of a study in the order of its file."""
-
-    scientific: tuple[str, ...]
-    """Names of the scientific parameters."""
-    strata: tuple[Stratum, ...]
-    confidence: float
-    """Of every interval, as the study asks."""
-    tolerance: float
-    """The difference in accuracy that the study calls negligible, a fraction."""
-    baseline_asked: bool
-    """Whether the study has an arm of students on hard labels only."""
-    includes_hard_labels: bool = False
-    """Whether the distilled arm's search could choose alpha 1, which is hard labels."""
-
-    @property
-    def confirmed(self) -> tuple[Stratum, ...]:
-        """The strata whose distilled student has been tested."""
-        return tuple(s for s in self.strata if s.distilled and s.distilled.test_accuracy)
-
-
 def compute_strata(results: Results) -> StrataInfo:
     """Chosen settings and confirmed accuracies of every stratum, also of those still empty."""
     config = results.config
@@ -87,17 +31,39 @@ def compute_strata(results: Results) -> StrataInfo:
     else:
         keys = _stratum_keys(config, results.trials)
         strata = tuple(_stratum(results, key) for key in keys)
+    tolerance, confidence = config.study.tolerance, config.study.confidence
+    distilled = luck_of([s.distilled for s in strata], tolerance)
+    baseline = luck_of([s.baseline for s in strata], tolerance)
+    estimates = {
+        **with_intervals([s.distilled for s in strata], distilled, confidence),
+        **with_intervals([s.baseline for s in strata], baseline, confidence),
+    }
     return StrataInfo(
         scientific=scientific,
-        strata=strata,
-        confidence=config.study.confidence,
-        tolerance=config.study.tolerance,
+        strata=tuple(
+            s._replace(
+                distilled=_with_estimate(s.distilled, estimates),
+                baseline=_with_estimate(s.baseline, estimates),
+            )
+            for s in strata
+        ),
+        confidence=confidence,
+        tolerance=tolerance,
         baseline_asked=config.confirm.baseline,
+        distilled_luck=distilled,
+        baseline_luck=baseline,
         includes_hard_labels=any(
             SHORT_NAMES.get(name, name) == "distillation.alpha" and parameter.allows(1.0)
             for name, parameter in config.parameters("nuisance").items()
         ),
     )
+
+
+def _with_estimate(choice: Choice | None, estimates: Mapping[Key, Estimate]) -> Choice | None:
+    if choice is None:
+        return None
+    found = estimates.get((choice.trial.arm, choice.trial.trial))
+    return choice if found is None else choice._replace(test_accuracy=found)
 
 
 def _stratum_keys(config: StudyConfig, trials: Sequence[TrialRecord]) -> list[dict[str, Scalar]]:
@@ -145,22 +111,36 @@ def _choice(results: Results, trials: list[TrialRecord]) -> Choice | None:
             tested.setdefault(t.trial, []).append(t)
     chosen = next((t for t in search.values() if (t.arm, t.trial) in results.chosen), None)
     standing = confirmed_choice(trials, objective)
+    rivals = {n: tested[n] for n in standing.candidates if n in tested} if standing else {}
     is_standing = standing is not None and standing.trial in search and standing.trial in tested
     if standing is not None and is_standing and (chosen is None or chosen.trial not in tested):
-        best, runs = search[standing.trial], tested[standing.trial]
-        return _make_choice(best, runs, results, newer=not standing.is_current)
+        best = search[standing.trial]
+        return _make_choice(best, rivals, tested, results, newer=not standing.is_current)
     best = chosen or best_trial(search.values(), objective)
     if best is not None and (best.trial in tested or not tested):
-        return _make_choice(best, tested.get(best.trial, []), results, newer=False)
+        return _make_choice(best, rivals, tested, results, newer=False)
     if not tested:
         return None
     number = max(tested, key=lambda n: (len(tested[n]), n))
     trial = search.get(number, tested[number][0])
-    return _make_choice(trial, tested[number], results, newer=best is not None)
+    return _make_choice(trial, {}, tested, results, newer=best is not None)
 
 
 def _make_choice(
-    trial: TrialRecord, replicates: list[TrialRecord], results: Results, *, newer: bool
+    trial: TrialRecord,
+    rivals: Mapping[int, Sequence[TrialRecord]],
+    tested: Mapping[int, Sequence[TrialRecord]],
+    results: Results,
+    *,
+    newer: bool,
+) -> Choice:
+    own = tested.get(trial.trial, [])
+    others = tuple(tuple(runs) for number, runs in rivals.items() if number != trial.trial)
+    return _choice_of(trial, own, results, newer=newer)._replace(rivals=others)
+
+
+def _choice_of(
+    trial: TrialRecord, replicates: Sequence[TrialRecord], results: Results, *, newer: bool
 ) -> Choice:
     replicates = sorted(replicates, key=lambda t: t.replicate)
     objective, is_search = results.config.objective[0], trial.stage == "search"
@@ -201,7 +181,7 @@ def _pareto_strata(results: Results) -> Iterable[Stratum]:
         yield Stratum(
             key=dict(trial.stratum),
             label=f"trial {number}" + (f", width {trial.width}" if trial.width else ""),
-            distilled=_make_choice(trial, tested, results, newer=False),
+            distilled=_choice_of(trial, tested, results, newer=False),
             baseline=baseline,
             trial_states={},
         )
@@ -222,7 +202,7 @@ def _lone_baselines(results: Results, paired: set[int]) -> Iterable[Stratum]:
             label=f"hard labels trial {number}"
             + (f", width {trial.width}" if trial.width else ""),
             distilled=None,
-            baseline=_make_choice(trial, runs, results, newer=False),
+            baseline=_choice_of(trial, runs, results, newer=False),
             trial_states={},
         )
 
@@ -237,7 +217,7 @@ def _pareto_baseline(results: Results, distilled: TrialRecord) -> Choice | None:
     same = [t for t in twins if t.trial == distilled.trial]
     number = twins[0].trial if twins else None
     twins = same or [t for t in twins if t.trial == number]
-    return _make_choice(twins[0], twins, results, newer=False) if twins else None
+    return _choice_of(twins[0], twins, results, newer=False) if twins else None
 
 
 class BudgetInfo(NamedTuple):

@@ -29,13 +29,8 @@ from kdsearch.analysis.saturation import (
     compute_saturation,
     compute_saturations,
 )
-from kdsearch.analysis.strata import (
-    BudgetInfo,
-    StrataInfo,
-    Stratum,
-    compute_budget,
-    compute_strata,
-)
+from kdsearch.analysis.strata import BudgetInfo, compute_budget, compute_strata
+from kdsearch.analysis.stratum import StrataInfo, Stratum
 from kdsearch.analysis.teachers import TeachersInfo, compute_teachers
 from kdsearch.analysis.temperature_alpha import (
     TemperatureAlphaInfo,
@@ -75,10 +70,11 @@ class Summary(NamedTuple):
 def compute_summary(results: Results) -> Summary:
     """Numbers first: nothing here draws or writes."""
     strata, teachers = compute_strata(results), compute_teachers(results)
-    gain, capacity = compute_gain(strata), compute_capacity_curve(results, strata, teachers)
+    gain = compute_gain(strata)
+    capacity = compute_capacity_curve(results, strata, teachers)
     study = results.config.study
     saturations = compute_saturations(
-        capacity, tolerance=study.tolerance, confidence=study.confidence
+        capacity, strata.distilled_luck, tolerance=study.tolerance, confidence=study.confidence
     )
     saturation = compute_saturation(capacity, saturations)
     importance = compute_importance(results)

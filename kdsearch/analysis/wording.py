@@ -26,6 +26,14 @@ def points(difference: float | None, digits: int = 1) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
+def gained(difference: float) -> str:
+    """A gain of a fraction in points, with as many digits as it takes to be told from zero."""
+    value = 100 * difference
+    if abs(value) < 0.005:
+        return "0.00"
+    return f"{value:.{1 if abs(value) >= 0.95 else 2}f}".replace("-", "−")
+
+
 def count(number: float | None) -> str:
     """`5042` as `5.0 k`, `1200000` as `1.2 M`; below 1000 as it is."""
     if number is None:

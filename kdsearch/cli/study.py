@@ -103,3 +103,30 @@ def export(
 
     results = load_results(name, storage=storage, derived=False)
     export_table(results, table_format.value, out)
+
+
+@app.command()
+def predict(
+    name: StudyName,
+    params: Annotated[
+        float | None, typer.Option(metavar="N", help="Parameters of a student.")
+    ] = None,
+    accuracy: Annotated[
+        float | None, typer.Option(metavar="FRACTION", help="Test accuracy that is wanted.")
+    ] = None,
+    size_bytes: Annotated[
+        float | None, typer.Option(metavar="N", help="Bytes of a student's weights.")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Print what a student of another size would reach, or how large one must be."""
+    from kdsearch.errors import UserInputError
+
+    if sum(value is not None for value in (params, accuracy, size_bytes)) != 1:
+        raise UserInputError("give one of --params, --accuracy and --size-bytes")
+    from kdsearch.analysis.prediction import Query, predict_students
+    from kdsearch.cli.tables import print_sentences
+    from kdsearch.study.outcome import load_results
+
+    results = load_results(name, storage=storage, derived=False)
+    print_sentences(predict_students(results, Query(params, size_bytes, accuracy)))

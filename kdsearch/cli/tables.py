@@ -13,7 +13,7 @@ from kdsearch.errors import UserInputError
 from kdsearch.results import Results, TeacherBankRecord, TeacherRecord, sizes_tried
 
 if TYPE_CHECKING:  # analysis and plan take seconds to import, which most tables do not need
-    from kdsearch.analysis.strata import Choice
+    from kdsearch.analysis.stratum import Choice
     from kdsearch.study.plan import StudyPlan
 
 WIDE = 1000
@@ -103,6 +103,12 @@ def print_teachers(teachers: Sequence[TeacherRecord], cache: Path) -> None:
         table.add_row(t.key[:12], t.model, *numbers, f"{t.val.accuracy:.2%}")
     _console().print(table)
     _console().print(f"{len(teachers)} teachers in {cache / 'teachers'}", soft_wrap=True)
+
+
+def print_sentences(sentences: Sequence[str]) -> None:
+    """Sentences, one a line."""
+    for sentence in sentences:
+        _console().print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def export_table(

@@ -45,7 +45,7 @@ class SaturationConfig(Section):
     """What counts as saturated, and how the sizes are found."""
 
     tolerance: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.005
-    """Accuracy below that of an endlessly large student that counts as saturated; a fraction."""
+    """Difference in accuracy that counts as none; a fraction."""
     confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.9
     """Of the interval of the saturation size, and of every other interval in the report."""
     ladder: LadderConfig | None = None

@@ -183,9 +183,6 @@ class BudgetConfig(Section):
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)]
     """Exact total of search trials, for each stratum and arm."""
-    race: Annotated[float, Field(ge=0.0, le=0.9)] = 0.0
-    """Share of the trials that train the most promising settings again on other seeds, before
-    one is chosen; none of fewer than 12 trials, in grids and in Pareto studies."""
     generation: Annotated[int, Field(ge=1, le=4096)] = 16
     """Trials asked at once, but no more than half of a stratum's where it learns from others, a
     quarter with a surface; results depend on it, and on nothing that happens at run time."""

@@ -1,8 +1,9 @@
 """The ladder: which sizes a study tries next. Pure functions of its records.
 
-It begins with as many sizes as a verdict takes, adds one larger size at a time until the curve
-through the confirm runs is saturated, then puts two sizes between those tried around the
-saturation size, and stops. It judges by validation accuracy: the test set decides nothing here,
+It begins with as many sizes as a verdict takes and adds one larger size at a time until the curve
+through the confirm runs is saturated and nothing is forecast to be won on the way to the
+ladder's end; then it puts two sizes between those tried around the saturation size, and stops.
+It judges by validation accuracy: the test set decides nothing here,
 and the report, which opens it, has the last word. A size that was tried is never dropped, so a
 raised `max` or another tolerance only adds sizes.
 """
@@ -14,10 +15,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from kdsearch.analysis.capacity import CapacityFit, fit_capacity_curve
+from kdsearch.analysis.statistics.capacity import CapacityFit, fit_capacity_curve
 from kdsearch.config import LadderConfig, Scalar, StudyConfig
 from kdsearch.config.saturation import FIRST_SIZES
-from kdsearch.config.seed import derive_seed
 from kdsearch.results import TrialRecord, sizes_tried
 from kdsearch.study.confirm import chosen_trials, selected_trials
 from kdsearch.study.lane import lane_budget, lanes_of
@@ -25,6 +25,9 @@ from kdsearch.study.lane import lane_budget, lanes_of
 MIN_FIT_SIZES = 3
 """Fewer have no curve, which happens only if whole sizes failed."""
 FINER_SIZES = 2
+FORECAST_LEVEL = 0.8
+"""Quantile of the gain from the largest size tried to the end of the ladder that must be within
+the tolerance: "saturated" among few small sizes alone stops slow curves too early."""
 
 
 class Climb(NamedTuple):
@@ -69,10 +72,13 @@ def climb(config: StudyConfig, ladder: LadderConfig, records: Sequence[TrialReco
         sizes = steps[:count]
         if not settled.issuperset(sizes):
             return Climb(sizes, "climbing", fit, None)
-        points = [accuracies[size] for size in sizes if size in accuracies]
+        measured = [size for size in sizes if size in accuracies]
+        points = [accuracies[size] for size in measured]
         fit = _fit(config, points)
         if fit is not None and fit.verdict == "saturated":
-            measured = [size for size in sizes if size in accuracies]
+            end = max(params_at(measured, points, steps[-1]), fit.sizes[-1])
+            if fit.forecast(end, level=FORECAST_LEVEL) > config.study.tolerance:
+                continue
             saturation = size_at(measured, points, fit.saturation_size)
             sizes = tuple(sorted({*sizes, *sizes_around(sizes, saturation)}))
             done = settled.issuperset(sizes)
@@ -106,6 +112,17 @@ def size_at(sizes: Sequence[int], points: Sequence[Point], num_params: float) ->
     return float(np.exp(np.interp(math.log(num_params), params, np.log(sizes))))
 
 
+def params_at(sizes: Sequence[int], points: Sequence[Point], size: int) -> float:
+    """Parameters of a student at least as large as those tried, by the slope of the last two.
+
+    Their logarithm is close to a line in that of the size.
+    """
+    before, last = np.log(sizes[-2:])
+    low, high = np.log([point.num_params for point in points[-2:]])
+    slope = (high - low) / (last - before)
+    return float(np.exp(high + slope * max(math.log(size) - last, 0.0)))
+
+
 def _fit(config: StudyConfig, points: Sequence[Point]) -> CapacityFit | None:
     if len({point.num_params for point in points}) < max(MIN_FIT_SIZES, len(points)):
         return None  # sizes that are the same student, as an imported one may have them
@@ -114,7 +131,6 @@ def _fit(config: StudyConfig, points: Sequence[Point]) -> CapacityFit | None:
         [point.accuracies for point in points],
         tolerance=config.study.tolerance,
         confidence=config.study.confidence,
-        seed=derive_seed("ladder", config.seed) % 2**32,
     )
 
 

@@ -171,4 +171,4 @@ def order_seed(config: StudyConfig, *, stage: Stage, replicate: int) -> int:
 
 
 def _number(stage: Stage, replicate: int) -> tuple[int | str, ...]:
-    return ("race", replicate) if stage == "search" and replicate else (replicate,)
+    return ("again", replicate) if stage == "search" and replicate else (replicate,)

@@ -314,8 +314,10 @@ def as_of_today(saved: dict[str, Any]) -> dict[str, Any]:
 
     Versions before 0.2 chose one candidate by the best score and began to prune earlier.
     """
+    budget = {key: value for key, value in saved["budget"].items() if key != "race"}
+    saved = saved | {"budget": budget}  # tried within version 0.2, and taken out
     if "choose_by" in saved["confirm"]:
-        return saved
+        return saved | {"confirm": {"candidates": 1} | saved["confirm"]}
     pruner, epochs = saved["pruner"], saved["training"]["epochs"]
     first = pruner["min_epochs"] or max(epochs // pruner["reduction_factor"] ** 2, 1)
     return saved | {

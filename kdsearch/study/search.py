@@ -130,9 +130,7 @@ class Search:
         counts, is the same after a kill.
         """
         found: list[Start] = []
-        if plan.kind == "race":
-            found += surface.race(lane, plan.size, plan.settings)
-        elif self._config.sampler_kind == "surface":
+        if self._config.sampler_kind == "surface":
             found += surface.explore(lane, generation, plan.size, spent=plan.spent) or []
         else:
             found += self._warm_starts(lane, generation, most=-(-plan.size // 2))

@@ -6,7 +6,6 @@ sampling), looked for among a Sobol design and the surroundings of its best sett
 is a function of the trials that have ended, so it needs no state of its own.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
@@ -101,15 +100,6 @@ class SurfaceSampler:
             order = np.argsort(-draw, kind="stable")
             chosen.append(next(int(i) for i in order if int(i) not in chosen))
         return [Proposal(candidates[index]) for index in chosen]
-
-    def race(self, lane: Lane, size: int, settings: int) -> list[Proposal]:
-        """A lane's most promising settings on further seeds: `size` trials of `settings` ones."""
-        ranked = ranked_trials(self._config, lane, self._records, self.response)[:settings]
-        tuned = nuisances(self._config, lane.arm)
-        return [
-            Proposal({n: r.settings[n] for n in tuned})
-            for r in itertools.islice(itertools.cycle(ranked), size)
-        ]
 
     def _candidates(self, lane: Lane, rng: np.random.Generator) -> list[Settings]:
         space = distributions(self._config, nuisances(self._config, lane.arm))

@@ -196,13 +196,17 @@ def make_results(
     rng = np.random.default_rng(7)
     records: list[TrialRecord] = []
     for arm in arms:
-        for width in widths:
+        for index, width in enumerate(widths):
             batch = []
             for number in range(trials):
                 state = "PRUNED" if number % 3 == 2 else "COMPLETE"
                 if (arm, width, number) == ("distilled", widths[0], 5):
                     state = "FAIL"
-                batch.append(search_trial(rng, width=width, arm=arm, number=number, state=state))
+                batch.append(
+                    search_trial(
+                        rng, width=width, arm=arm, number=index * trials + number, state=state
+                    )
+                )
             complete = [t for t in batch if t.state == "COMPLETE" and t.val]
             records += batch
             if complete:

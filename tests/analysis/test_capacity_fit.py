@@ -1,184 +1,258 @@
+"""The saturation verdict on curves whose truth is known."""
+
 import inspect
-import json
 import math
 
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from curves import (
+    SIZES,
+    TOLERANCE,
+    alike,
+    broken,
+    cut,
+    exponential,
+    fitted,
+    flat,
+    late,
+    line,
+    plateau,
+    power_law,
+    replicates,
+    saturating_elsewhere,
+    slow_law,
+    true_size,
+)
+from scipy import stats
 
 from kdsearch.analysis import fit_capacity_curve
-from kdsearch.analysis.capacity_curve import CapacityCurveInfo, Series, SizedEstimate
-from kdsearch.analysis.estimate import estimate_mean
-from kdsearch.analysis.saturation import (
-    compute_saturation,
-    compute_saturations,
-    saturation_document,
-)
+from kdsearch.analysis.statistics.search_luck import SearchSpread
 
-SIZES = 8 * 2.0 ** np.arange(8)
-TRUE_SIZE = (1.2 / 0.005) ** (1 / 0.9)  # 441
+# What saturates
 
 
-def power_law(n):
-    return 0.05 + 1.2 * n**-0.9
-
-
-def replicates(error, *, n=5, sd=0.002, seed=0, sizes=SIZES):
-    noise = np.random.default_rng(seed).normal(0, sd, (len(sizes), n))
-    return np.clip(1 - error(sizes)[:, None] + noise, 0, 1)
-
-
-def test_golden_curve_without_noise():
-    fit = fit_capacity_curve(SIZES, np.repeat(1 - power_law(SIZES)[:, None], 3, axis=1))
-    assert fit.asymptote == pytest.approx(0.95, abs=1e-8)
-    assert fit.scale == pytest.approx(1.2, rel=1e-6)
-    assert fit.exponent == pytest.approx(0.9, rel=1e-6)
-    assert fit.saturation_size == pytest.approx(TRUE_SIZE, rel=1e-6)
-    low, high = fit.saturation_interval
-    assert 0.999 * TRUE_SIZE < low <= TRUE_SIZE * (1 + 1e-6)
-    assert TRUE_SIZE * (1 - 1e-6) <= high < 1.001 * TRUE_SIZE
-    assert fit.verdict == "saturated"
-
-
-def test_published_constants_are_recovered():
-    # Chinchilla refit (Besiroglu et al. 2024): L = 1.8172 + 482.01 / N^0.3478, here as L / 10.
-    sizes = np.geomspace(4.4e7, 1.6e10, 10)
-    loss = 1.8172 + 482.01 * sizes**-0.3478
-    fit = fit_capacity_curve(sizes, np.repeat(1 - loss[:, None] / 10, 2, axis=1))
-    assert 10 * (1 - fit.asymptote) == pytest.approx(1.8172, rel=1e-4)
-    assert 10 * fit.scale == pytest.approx(482.01, rel=1e-3)
-    assert fit.exponent == pytest.approx(0.3478, rel=1e-4)
-    assert fit.saturation_size == pytest.approx((482.01 / 0.05) ** (1 / 0.3478), rel=1e-3)
-    assert fit.verdict == "not_saturated"
-
-
-def test_interval_is_where_the_profile_crosses_the_f_quantile():
-    data = replicates(power_law, n=3)
-    fit = fit_capacity_curve(SIZES, data)
-    mean, variance = 1 - data.mean(axis=1), data.var(axis=1, ddof=1).mean()
-
-    def rss(size):
-        def inner(theta):
-            return math.sqrt(3) * (mean - theta[0] - 0.005 * (SIZES / size) ** -theta[1])
-
-        return 2 * optimize.least_squares(inner, [0.05, 0.9], xtol=1e-12).cost
-
-    limit = rss(fit.saturation_size) + variance * stats.f.ppf(0.9, 1, 16)
-    for end in fit.saturation_interval:
-        assert rss(end) == pytest.approx(limit, rel=2e-3)
-    assert fit.noise == pytest.approx(math.sqrt(variance))
-
-
-def test_saturated_inside_the_range_with_the_truth_in_the_interval():
-    fit = fit_capacity_curve(SIZES, replicates(power_law))
+@pytest.mark.parametrize("error", [plateau, cut, broken])
+@pytest.mark.parametrize(("sd", "seed"), [(0.001, 0), (0.001, 1), (0.0015, 2), (0.002, 3)])
+def test_curves_that_no_power_law_fits_are_saturated_with_the_truth_in_the_interval(
+    error, sd, seed
+):
+    fit = fitted(error, sd=sd, seed=seed)
     assert fit.verdict == "saturated"
     low, high = fit.saturation_interval
-    assert low < TRUE_SIZE < high < SIZES[-1]
+    assert 8 < low < true_size(error) < high < 512
     assert low < fit.saturation_size < high
+    assert fit.enough_size is not None
+    assert true_size(error) <= fit.enough_size <= 512
+    assert fit.gain_from_enough is not None
+    assert fit.gain_from_enough.high < TOLERANCE
+    assert f"at most {100 * fit.gain_from_enough.high:.2f} points" in fit.reason
 
 
-def test_not_saturated_gives_a_lower_bound():
-    fit = fit_capacity_curve(SIZES, replicates(lambda n: 0.05 + 0.5 * n**-0.6))  # N* 2154
+@pytest.mark.parametrize("error", [power_law, plateau, cut, exponential, saturating_elsewhere])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_better_data_never_answer_less(error, seed):
+    noisy, clean, exact = (fitted(error, sd=sd, seed=seed) for sd in (0.002, 0.0005, 0.0))
+    enough = [fit.enough_size for fit in (noisy, clean, exact) if fit.enough_size is not None]
+    assert [fit.verdict for fit in (noisy, clean, exact)] == ["saturated"] * 3
+    assert true_size(error) <= min(enough)
+    assert enough == sorted(enough, reverse=True)
+    assert np.ptp(clean.saturation_interval) <= 1.05 * np.ptp(noisy.saturation_interval)
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.001, 0.002])
+def test_equal_sizes_are_saturated_from_the_smallest_or_below_it(sd):
+    fit = fitted(flat, sd=sd)
+    assert fit.verdict == "saturated"
+    assert fit.enough_size == fit.saturation_size == 8
+    assert fit.saturation_interval == (0.0, 8.0)
+    assert fit.last_doubling.high < 0.001
+    assert not fit.declines
+
+
+def test_the_interval_covers_the_truth_in_a_simulation():
+    covered, claimed_wrongly = 0, 0
+    for seed, error in enumerate([power_law, plateau, saturating_elsewhere] * 10):
+        fit = fitted(error, seed=seed, effect=0.001)
+        low, high = fit.saturation_interval
+        covered += low <= true_size(error) <= high
+        if fit.verdict == "saturated":
+            assert fit.enough_size is not None
+            claimed_wrongly += fit.enough_size < true_size(error)
+    assert covered >= 24
+    assert claimed_wrongly <= 2
+
+
+# What does not
+
+
+@pytest.mark.parametrize("error", [line, slow_law])
+@pytest.mark.parametrize("sd", [0.0, 0.001, 0.002])
+def test_what_rises_to_the_end_is_not_saturated_and_has_no_upper_end(error, sd):
+    fit = fitted(error, sd=sd)
     assert fit.verdict == "not_saturated"
-    assert SIZES[-1] < fit.saturation_interval[0] < 2154 < fit.saturation_interval[1]
+    low, high = fit.saturation_interval
+    assert high == math.inf
+    assert 256 < low < true_size(error)
+    assert fit.enough_size is None
+    assert fit.gain_from_enough is None
+    gained = float(error(SIZES[-2]) - error(SIZES[-1]))
+    assert fit.last_doubling.low - 0.0005 < gained < fit.last_doubling.high + 0.0005
+    assert fit.reason.startswith("still rising: the last doubling of size gained ")
+    assert f"gained {100 * fit.last_doubling.median:.1f} points" in fit.reason
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_rise_at_the_last_size_alone_is_not_saturated(seed):
+    fit = fitted(late, seed=seed)
+    assert fit.verdict == "not_saturated"
+    assert fit.saturation_interval[0] > 256
+    assert fit.best_size == 1024
+
+
+def test_a_larger_student_at_hand_that_is_better_forbids_enough_below_it():
+    data = alike(plateau, 0.0005)
+    assert fit_capacity_curve(SIZES, data).enough_size == 64
+    data[5] += 0.007
+    fit = fit_capacity_curve(SIZES, data)
+    assert fit.verdict == "saturated"
+    assert fit.enough_size == 256, "64 and 128 are worse than it by more than the tolerance"
+    data[5] -= 0.007
+    data[7] += 0.007
+    assert fit_capacity_curve(SIZES, data).enough_size is None
+
+
+def test_the_upper_end_is_raised_to_what_is_shown_to_be_enough():
+    data = alike(flat, 0.003)
+    data[3] += 0.004  # 0.4 points more than smaller students, +- 0.3: at 64 it may be 0.7
+    fit = fit_capacity_curve(SIZES, data)
+    assert fit.enough_size == 64
+    assert fit.saturation_interval == (0.0, 64.0)
+
+
+# What cannot be told
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("sizes", "n", "words"),
     [
-        pytest.param(lambda n: 0.08 + 0.03 * np.maximum(0, np.log2(64 / n)), "law", id="plateau"),
-        pytest.param(lambda n: 1.2 * np.minimum(n, 128.0) ** -0.9, "law", id="cut"),
-        pytest.param(
-            lambda n: 0.05 + 1.2 * np.minimum(n, 64.0) ** -0.9 * np.maximum(n / 64, 1.0) ** -0.25,
-            "law",
-            id="broken",
-        ),
-        pytest.param(lambda n: 0.3 - 0.03 * np.log2(n / 8), "law", id="line"),
-        pytest.param(lambda n: 0.13 + 0.012 * np.abs(np.log2(n / 128)), "law", id="U"),
-        pytest.param(lambda n: 0.1 + 0.02 * np.log2(n / 8), "law", id="falling"),
-        pytest.param(lambda n: np.full_like(n, 0.1), "smaller students", id="equal"),
+        (SIZES[[0, 3, 7]], 5, "3 sizes are too few for a verdict: test 4"),
+        (np.array([8.0, 12, 16, 24, 31]), 5, "less than a factor of 4"),
+        (SIZES, 1, "without replicates"),
     ],
 )
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_other_curves_are_refused(error, words, seed):
-    fit = fit_capacity_curve(SIZES, replicates(error, seed=seed))
+def test_too_little_data_is_undetermined_but_fitted(sizes, n, words):
+    fit = fit_capacity_curve(sizes, replicates(plateau, n=n, sizes=sizes))
     assert fit.verdict == "undetermined"
     assert words in fit.reason
+    assert fit.enough_size is None
+    assert fit.gain_from_enough is None
+    assert np.all(np.isfinite(fit.predict(sizes).mean))
+    assert math.isnan(fit.replicate_sd) == (n == 1)
+    assert (fit.dof == 0) == (n == 1)
 
 
-def test_noise_that_hides_the_tolerance_is_refused_with_a_number_of_replicates():
-    fit = fit_capacity_curve(SIZES, replicates(power_law, sd=0.006, seed=3))
-    assert fit.verdict == "undetermined"
-    # 2 s^2 (t(32, 95 %) / tolerance)^2 with s = 0.0060 or so
-    needed = math.ceil(2 * (fit.noise * stats.t.ppf(0.95, 32) / 0.005) ** 2)
-    assert f"about {needed} for each size" in fit.reason
+@pytest.mark.parametrize("error", [line, power_law])
+def test_noise_that_hides_the_tolerance_is_told_with_a_number_of_replicates(error):
+    found = [fitted(error, sd=0.04, seed=seed) for seed in range(5)]
+    assert {fit.verdict for fit in found} <= {"undetermined", "not_saturated"}
+    undetermined = [fit for fit in found if fit.verdict == "undetermined"]
+    assert len(undetermined) >= 3
+    for fit in undetermined:
+        assert fit.needed_replicates is not None
+        assert fit.needed_replicates > 50
+        assert f"about {fit.needed_replicates} replicates for each size would tell" in fit.reason
 
 
-def test_exactly_equal_accuracies_are_refused():
-    assert fit_capacity_curve(SIZES, np.full((8, 3), 0.9)).verdict == "undetermined"
-    assert fit_capacity_curve(SIZES, np.ones((8, 3))).verdict == "undetermined"
+def test_needed_replicates_by_the_formula():
+    for sd in (0.002, 0.02):
+        fit = fit_capacity_curve(SIZES, alike(power_law, sd))
+        quantile = stats.t.ppf(0.95, fit.dof)
+        room = TOLERANCE**2 - 2 * quantile**2 * fit.size_effect_sd**2
+        # Every size has the same variance, the last two as well.
+        assert fit.needed_replicates == math.ceil(2 * quantile**2 * fit.replicate_sd**2 / room)
 
 
-def test_too_little_data_is_refused_but_fitted():
-    one = fit_capacity_curve(SIZES, replicates(power_law, n=1))
-    assert one.verdict == "undetermined"
-    assert "replicates" in one.reason
-    assert math.isnan(one.noise)
-    assert one.saturation_interval[0] < one.saturation_size < one.saturation_interval[1]
-    four = fit_capacity_curve(SIZES[::2], replicates(power_law)[::2])
-    assert four.verdict == "undetermined"
-    assert "4 sizes" in four.reason
-    assert fit_capacity_curve([1, 2, 3], [[0.5], [0.6], [0.7]]).verdict == "undetermined"
+def test_replicates_do_not_help_where_sizes_scatter_for_other_reasons():
+    data = alike(line, 0.001) + 0.02 * np.array([1, -1, -1, 1, 1, -1, 1, -1])[:, None]
+    fit = fit_capacity_curve(SIZES, data)
+    assert fit.verdict != "saturated"
+    assert fit.size_effect_sd > 0.01
+    assert fit.needed_replicates is None
+    if fit.verdict == "undetermined":
+        assert "more trials for each size would tell, replicates would not" in fit.reason
+
+
+# What counts and what does not
+
+
+def numbers(fit):
+    gains = [*fit.gains, fit.last_doubling, *fit.beyond]
+    return [
+        *fit.saturation_interval, fit.saturation_size, fit.size_effect_sd, fit.replicate_sd,
+        *np.ravel(gains), *fit.weights.values(), *fit.predict(SIZES).high,
+    ]  # fmt: skip
+
+
+def test_two_calls_give_the_same_numbers_whatever_the_seed():
+    data = replicates(power_law)
+    first = fit_capacity_curve(SIZES, data)
+    assert numbers(first) == numbers(fit_capacity_curve(SIZES, data, seed=7))
+    assert first.reason == fit_capacity_curve(SIZES, data).reason
 
 
 def test_order_and_unit_of_sizes_do_not_matter():
     data = replicates(power_law)
-    fit = fit_capacity_curve(SIZES, data)
-    turned = fit_capacity_curve(1000 * SIZES[::-1], data[::-1])
+    shared = 1e-6 * np.exp(-np.abs(np.subtract.outer(np.arange(8), np.arange(8))))
+    shared[0, 0] *= 4
+    fit = fit_capacity_curve(SIZES, data, covariance=shared)
+    turned = fit_capacity_curve(1000 * SIZES[::-1], data[::-1], covariance=shared[::-1, ::-1])
     assert turned.verdict == fit.verdict
+    assert turned.sizes == pytest.approx(1000 * SIZES)
     assert turned.saturation_size == pytest.approx(1000 * fit.saturation_size, rel=1e-4)
     ends = np.array(fit.saturation_interval)
     assert turned.saturation_interval == pytest.approx(1000 * ends, rel=1e-3)
+    assert np.ravel(turned.gains) == pytest.approx(np.ravel(fit.gains), abs=1e-7)
 
 
-def test_ragged_replicates_weigh_by_their_number():
-    data = [list(row) for row in replicates(power_law)]
-    data[0], data[3] = data[0][:2], data[3][:1]
+def test_order_of_replicates_does_not_matter_and_one_may_be_missing():
+    data = replicates(plateau)
     fit = fit_capacity_curve(SIZES, data)
-    dof = 4 * 6 + 1 + 0
-    spread = sum(float(np.var(row) * len(row)) for row in data)
-    assert fit.noise == pytest.approx(math.sqrt(spread / dof))
-    assert fit.verdict == "saturated"
+    shuffled = [np.random.default_rng(1).permutation(row) for row in data]
+    assert numbers(fit_capacity_curve(SIZES, shuffled)) == pytest.approx(numbers(fit), rel=1e-6)
+    ragged = [row[: 5 - index % 3] for index, row in enumerate(data)]
+    fewer = fit_capacity_curve(SIZES, ragged)
+    assert fewer.verdict == "saturated"
+    assert fewer.opinions.equivalent_size is not None
 
 
-def test_prediction_and_band():
-    fit = fit_capacity_curve(SIZES, replicates(power_law))
-    band = fit.predict(np.geomspace(8, 1024, 50))
-    assert np.all(np.diff(band.mean) > 0)
-    assert np.all((band.low < band.mean) & (band.mean < band.high))
-    assert band.mean == pytest.approx(1 - power_law(np.geomspace(8, 1024, 50)), abs=0.003)
-    at = fit.predict(fit.saturation_size)
-    assert fit.asymptote - float(at.mean) == pytest.approx(0.005, abs=1e-9)
-    with pytest.raises(ValueError, match="positive"):
-        fit.predict([0.0])
+def test_what_all_sizes_share_changes_nothing_and_what_they_do_not_widens():
+    data = replicates(power_law)
+    alone = fit_capacity_curve(SIZES, data)
+    shared = fit_capacity_curve(SIZES, data, covariance=np.full((8, 8), 1e-4))
+    assert shared.verdict == alone.verdict
+    assert shared.saturation_interval == pytest.approx(alone.saturation_interval, rel=1e-6)
+    assert np.ravel(shared.gains) == pytest.approx(np.ravel(alone.gains), abs=1e-9)
+    own = fit_capacity_curve(SIZES, data, covariance=4e-6 * np.eye(8))
+    assert np.ptp(own.saturation_interval) > 1.2 * np.ptp(alone.saturation_interval)
+    for wrong in (np.eye(7), np.ones(8), np.full((8, 8), math.nan)):
+        with pytest.raises(ValueError, match="covariance"):
+            fit_capacity_curve(SIZES, data, covariance=wrong)
 
 
-def test_second_opinions_by_hand():
-    sizes = [1, 2, 4, 8, 16]
-    data = [
-        [0.50, 0.51, 0.49],
-        [0.70, 0.71, 0.69],
-        [0.796, 0.806, 0.786],  # paired difference exactly 0.004, every time
-        [0.799, 0.810, 0.788],  # 0.001, 0.000, 0.002: 0.001 +- 2.92 * 0.001 / sqrt 3
-        [0.800, 0.810, 0.790],
-    ]
-    opinions = fit_capacity_curve(sizes, data).opinions
-    assert opinions.equivalent_size == 4
-    # Best mean 0.8 with standard error 0.01 / sqrt 3 = 0.0058: 0.796 is within it.
-    assert opinions.one_se_size == 4
-    strict = fit_capacity_curve(sizes, data, tolerance=0.003).opinions
-    assert strict.equivalent_size == 8
-    assert fit_capacity_curve(sizes, data, tolerance=0.001).opinions.equivalent_size is None
+def test_candidates_that_differ_raise_the_size_effect_and_equal_ones_lower_it():
+    data, errors = replicates(power_law), np.full(6, 0.0005)
+    equal, unknown, different = (
+        fit_capacity_curve(SIZES, data, spread=spread)
+        for spread in (
+            SearchSpread(np.zeros(6), errors), None, SearchSpread(np.full(6, 0.01), errors)
+        )
+    )  # fmt: skip
+    assert equal.size_effect_sd < unknown.size_effect_sd < 0.002 < different.size_effect_sd
+    widths = [np.ptp(fit.saturation_interval) for fit in (equal, unknown, different)]
+    assert widths == sorted(widths)
+
+
+# Inputs
 
 
 @pytest.mark.parametrize(
@@ -208,66 +282,17 @@ def test_nonsense_is_refused_in_one_sentence(sizes, accuracies, options):
         fit_capacity_curve(sizes, accuracies, **options)
 
 
-def curve_info(data):
-    points = [
-        SizedEstimate(
-            f"width {int(n)}", int(n), int(100 * n), None, None, tuple(row), estimate_mean(row)
-        )
-        for n, row in zip(SIZES, data.tolist(), strict=True)
-    ]
-    return CapacityCurveInfo((Series("", "distilled", tuple(points)),), (), "")
-
-
-def verdict(data):
-    info = curve_info(data)
-    return compute_saturation(info, compute_saturations(info, tolerance=0.005, confidence=0.9))
-
-
-def test_saturation_of_a_study_in_words_and_numbers():
-    info = verdict(replicates(power_law))
-    assert info.verdict == "saturated"
-    assert info.width is not None
-    assert info.width == pytest.approx(TRUE_SIZE, rel=0.15)
-    assert "accuracy saturates at 4" in info.clause
-    assert "90 % interval" in info.clause
-    document = saturation_document(info)
-    assert document["saturation_num_params"] == pytest.approx(100 * TRUE_SIZE, rel=0.15)
-    json.dumps(document, allow_nan=False)
-
-
-def test_open_ends_are_null():
-    info = verdict(replicates(lambda n: np.full_like(n, 0.1)))
-    assert saturation_document(info)["saturation_interval"] == [None, None]
-    line = verdict(replicates(lambda n: 0.1 - 0.003 * np.log2(n / 8), n=3))
-    assert saturation_document(line)["saturation_interval"][1] is None
-
-
-def test_a_saturation_size_beyond_the_sizes_tested_is_not_extrapolated():
-    info = verdict(replicates(lambda n: 0.05 + 0.5 * n**-0.6))
-    assert info.fit is not None
-    assert info.fit.saturation_interval[0] > 100 * SIZES[-1]
-    # 8 * 2^7 * 100 parameters
-    assert info.clause == (
-        "accuracy is not saturated in the range tested: the saturation size lies above 102 k "
-        "parameters, the largest tested"
-    )
-    low = saturation_document(info)["saturation_interval"][0]
-    assert low == pytest.approx(info.fit.saturation_interval[0])
-    noisy = verdict(replicates(lambda n: 0.05 + 0.5 * n**-0.7, sd=0.004))
-    assert noisy.fit is not None
-    assert noisy.verdict == "not_saturated"
-    assert noisy.fit.saturation_interval[0] < 100 * SIZES[-1]
-    assert "not shown to saturate in the range tested" in noisy.clause
-
-
 def test_the_public_signature_is_the_one_promised():
     parameters = inspect.signature(fit_capacity_curve).parameters
-    assert list(parameters) == ["sizes", "accuracies", "tolerance", "confidence", "seed"]
-    assert [p.default for p in list(parameters.values())[2:]] == [0.005, 0.9, 0]
-    assert all(p.kind is p.KEYWORD_ONLY for p in list(parameters.values())[2:])
-    fit = fit_capacity_curve(SIZES, replicates(power_law))
-    assert fit.verdict in {"saturated", "not_saturated", "undetermined"}
-    for field in ("asymptote", "scale", "exponent", "saturation_size"):
-        assert isinstance(getattr(fit, field), float)
+    assert list(parameters) == [
+        "sizes", "accuracies", "tolerance", "confidence", "seed", "covariance", "spread",
+    ]  # fmt: skip
+    options = list(parameters.values())[2:]
+    assert [p.default for p in options] == [0.005, 0.9, 0, None, None]
+    assert all(p.kind is p.KEYWORD_ONLY for p in options)
+    fit = fitted(power_law)
+    for name in ("asymptote", "scale", "exponent", "saturation_size", "size_effect_sd"):
+        assert isinstance(getattr(fit, name), float)
     low, high = fit.saturation_interval
     assert low < high
+    assert sum(fit.weights.values()) == pytest.approx(1.0)

@@ -1,6 +1,7 @@
 import dataclasses
 
 import pytest
+from scipy import stats
 from synthetic import evaluation, make_results, study_config, teacher_bank
 
 from kdsearch.analysis.report import headline_metrics
@@ -23,19 +24,58 @@ def with_means(means, *, spread=0.001, val=None):
     return dataclasses.replace(results, trials=tuple(trials), banks=(teacher_bank(1),))
 
 
-def test_smallest_student_that_keeps_up_is_recommended():
-    finding = compute_summary(with_means({8: 0.80, 16: 0.897, 32: 0.90})).finding
+PLATEAU = {8: 0.80, 16: 0.86, 32: 0.897, 64: 0.898, 128: 0.898, 256: 0.898}
+
+
+def with_tests(results, width, values):
+    """The distilled students of a width have these test accuracies, one a replicate."""
+    trials = tuple(
+        t.model_copy(update={"test": evaluation(values[t.replicate - 1])})
+        if t.stage == "confirm" and t.arm == "distilled" and t.width == width
+        else t
+        for t in results.trials
+    )
+    return dataclasses.replace(results, trials=trials)
+
+
+def test_the_smallest_student_that_is_shown_to_be_enough_is_recommended():
+    summary = compute_summary(with_means(PLATEAU))
+    finding, fit = summary.finding, summary.saturation.fit
     assert finding.recommended is not None
-    assert finding.recommended.label == "width 16"
-    # One teacher with test accuracy 0.9: 0.897 / 0.9 = 99.7 %; 47,000 / 1,098 = 43 times smaller.
+    assert finding.recommended.label == "width 32"
+    assert fit is not None
+    assert fit.enough_size == finding.recommended.num_params == 2698
+    # One teacher with test accuracy 0.9: 0.897 / 0.9 = 99.7 %; 47,000 / 2,698 = 17 times smaller.
     assert finding.recommendation.startswith(
-        "Width 16 (1.1 k parameters, 43× smaller than one teacher) keeps 99.7 % of its teacher "
-        "(89.7 ± 0.1 %); T = "
+        "Width 32 (2.7 k parameters, 17× smaller than one teacher) keeps 99.7 % of its teacher "
+        "(89.7 ± 0.1 %)"
     )
     assert finding.recommendation.endswith(
-        "; larger students gain less than 0.5 points. Registered as models:/temp-alpha@champion "
-        "is width 32, the best by validation accuracy."
+        " Registered as models:/temp-alpha@champion is width 64, the best by validation accuracy."
     )
+    _, low, high = fit.gains[2]
+    assert f"({100 * low:.2f} to {100 * high:.2f}, 90 %)" in finding.recommendation
+
+
+@pytest.mark.parametrize(
+    "means",
+    [
+        {8: 0.75, 16: 0.80, 32: 0.84, 64: 0.87, 128: 0.8733},
+        {8: 0.80, 16: 0.897, 32: 0.90},
+    ],
+    ids=["not shown to be enough", "too few sizes"],
+)
+def test_where_none_is_shown_to_be_enough_the_best_by_validation_is_recommended(means):
+    finding = compute_summary(with_means(means, spread=0.004)).finding
+    assert finding.recommended is not None
+    assert finding.recommended.label == f"width {max(means)}"
+    assert "larger students" not in finding.recommendation
+
+
+def test_errors_are_compared_with_the_teachers():
+    # 0.13 beside 0.1 of the teacher
+    finding = compute_summary(with_means({8: 0.80, 256: 0.87})).finding
+    assert "with 1.3 times its errors" in finding.recommendation
 
 
 def test_students_are_chosen_by_validation_and_reported_by_test():
@@ -113,7 +153,9 @@ def test_importance_is_part_of_the_finding(results):
         "pruned ones left out)."
     )
     unknown = dataclasses.replace(results, importance={})
-    assert len(compute_summary(unknown).finding.finding) == 4
+    without = compute_summary(unknown).finding.finding
+    assert without == compute_summary(results).finding.finding[:-1]
+    assert without[1].startswith("Beyond the range tested (extrapolated), ")
 
 
 def test_errors_are_explained_once_and_never_zero():
@@ -123,18 +165,23 @@ def test_errors_are_explained_once_and_never_zero():
     assert "80.0 ± <0.05 % at width 8" in finding.finding[0]
 
 
-def test_two_replicates_exclude_nothing():
-    results = with_means({8: 0.80, 16: 0.897, 32: 0.90})
-    two = tuple(t for t in results.trials if t.replicate < 3)
-    wild = tuple(
-        t.model_copy(update={"test": evaluation(0.90 + 0.05 * (2 * t.replicate - 3))})
-        if t.stage == "confirm" and t.width == 32
-        else t
-        for t in two
-    )
-    finding = compute_summary(dataclasses.replace(results, trials=wild)).finding
-    assert "2 replicates are too few" in finding.recommendation
-    assert "excluded" not in finding.recommendation
+def test_two_sizes_are_compared_by_their_students_and_not_paired():
+    larger = [0.903, 0.900, 0.897]
+    finding = compute_summary(with_tests(with_means({16: 0.897, 32: 0.90}), 32, larger)).finding
+    assert finding.recommended is not None
+    assert finding.recommended.label == "width 16"
+    by_hand = stats.ttest_ind(larger, [0.896, 0.897, 0.898], equal_var=False)
+    low, high = by_hand.confidence_interval(0.9)
+    assert "larger students gain 0.30 points" in finding.recommendation
+    ends = f"({100 * low:.2f} to {100 * high:.2f}, 90 %)".replace("-", "−")
+    assert ends in finding.recommendation
+
+
+def test_one_replicate_leaves_open_what_larger_students_gain():
+    results = with_means({16: 0.897, 32: 0.90})
+    one = tuple(t for t in results.trials if t.replicate < 2)
+    finding = compute_summary(dataclasses.replace(results, trials=one)).finding
+    assert "one replicate has no standard error" in finding.recommendation
 
 
 @pytest.mark.parametrize("stage", ["search", "confirm"])
@@ -156,24 +203,11 @@ def test_a_study_of_failures_says_so(stage):
 
 
 def test_no_champion_is_named_where_none_is_registered():
-    results = with_means({8: 0.80, 16: 0.897, 32: 0.90})
+    results = with_means(PLATEAU)
     config = study_config(tracking={"models": "none"})
     finding = compute_summary(dataclasses.replace(results, config=config)).finding
     assert finding.champion is not finding.recommended
     assert "champion" not in finding.recommendation
-
-
-def test_what_replicates_cannot_exclude_is_said():
-    results = with_means({8: 0.80, 16: 0.897, 32: 0.90})
-    shifted = tuple(
-        t.model_copy(update={"test": evaluation(0.90 - 0.004 * (t.replicate - 2))})
-        if t.stage == "confirm" and t.arm == "distilled" and t.width == 32
-        else t
-        for t in results.trials
-    )
-    finding = compute_summary(dataclasses.replace(results, trials=shifted)).finding
-    # Differences 0.003 + (0.005, 0, -0.005): 0.003 + 2.92 * 0.005 / sqrt 3 = 0.0114
-    assert "up to +1.1 is not excluded" in finding.recommendation
 
 
 def test_hard_labels_are_recommended_where_distillation_hurts():

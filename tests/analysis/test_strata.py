@@ -42,12 +42,12 @@ def test_strata_without_records_are_kept():
 def test_better_settings_found_after_confirming_are_noticed(results):
     better = next(
         t for t in results.select(stage="search", arm="distilled", state="COMPLETE")
-    ).model_copy(update={"trial": 99, "val": evaluation(0.99)})
+    ).model_copy(update={"trial": 999, "val": evaluation(0.99)})
     changed = dataclasses.replace(results, trials=(*results.trials, better))
     first = compute_strata(changed).strata[0].distilled
     assert first is not None
     assert first.newer_choice
-    assert first.trial.trial != 99
+    assert first.trial.trial != 999
     assert first.test_accuracy is not None
 
 

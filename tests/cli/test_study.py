@@ -98,6 +98,14 @@ def test_an_unknown_name_is_told_where_to_look(ran: Ran, command: Command) -> No
         )
 
 
+def test_predict_needs_a_curve(ran: Ran, command: Command) -> None:
+    answer = command("study", "predict", STUDY, "--params", "1000")
+    assert answer.code == 2
+    assert answer.err.endswith(
+        "no curve to predict from: 2 confirmed sizes are too few for a curve.\n"
+    )
+
+
 def test_report_writes_the_folder_again(ran: Ran, command: Command) -> None:
     page = ran.folder / "reports" / STUDY / "report.html"
     page.unlink()

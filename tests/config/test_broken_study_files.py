@@ -79,7 +79,6 @@ ONE_MISTAKE = [
     (("val_fraction: 0.2", "train_samples: 1234"), 3, "data.train_samples", "multiple of 10"),
     (("members: 4", "members: 0"), 6, "teacher.members", "at least 1"),
     (("kind: tpe", "kind: cmaes"), 17, "sampler.kind", "are surface, tpe, random, grid, gp"),
-    (("trials: 24", "trials: 24, race: 1.0"), 19, "budget.race", "at most 0.9"),
     (("kind: halving", "kind: halving, exempt: -0.1"), 18, "pruner.exempt", "at least 0"),
     (("kind: halving", "kind: halfing"), 18, "pruner.kind", "did you mean 'halving'?"),
     ((STUDENT, "student: {kind: mpl}"), 8, "student.kind", "did you mean 'mlp'?"),

@@ -26,7 +26,7 @@ def make_config(**changes: Any) -> StudyConfig:
 def stored_before(saved: dict[str, Any]) -> dict[str, Any]:
     """A stored configuration as version 0.1 wrote it, which knew fewer keys."""
     old = json.loads(json.dumps(saved))
-    del old["confirm"]["choose_by"], old["confirm"]["candidates"], old["budget"]["race"]
+    del old["confirm"]["choose_by"], old["confirm"]["candidates"]
     del old["pruner"]["exempt"], old["pruner"]["min_correlation"]
     return old
 

@@ -10,7 +10,15 @@ import kdsearch
 from kdsearch.cli.tables import print_status
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.results import Results, TrialRecord, sizes_tried, strata_of
-from kdsearch.study.ladder import Climb, Point, climb, size_at, sizes_around, strata_to_run
+from kdsearch.study.ladder import (
+    Climb,
+    Point,
+    climb,
+    params_at,
+    size_at,
+    sizes_around,
+    strata_to_run,
+)
 from kdsearch.study.lane import Lane, Proposal, lanes_of, new_record
 from kdsearch.study.outcome import load_results
 from tests.conftest import SMALL_STUDY, WriteStudy
@@ -101,14 +109,81 @@ def test_it_climbs_until_saturated_and_then_looks_closer() -> None:
     config = ladder_config()
     asked, records = climbed(config, saturating)
     assert asked[0] == (2, 4, 8, 16, 32), "as many as a verdict takes"
-    assert asked[1] == (*asked[0], 64), "one more, because the interval reaches beyond 32"
+    assert asked[1] == (*asked[0], 64), (
+        "one more, because 32 may gain more than the tolerance over 16"
+    )
     assert asked[2:] == [(2, 4, 8, 16, 23, 32, 45, 64)], "and it stops before 512"
     end = state(config, records)
     assert end.state == "saturated"
     assert end.saturation is not None
-    assert end.saturation == pytest.approx(50, rel=0.05)
+    # Within the range tried: 0.5 / size - 0.5 / 64 = 0.01
+    assert end.saturation == pytest.approx(28.1, rel=0.05)
     assert strata_of(config, records) == tuple({"width": size} for size in asked[-1])
     assert set(sizes_tried(config, records)) == set(asked[-1])
+
+
+def slow(size: int) -> float:
+    """0.4 points a doubling, for ever: less than the tolerance each time."""
+    return 0.7 + 0.004 * math.log2(size)
+
+
+def plateau(size: int) -> float:
+    return 0.9 - 0.05 * max(0.0, math.log2(8 / size))
+
+
+def test_a_curve_that_is_saturated_so_far_but_will_gain_more_is_climbed_further() -> None:
+    config = ladder_config()
+    asked, records = climbed(config, slow)
+    first = [r for r in records if int(r.stratum["width"]) <= 32]
+    so_far = state(ladder_config(max=32), first)
+    assert so_far.fit is not None
+    assert so_far.fit.verdict == "saturated", "among the first five sizes, where it would stop"
+    assert so_far.state == "refining"
+    # From 32 on, 1.6 points are left to 512, and from 64 on 1.2; from 128 on, 0.8.
+    assert asked[:3] == [
+        (2, 4, 8, 16, 32), (2, 4, 8, 16, 32, 64), (2, 4, 8, 16, 32, 64, 128),
+    ]  # fmt: skip
+    assert len(asked) == 4, "and there it stops"
+    end = state(config, records)
+    assert end.state == "saturated"
+    assert end.fit is not None
+    assert end.fit.forecast(75 * 512, level=0.8) <= config.study.tolerance
+    before = state(config, [r for r in records if int(r.stratum["width"]) in asked[1]])
+    assert before.state == "climbing"
+    assert before.fit is not None
+    assert before.fit.forecast(75 * 512, level=0.8) > config.study.tolerance
+
+
+def test_the_end_of_the_ladder_decides_how_much_is_left_to_gain() -> None:
+    heights = [max(climbed(ladder_config(max=top), slow)[0][-1]) for top in (64, 512)]
+    assert heights == [32, 128]
+
+
+@pytest.mark.parametrize(("top", "highest"), [(64, 32), (512, 32), (65_536, 64)])
+def test_a_plateau_stops_early_however_far_the_ladder_goes(top: int, highest: int) -> None:
+    asked, records = climbed(ladder_config(max=top), plateau)
+    assert asked[0] == (2, 4, 8, 16, 32)
+    assert max(asked[-1]) == highest
+    assert {6, 11} < set(asked[-1]), "it looks closer around 8"
+    end = state(ladder_config(max=top), records)
+    assert end.state == "saturated"
+    assert end.saturation == pytest.approx(8 * 2**-0.2, rel=0.1)
+
+
+def test_a_ladder_that_saturates_at_its_last_size_ends_there() -> None:
+    asked, records = climbed(ladder_config(start=3, max=48), plateau)
+    assert max(asked[-1]) == 48
+    assert state(ladder_config(start=3, max=48), records).state == "saturated"
+
+
+@pytest.mark.parametrize(
+    ("size", "params"), [(32, 3200.0), (64, 6400.0), (128, 12_800.0), (4, 3200.0)]
+)
+def test_parameters_of_a_larger_size_follow_the_slope_of_the_last_two(
+    size: int, params: float
+) -> None:
+    points = [Point(200, (0.5,)), Point(1600, (0.6,)), Point(3200, (0.7,))]
+    assert params_at([4, 16, 32], points, size) == pytest.approx(params)
 
 
 def test_a_curve_that_rises_to_the_end_is_climbed_to_the_end() -> None:
@@ -181,9 +256,9 @@ def test_a_number_of_parameters_is_a_size() -> None:
         (
             (2, 4, 8, 16, 32, 64),
             saturating,
-            "width 2, 4, 8, 16, 32, 64; saturates near 50, looking closer: next 23, 45",
+            "width 2, 4, 8, 16, 32, 64; saturates near 28.1, looking closer: next 23, 45",
         ),
-        ((2, 4, 8, 16, 32, 64, 23, 45), saturating, "near 50, by validation accuracy"),
+        ((2, 4, 8, 16, 32, 64, 23, 45), saturating, "near 28.1, by validation accuracy"),
         ((2, 4, 8, 16, 32, 64), rising, "64; not saturated at its end, 64"),
     ],
 )

@@ -171,7 +171,6 @@ def test_a_study_of_before_is_read_as_it_was_understood_then(
     assert (found.sampler.kind, found.pruner.kind) == ("tpe", pruner["kind"])
     assert found.pruner.min_epochs == first
     assert found.confirm.choose_by == "score"
-    assert found.budget.race == 0.0
     assert as_of_today(storable(found)) == storable(found), "once is enough"
 
 

@@ -120,18 +120,14 @@ def pruner(kind: str) -> dict[str, object]:
 # Of six trials of each arm, all of the first generation, a rung can be judged.
 SIX = {"budget": {"trials": 12, "generation": 6}, "search__width": ONE_WIDTH}
 SURFACE = {"sampler": {"kind": "surface"}}
-RACE = {"budget": {"trials": 12, "generation": 4, "race": 0.3}, "search__width": ONE_WIDTH}
 TWO = {"confirm": {"replicates": 2, "candidates": 2, "baseline": True}}
 METHODS: dict[str, dict[str, Any]] = {
     "tpe": {},
     "tpe-halving": SIX | {"pruner": pruner("halving")},
     "tpe-median": SIX | {"pruner": pruner("median")},
     "tpe-hyperband": SIX | {"pruner": pruner("hyperband")},
-    "tpe-race": RACE,
     "surface": SURFACE | TWO,
     "surface-halving": SURFACE | TWO | {"pruner": pruner("halving")},
-    "surface-race": SURFACE | RACE,
-    "surface-race-halving": SURFACE | RACE | {"pruner": pruner("halving")},
 }
 
 
@@ -141,7 +137,6 @@ def check_that_it_did_what_it_is_called(results: Results, method: str) -> None:
     searched = results.select(stage="search")
     stops = {"halving", "median", "hyperband"} & set(parts)
     assert any(t.state == "PRUNED" for t in searched) == bool(stops)
-    assert any(t.repeats is not None for t in searched) == ("race" in parts)
     if parts == ["surface"]:  # on its first look it tries the best settings of hard labels
         tried = [t for t in searched if t.arm == "distilled" and t.alpha == 1.0]
         assert [t.width for t in tried] == [4, 8]
@@ -162,7 +157,7 @@ def test_interruptions_change_nothing(
     assert [essence(t) for t in pieces.trials] == [essence(t) for t in whole.trials]
 
 
-@pytest.mark.parametrize("method", ["tpe", "surface-halving", "surface-race"])
+@pytest.mark.parametrize("method", ["tpe", "surface-halving"])
 def test_two_worker_processes_give_the_same_numbers(
     write_study: WriteStudy,
     method: str,
@@ -201,11 +196,11 @@ def interrupted(config: StudyConfig, *, every: int) -> Results:
     raise AssertionError("the study made no progress")
 
 
-def test_rungs_stop_nobody_who_is_exempt_or_repeats_or_while_they_tell_nothing(
+def test_rungs_stop_nobody_who_is_exempt_or_while_they_tell_nothing(
     write_study: WriteStudy,
 ) -> None:
     halving = {"kind": "halving", "min_epochs": 1, "exempt": 0.25, "min_correlation": 0.0}
-    budget = {"trials": 16, "generation": 4, "race": 0.25}
+    budget = {"trials": 16, "generation": 4}
     path = write_study(
         name="rungs", pruner=halving, budget=budget, search__width=ONE_WIDTH, **SURFACE
     )
@@ -215,11 +210,9 @@ def test_rungs_stop_nobody_who_is_exempt_or_repeats_or_while_they_tell_nothing(
         mine = list(results.select(stage="search", arm=arm))
         stopped = [index for index, trial in enumerate(mine) if trial in pruned]
         assert stopped
-        # Generations of 3, 3, 3 and 3 trials: 12 have ended after the second of both arms.
-        assert min(stopped) >= 6, "nothing is known before"
+        # Generations of 4 trials: 16 have ended after the second of both arms.
+        assert min(stopped) >= 8, "nothing is known before"
         assert not {0, 3, 7, 11, 15} & set(stopped), "every fourth is exempt"
-        assert [t.repeats is not None for t in mine] == [False] * 12 + [True] * 4
-        assert max(stopped) < 12
     assert {t.epochs for t in pruned} <= {1, 3}
     strict = write_study(
         name="strict",

@@ -237,32 +237,6 @@ def settled(
     return records[len(own) :]
 
 
-def test_a_race_trains_the_most_promising_settings_on_further_seeds() -> None:
-    config = config_of(budget={"trials": 24, "race": 0.3})
-    records = lived(config, 8)
-    lane = lanes(config)[D4]
-    sampler = SurfaceSampler(config, records)
-    best = ranked_trials(config, lane, records, sampler.response)[:3]
-    assert truth(best[0]) > np.quantile([truth(r) for r in lane.of(records)], 0.7)
-    own = lane.of(records)
-    raced = settled(config, lane, sampler.race(lane, 7, 3), own)
-    tuned = nuisances(config, "distilled")
-    expected = [best[i] for i in (0, 1, 2, 0, 1, 2, 0)]
-    assert [r.repeats for r in raced] == [r.trial for r in expected]
-    assert [r.replicate for r in raced] == [1, 1, 1, 2, 2, 2, 3]
-    for run, original in zip(raced, expected, strict=True):
-        assert all(run.settings[name] == original.settings[name] for name in tuned)
-        assert run.seed != original.seed
-    assert len({r.seed for r in raced if r.repeats == best[0].trial}) == 3
-    # What a race has told counts in the next one, where its settings get further seeds.
-    poor = [ended(r, 0.1 if r.repeats == best[0].trial else None) for r in raced]
-    later = SurfaceSampler(config, [*records, *poor])
-    assert ranked_trials(config, lane, [*records, *poor], later.response)[0] != best[0]
-    (further,) = settled(config, lane, [Proposal({n: best[0].settings[n] for n in tuned})],
-                         [*own, *poor])  # fmt: skip
-    assert (further.repeats, further.replicate) == (best[0].trial, 4)
-
-
 def test_seeds_of_the_search_are_other_ones_than_those_of_the_confirm_stage() -> None:
     config = config_of()
     settings: dict[str, Scalar] = {"width": 4, "learning_rate": 0.01}

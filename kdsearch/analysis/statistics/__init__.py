@@ -1,0 +1,1 @@
+"""Pure numbers: estimates, intervals and fits. Knows no study, record or figure."""
