@@ -152,8 +152,23 @@ def _verdict(s: Summary) -> str:
 def _saturation_words(s: Summary) -> str:
     verdict = f"{s.saturation.clause[:1].upper()}{s.saturation.clause[1:]}."
     predicted = prediction_line(s.saturation.fit) if s.saturation.fit is not None else ""
-    parts = (verdict, s.saturation.beyond, predicted, s.saturation.opinions)
+    parts = (
+        verdict, s.saturation.beyond, _tolerance_words(s), predicted, s.saturation.opinions
+    )  # fmt: skip
     return " ".join(filter(None, parts))
+
+
+def _tolerance_words(s: Summary) -> str:
+    """What the tolerance means in errors; empty where the teachers' are not known."""
+    full = s.teachers.banks[0].full_ensemble if len(s.teachers.banks) == 1 else None
+    if full is None or full.test is None or full.test == 1:
+        return ""
+    share = s.strata.tolerance / (1 - full.test)
+    whose = f"the {full.size} teachers together make" if full.size > 1 else "the teacher makes"
+    return (
+        f"The tolerance, {wording.gained(s.strata.tolerance)} points, is {100 * share:.0f} % of the "
+        f"errors that {whose}."
+    )
 
 
 def gain_figure(s: Summary) -> ReportFigure:

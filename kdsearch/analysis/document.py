@@ -48,7 +48,7 @@ def json_document(summary: Summary) -> dict[str, Any]:
         },
         "test_openings": summary.budget.test_openings,
         "confidence": config.study.confidence,
-        "tolerance": config.study.tolerance,
+        "tolerance": summary.strata.tolerance,
         "seeds": seeds(results),
         "command": results.command,
         "versions": versions(),

@@ -37,9 +37,8 @@ def predict_students(results: Results, query: Query) -> tuple[str, ...]:
     """
     info = compute_strata(results)
     capacity = compute_capacity_curve(results, info, compute_teachers(results))
-    study = results.config.study
     fits = compute_saturations(
-        capacity, info.distilled_luck, tolerance=study.tolerance, confidence=study.confidence
+        capacity, info.distilled_luck, tolerance=info.tolerance, confidence=info.confidence
     )
     known = {name: found.fit for name, found in fits.items() if found.fit is not None}
     if not known:

@@ -20,6 +20,7 @@ from kdsearch.results import (
 )
 from kdsearch.results.record import Scalar
 from kdsearch.results.score import best_trial, objective_value
+from kdsearch.results.tolerance import absolute_tolerance
 
 
 def compute_strata(results: Results) -> StrataInfo:
@@ -31,7 +32,8 @@ def compute_strata(results: Results) -> StrataInfo:
     else:
         keys = _stratum_keys(config, results.trials)
         strata = tuple(_stratum(results, key) for key in keys)
-    tolerance, confidence = config.study.tolerance, config.study.confidence
+    tolerance = absolute_tolerance(config, results.banks, "test")
+    confidence = config.study.confidence
     distilled = luck_of([s.distilled for s in strata], tolerance)
     baseline = luck_of([s.baseline for s in strata], tolerance)
     estimates = {

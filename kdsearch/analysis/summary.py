@@ -72,9 +72,8 @@ def compute_summary(results: Results) -> Summary:
     strata, teachers = compute_strata(results), compute_teachers(results)
     gain = compute_gain(strata)
     capacity = compute_capacity_curve(results, strata, teachers)
-    study = results.config.study
     saturations = compute_saturations(
-        capacity, strata.distilled_luck, tolerance=study.tolerance, confidence=study.confidence
+        capacity, strata.distilled_luck, tolerance=strata.tolerance, confidence=strata.confidence
     )
     saturation = compute_saturation(capacity, saturations)
     importance = compute_importance(results)

@@ -132,12 +132,14 @@ def export_table(
 
 def _climb_in_words(results: Results) -> str:
     """Which sizes a ladder has tried, in that order, and what comes next."""
+    from kdsearch.results.tolerance import with_absolute_tolerance
     from kdsearch.study.ladder import climb
 
     ladder = results.config.study.ladder
     assert ladder is not None
     tried = sizes_tried(results.config, results.trials)
-    now = climb(results.config, ladder, results.trials)
+    config = with_absolute_tolerance(results.config, results.banks, "val")
+    now = climb(config, ladder, results.trials)
     new = [size for size in now.sizes if size not in tried]
     ahead = f"next {', '.join(map(str, new))}" if new else "the last in training"
     line = f"ladder: {ladder.parameter} {', '.join(map(str, tried)) or 'not begun'}"

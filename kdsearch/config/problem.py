@@ -94,6 +94,8 @@ _PATTERNS = {
     "storage": "allowed is an Optuna storage URL such as sqlite:///kdsearch.db",
     "target": "allowed is module:callable, such as my_models:build",
     "transform": "allowed is module:callable, such as my_data:rotate",
+    "constrained-str": "allowed is a fraction below 0.5, or a share of the teacher's errors, as "
+    "10%",
 }
 
 
@@ -105,7 +107,8 @@ def describe(errors: list[Mapping[str, Any]], value: Any, text: str | None = Non
         value: The value.
         text: How it was written, where it is a plain scalar.
     """
-    error = errors[0]
+    # Of a number or text of some form: what is wrong with the text, if it is one.
+    error = next((e for e in errors if e["type"] == "string_pattern_mismatch"), errors[0])
     kind, context, field = error["type"], error.get("ctx", {}), str(error["loc"][-1])
     if all(e["type"] in _TYPES for e in errors):
         wanted = _union([e["type"] for e in errors], str(error["loc"][0]))

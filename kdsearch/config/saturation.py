@@ -41,11 +41,16 @@ class LadderConfig(Section):
         return SearchParameter(role="scientific", values=self.sizes())
 
 
+Share = Annotated[str, Field(pattern=r"^([1-9]\d?(\.\d+)?|0?\.0*[1-9]\d*)%$")]
+"""Above 0 % and below 100 %."""
+
+
 class SaturationConfig(Section):
     """What counts as saturated, and how the sizes are found."""
 
-    tolerance: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.005
-    """Difference in accuracy that counts as none; a fraction."""
+    tolerance: Annotated[float, Field(gt=0.0, lt=0.5)] | Share = 0.005
+    """Difference in accuracy that counts as none: a fraction above 0 and below 0.5, or a share of
+    the errors that the full teacher ensemble makes, as `10%`."""
     confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.9
     """Of the interval of the saturation size, and of every other interval in the report."""
     ladder: LadderConfig | None = None

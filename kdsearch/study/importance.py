@@ -12,15 +12,16 @@ from kdsearch.study.lane import nuisances
 from kdsearch.study.objective import best_score
 from kdsearch.study.space import distributions
 
-MIN_TRIALS = 10
+TRIALS_EACH = 12
+"""Complete trials for each parameter below which shares are mostly luck."""
 
 
 def parameter_importance(config: StudyConfig, records: Sequence[TrialRecord]) -> dict[str, float]:
     """Share of each nuisance parameter in the objective, largest first; sums to 1.
 
     Objective values are centred by stratum first, so that the scientific axis, which moves the
-    objective most, does not hide the parameters that were tuned. Empty with fewer than 10
-    complete distilled search trials.
+    objective most, does not hide the parameters that were tuned. Empty with fewer than 12
+    complete distilled search trials for each parameter.
     """
     complete = [
         r
@@ -28,7 +29,7 @@ def parameter_importance(config: StudyConfig, records: Sequence[TrialRecord]) ->
         if r.stage == "search" and r.arm == "distilled" and r.state == "COMPLETE"
     ]
     space = distributions(config, nuisances(config, "distilled"))
-    if len(complete) < MIN_TRIALS or len(space) < 2:
+    if len(space) < 2 or len(complete) < TRIALS_EACH * len(space):
         return {}
     peers: defaultdict[frozenset[tuple[str, Scalar]], list[float]] = defaultdict(list)
     for record in complete:

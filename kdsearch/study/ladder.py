@@ -19,6 +19,7 @@ from kdsearch.analysis.statistics.capacity import CapacityFit, fit_capacity_curv
 from kdsearch.config import LadderConfig, Scalar, StudyConfig
 from kdsearch.config.saturation import FIRST_SIZES
 from kdsearch.results import TrialRecord, sizes_tried
+from kdsearch.results.tolerance import absolute_tolerance
 from kdsearch.study.confirm import chosen_trials, selected_trials
 from kdsearch.study.lane import lane_budget, lanes_of
 
@@ -77,7 +78,7 @@ def climb(config: StudyConfig, ladder: LadderConfig, records: Sequence[TrialReco
         fit = _fit(config, points)
         if fit is not None and fit.verdict == "saturated":
             end = max(params_at(measured, points, steps[-1]), fit.sizes[-1])
-            if fit.forecast(end, level=FORECAST_LEVEL) > config.study.tolerance:
+            if fit.forecast(end, level=FORECAST_LEVEL) > fit.tolerance:
                 continue
             saturation = size_at(measured, points, fit.saturation_size)
             sizes = tuple(sorted({*sizes, *sizes_around(sizes, saturation)}))
@@ -129,7 +130,7 @@ def _fit(config: StudyConfig, points: Sequence[Point]) -> CapacityFit | None:
     return fit_capacity_curve(
         [point.num_params for point in points],
         [point.accuracies for point in points],
-        tolerance=config.study.tolerance,
+        tolerance=absolute_tolerance(config, (), "val"),
         confidence=config.study.confidence,
     )
 

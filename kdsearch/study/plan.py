@@ -12,6 +12,7 @@ from kdsearch.errors import UnknownStudyError
 from kdsearch.execution.materials import open_bank
 from kdsearch.models import count_model, describe_model
 from kdsearch.results import TrialRecord, sizes_tried
+from kdsearch.results.tolerance import with_absolute_tolerance
 from kdsearch.study.change import as_begun
 from kdsearch.study.database import connect_existing, without_password
 from kdsearch.study.executors import available_cores
@@ -149,8 +150,9 @@ def stored_study(config: StudyConfig) -> tuple[StudyConfig, tuple[TrialRecord, .
     try:
         ledger = Ledger(connect_existing(config.storage), config.name)
     except UnknownStudyError:
-        return config, ()
-    return as_begun(ledger.config, config), ledger.records()
+        return with_absolute_tolerance(config, (), "val"), ()
+    config = as_begun(ledger.config, config)
+    return with_absolute_tolerance(config, ledger.banks(), "val"), ledger.records()
 
 
 def planned_teachers(config: StudyConfig) -> list[TeacherConfig]:

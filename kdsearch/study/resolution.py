@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from kdsearch.config import StudyConfig
 from kdsearch.results.score import ACCURACY_LIKE
+from kdsearch.results.tolerance import absolute_tolerance
 from kdsearch.study.lane import Lane, lane_budget, nuisances
 
 LIKELY_ACCURACY = 0.75
@@ -44,7 +45,7 @@ def resolution(config: StudyConfig, lanes: tuple[Lane, ...], num_val: int) -> Re
     one = LIKELY_ACCURACY * (1 - LIKELY_ACCURACY)
     scatter = 2 * share + SHARED**2
     difference = math.sqrt(one / num_val * scatter)
-    tolerance = config.study.tolerance
+    tolerance = absolute_tolerance(config, (), "val")
     needed = math.ceil(one * scatter / tolerance**2)
     words = f"about {100 * difference:.1f} points between settings"
     if difference > tolerance:

@@ -10,6 +10,7 @@ from kdsearch.analysis import Report, write_report
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.data import cache_folder
 from kdsearch.results import Results, TrialRecord
+from kdsearch.results.tolerance import with_absolute_tolerance
 from kdsearch.study.change import as_begun, refuse_change
 from kdsearch.study.confirm import Confirm, champion_of, confirmed_records
 from kdsearch.study.crew import Crew
@@ -122,11 +123,15 @@ def run_study(
 def search_and_confirm(config: StudyConfig, ledger: Ledger, crew: Crew, paths: StudyPaths) -> None:
     """Train every student of the study; with a ladder, step by step."""
     done: tuple[dict[str, Scalar], ...] = ()
-    while (strata := strata_to_run(config, ledger.records())) != done:
+    while (strata := _strata_to_run(config, ledger)) != done:
         Search(config, ledger, crew, paths, strata=strata).run()
         if config.confirm.replicates:
             Confirm(config, ledger, crew, paths).run()
         done = strata
+
+
+def _strata_to_run(config: StudyConfig, ledger: Ledger) -> tuple[dict[str, Scalar], ...]:
+    return strata_to_run(with_absolute_tolerance(config, ledger.banks(), "val"), ledger.records())
 
 
 def num_ended(ledger: Ledger) -> int:

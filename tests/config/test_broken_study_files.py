@@ -365,6 +365,8 @@ LADDER = "study: {ladder: {start: 4, max: 1024}}"
 LADDERS = [
     ("study: {tolerance: 0.5}", "study.tolerance", "it must be below 0.5"),
     ("study: {tolerance: 0}", "study.tolerance", "it must be above 0"),
+    ("study: {tolerance: 120%}", "study.tolerance", "or a share of the teacher's errors, as 10%"),
+    ("study: {tolerance: little}", "study.tolerance", "allowed is a fraction below 0.5, or"),
     ("study: {confidence: 90}", "study.confidence", "it must be at most 0.999"),
     ("study: {ladder: {max: 64}}", "study.ladder.start", "is missing"),
     ("study: {ladder: {start: 4, max: 64, factor: 1}}", "study.ladder.factor", "above 1"),

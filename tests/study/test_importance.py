@@ -40,11 +40,12 @@ def test_the_parameter_that_decides_comes_first_and_shares_sum_to_one() -> None:
 
 
 def test_too_few_trials_say_nothing() -> None:
-    assert parameter_importance(CONFIG, trials(9)) == {}
+    assert parameter_importance(CONFIG, trials(47)) == {}, "four parameters want 48"
+    assert parameter_importance(CONFIG, trials(48))
 
 
 def test_trials_that_are_all_equal_say_nothing_and_break_nothing() -> None:
-    shares = parameter_importance(CONFIG, trials(20, spread=0.0))
+    shares = parameter_importance(CONFIG, trials(60, spread=0.0))
     assert shares == {} or all(0 <= share <= 1 for share in shares.values())
 
 
