@@ -166,8 +166,8 @@ def _tolerance_words(s: Summary) -> str:
     share = s.strata.tolerance / (1 - full.test)
     whose = f"the {full.size} teachers together make" if full.size > 1 else "the teacher makes"
     return (
-        f"The tolerance, {wording.gained(s.strata.tolerance)} points, is {100 * share:.0f} % of the "
-        f"errors that {whose}."
+        f"The tolerance, {wording.gained(s.strata.tolerance)} points, is {100 * share:.0f} % of "
+        f"the errors that {whose}."
     )
 
 
