@@ -18,7 +18,7 @@ from kdsearch.analysis.estimate import (
 )
 from kdsearch.analysis.luck import total_error
 from kdsearch.analysis.statistics.joint import holm
-from kdsearch.analysis.statistics.variance import shrunk_variances, size_positions
+from kdsearch.analysis.statistics.moderated import moderated
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.config import SHORT_NAMES
 from kdsearch.results import TrialRecord
@@ -103,9 +103,9 @@ def _estimates(
     arms = [(s.distilled, s.baseline) if _other_student(s) else (None, None) for s in strata]
     sizes = [s.num_params for s in strata]
     parts = [
-        _moderated(paired, sizes),
-        _moderated([_accuracies(a) if a else [] for a, _ in arms], sizes),
-        _moderated([[-x for x in _accuracies(b)] if b else [] for _, b in arms], sizes),
+        moderated(paired, sizes),
+        moderated([_accuracies(a) if a else [] for a, _ in arms], sizes),
+        moderated([[-x for x in _accuracies(b)] if b else [] for _, b in arms], sizes),
     ]
     found: list[tuple[Estimate | None, float]] = []
     for own in zip(*parts, strict=True):
@@ -124,36 +124,6 @@ def _estimates(
         reach = float(stats.t.ppf(0.5 + info.confidence / 2, dof)) * error
         found.append((Estimate(mean, n, error, mean - reach, mean + reach), dof))
     return found
-
-
-class _Moderated(NamedTuple):
-    """A mean whose variance is shrunk towards that of the other strata."""
-
-    mean: float
-    n: int
-    error: float
-    dof: float
-
-
-def _moderated(
-    samples: Sequence[Sequence[float]], sizes: Sequence[int | None]
-) -> list[_Moderated | None]:
-    """Means of samples, in order; None for an empty one."""
-    rows = [np.array(sample) for sample in samples]
-    known = [row for row in rows if len(row)]
-    places = size_positions([size for size, row in zip(sizes, rows, strict=True) if len(row)])
-    if not known:
-        return [None] * len(rows)
-    counts = np.array([len(row) for row in known], dtype=float)
-    own = np.array([row.var(ddof=1) if len(row) > 1 else 0.0 for row in known])
-    shrunk = shrunk_variances(places, own, counts - 1)
-    errors = iter(np.sqrt(shrunk.values / counts))
-    return [
-        _Moderated(float(row.mean()), len(row), float(next(errors)), shrunk.dof)
-        if len(row)
-        else None
-        for row in rows
-    ]
 
 
 def _verdicts(

@@ -16,6 +16,7 @@ from kdsearch.analysis.grid import GridInfo, compute_grid, grid_sentence
 from kdsearch.analysis.importance import ImportanceInfo, compute_importance
 from kdsearch.analysis.ladder import LadderInfo, compute_ladder, ladder_sentence
 from kdsearch.analysis.learning_curve import LearningCurveInfo, compute_learning_curve
+from kdsearch.analysis.levels import compute_levels, levels_sentence
 from kdsearch.analysis.optimization_history import (
     OptimizationHistoryInfo,
     compute_optimization_history,
@@ -83,6 +84,7 @@ def compute_summary(results: Results) -> Summary:
     optimum = compute_optimum(results, strata)
     regions = {o.label: region_words(o, optimum) for o in optimum.optima}
     more = (
+        levels_sentence(compute_levels(strata)),
         *optimum_sentences(optimum)[:1],
         grid_sentence(grid),
         data_share_sentence(data_share),

@@ -1,0 +1,110 @@
+"""A scientific parameter other than size: which of its values are as good as the best.
+
+All values are compared with the one that validation picks, and all at once (Holm): the ends of a
+range may agree while its middle is better.
+"""
+
+import math
+from typing import NamedTuple
+
+from scipy import stats
+
+from kdsearch.analysis import wording
+from kdsearch.analysis.capacity_curve import size_parameter
+from kdsearch.analysis.estimate import Estimate
+from kdsearch.analysis.luck import total_error
+from kdsearch.analysis.statistics.joint import holm
+from kdsearch.analysis.statistics.moderated import moderated
+from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
+from kdsearch.config import SHORT_NAMES
+
+ELSEWHERE = "data.train_fraction"
+"""Has a question of its own in the report."""
+
+
+class Level(NamedTuple):
+    """One value beside the best."""
+
+    label: str
+    estimate: Estimate
+    """Test accuracy less that of the best value; luck of both searches in its interval."""
+    is_worse: bool
+    """Shown to be, for all values together."""
+
+
+class LevelsInfo(NamedTuple):
+    """The values of the one scientific parameter."""
+
+    parameter: str
+    best: Stratum
+    """Picked by validation."""
+    levels: tuple[Level, ...]
+    """The others, in the order of the study."""
+    confidence: float
+
+
+def compute_levels(info: StrataInfo) -> LevelsInfo | None:
+    """Every value against the best; None where that is not what the study asks."""
+    if len(info.scientific) != 1 or size_parameter(info.scientific) is not None:
+        return None
+    if SHORT_NAMES.get(info.scientific[0], info.scientific[0]) == ELSEWHERE:
+        return None
+    known = [s for s in info.confirmed if s.distilled and s.distilled.val_accuracy is not None]
+    if len(known) < 2:
+        return None
+    best = max(known, key=_validation)
+    others = [s for s in known if s is not best]
+    samples = [_paired(s.distilled, best.distilled) for s in others]
+    found: list[tuple[str, Estimate, float]] = []
+    for stratum, part in zip(others, moderated(samples, [None] * len(samples)), strict=True):
+        if part is None or part.dof == 0:
+            continue
+        luck = info.distilled_luck
+        error, dof = total_error([part.error**2], [part.dof], [luck, luck])
+        reach = float(stats.t.ppf(0.5 + info.confidence / 2, dof)) * error
+        ends = (part.mean - reach, part.mean + reach)
+        p_value = float(stats.t.cdf(part.mean / error, dof)) if error > 0 else math.nan
+        found.append((stratum.label, Estimate(part.mean, part.n, error, *ends), p_value))
+    worse = holm([p for _, _, p in found], (1 - info.confidence) / 2)
+    levels = tuple(
+        Level(label, estimate, is_worse)
+        for (label, estimate, _), is_worse in zip(found, worse, strict=True)
+    )
+    return LevelsInfo(info.scientific[0], best, levels, info.confidence) if levels else None
+
+
+def _validation(stratum: Stratum) -> float:
+    assert stratum.distilled is not None
+    return stratum.distilled.val_accuracy or 0.0
+
+
+def _paired(choice: Choice | None, best: Choice | None) -> list[float]:
+    """Differences by replicate: one architecture, so a replicate has the same initial weights."""
+    if choice is None or best is None:
+        return []
+    mine = {t.replicate: t.test.accuracy for t in choice.replicates if t.test}
+    its = {t.replicate: t.test.accuracy for t in best.replicates if t.test}
+    return [mine[r] - its[r] for r in sorted(mine.keys() & its.keys())]
+
+
+def levels_sentence(info: LevelsInfo | None) -> str:
+    """Which values are worse than the best and which are not shown to be; empty without any."""
+    if info is None:
+        return ""
+    worse = [_with_amount(level) for level in info.levels if level.is_worse]
+    rest = [_with_amount(level) for level in info.levels if not level.is_worse]
+    clauses = []
+    if worse:
+        clauses.append(f"{wording.listing(worse)} {'is' if len(worse) == 1 else 'are'} worse")
+    if rest:
+        verb = "is" if len(rest) == 1 else "are"
+        clauses.append(f"{wording.listing(rest)} {verb} not shown to be worse")
+    n = wording.span([level.estimate.n for level in info.levels])
+    return (
+        f"Validation picks {info.best.label}; {', '.join(clauses)} (all at once with "
+        f"{wording.level(info.confidence)} confidence, n = {n} replicates)."
+    )
+
+
+def _with_amount(level: Level) -> str:
+    return f"{level.label} ({wording.points(level.estimate.mean)} points)"
