@@ -9,6 +9,13 @@ from kdsearch.execution.measurement import population_speedup
 from kdsearch.execution.task import EngineName
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.listener import Listener
+from kdsearch.training.data import select_device
+
+MARGIN = 1.5
+"""How much faster the unusual engine must be: measurements on a busy machine differ by 1.4."""
+LEAST_MEASURED = 4
+"""Students of the cohort that was measured, below which its choice is not kept: two students
+together tell little of sixty."""
 
 
 def with_engine(
@@ -19,7 +26,9 @@ def with_engine(
     `training.engine: auto` measures on the first cohort whose students can be stacked, from the
     one with the widest of them down, because a population gains least there. The choice is
     stored, because the engines agree to rounding only, and a resumed study must give the same
-    numbers.
+    numbers. It is the usual one for the model and the device, unless the other is faster by a
+    margin, so that a fresh run of one file takes the same again; and it is kept only once a
+    whole cohort has been measured.
     """
     engine = config.training.engine
     chosen = engine if engine != "auto" else ledger.engine or _measure(tasks, ledger, listener)
@@ -28,18 +37,34 @@ def with_engine(
 
 def _measure(tasks: Sequence[CohortTask], ledger: Ledger, listener: Listener) -> EngineName:
     engine: EngineName = "reference"
+    is_known = True
     for task in sorted(tasks, key=_widest, reverse=True):
         speedup = population_speedup(task)
         if speedup is not None:
-            engine = "population" if speedup > 1 else "reference"
+            engine = _decide(_usual(task), speedup)
+            is_known = len(task.rows) >= LEAST_MEASURED
             how = "together" if engine == "population" else "one by one"
             listener.note(
                 f"{task.rows[0].trial.student.kind} students are trained {how} (engine: "
                 f"{engine}): together is {speedup:.1f} times as fast here, for the widest of them"
             )
             break
-    ledger.save_engine(engine)
+    if is_known:
+        ledger.save_engine(engine)
     return engine
+
+
+def _usual(task: CohortTask) -> EngineName:
+    """What is faster on every machine that was measured; torch's convolutions lose together."""
+    trial = task.rows[0].trial
+    on_gpu = select_device(trial.training.device).type == "cuda"
+    return "population" if on_gpu or trial.student.kind == "mlp" else "reference"
+
+
+def _decide(usual: EngineName, speedup: float) -> EngineName:
+    if usual == "population":
+        return "reference" if speedup < 1 / MARGIN else "population"
+    return "population" if speedup > MARGIN else "reference"
 
 
 def _widest(task: CohortTask) -> int:

@@ -66,7 +66,7 @@ def train_teachers(config: StudyConfig) -> None:
     ("speedup", "engine", "told"),
     [
         (2.04, "population", "together (engine: population): together is 2.0 times as fast"),
-        (1.05, "population", "together (engine: population): together is 1.1 times as fast"),
+        (1.4, "reference", "one by one (engine: reference): together is 1.4 times as fast"),
         (0.5, "reference", "one by one (engine: reference): together is 0.5 times as fast"),
     ],
 )
@@ -98,11 +98,37 @@ def test_the_measured_engine_is_told_and_kept(
     assert len(measured) == 2
 
 
+@pytest.mark.parametrize("kind", ["mlp", "conv1d"])
+def test_a_busy_machine_does_not_flip_the_engine(
+    kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = {"kind": "mlp", "depth": 1} if kind == "mlp" else CONV1D
+    config = make_config(data=SIGNALS, student=student)
+    usual = "population" if kind == "mlp" else "reference"
+    for index, speedup in enumerate((0.7, 1.0, 1.45)):
+        ledger = Ledger.create(config.model_copy(update={"name": f"run{index}"}), command="")
+        monkeypatch.setattr(engines, "population_speedup", lambda _task, told=speedup: told)
+        (task,) = with_engine([cohort(config, folder, 4, 8)], config, ledger, Notes())  # type: ignore[arg-type]
+        assert task.engine == usual
+
+
+def test_two_students_decide_for_now_and_not_for_later(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(data=SIGNALS, student=CONV1D)
+    ledger = Ledger.create(config, command="")
+    monkeypatch.setattr(engines, "population_speedup", lambda task: len(task.rows) / 2)
+    (few,) = with_engine([cohort(config, folder, 4)], config, ledger, Notes())  # type: ignore[arg-type]
+    assert (few.engine, ledger.engine) == ("reference", None)
+    (many,) = with_engine([cohort(config, folder, 4, 8)], config, ledger, Notes())  # type: ignore[arg-type]
+    assert (many.engine, ledger.engine) == ("population", "population")
+
+
 def test_convolutional_students_are_really_measured(folder: Path) -> None:
     config = make_config(data=SIGNALS, student=CONV1D)
     train_teachers(config)
     ledger, listener = Ledger.create(config, command=""), Notes()
-    with_engine([cohort(config, folder, 4)], config, ledger, listener)  # type: ignore[arg-type]
+    with_engine([cohort(config, folder, 4, 8)], config, ledger, listener)  # type: ignore[arg-type]
     (note,) = listener.notes
     assert note.startswith("conv1d students are trained ")
     assert ledger.engine in ("reference", "population")
