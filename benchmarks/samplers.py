@@ -77,7 +77,9 @@ def unit(values: NDArray[Any]) -> NDArray[np.float64]:
 @cache
 def study(trials: int, seed: int, *more: str) -> StudyConfig:
     """The shipped study at the table's widths."""
-    config = load_study(STUDY, [f"budget.trials={trials}", f"seed={seed}", *more])
+    config = load_study(
+        STUDY, [f"budget.trials={trials}", f"seed={seed}", "pruner.kind=none", *more]
+    )
     tree = config.model_dump()
     tree["study"]["ladder"] = None
     tree["search"]["width"] = {"role": "scientific", "values": WIDTHS}
