@@ -61,7 +61,8 @@ def capacity_figure(s: Summary) -> ReportFigure:
         "capacity",
         "Capacity and accuracy",
         "Confirmed test accuracy against the student's size, on fresh seeds, for both arms; bars "
-        f"are {level(s)} intervals over replicates (a single replicate has none). "
+        f"are {level(s)} intervals over replicates and, where two candidates were confirmed, the "
+        "luck of the search (a single replicate has none). "
         + (s.saturation.opinions and _saturation_words(s)),
         figure,
         s.capacity.missing,
@@ -166,7 +167,7 @@ def _tolerance_words(s: Summary) -> str:
     share = s.strata.tolerance / (1 - full.test)
     whose = f"the {full.size} teachers together make" if full.size > 1 else "the teacher makes"
     return (
-        f"The tolerance, {wording.gained(s.strata.tolerance)} points, is {100 * share:.0f} % of "
+        f"The tolerance, {wording.amount(s.strata.tolerance)}, is {100 * share:.0f} % of "
         f"the errors that {whose}."
     )
 

@@ -168,7 +168,7 @@ def _beyond(fit: CapacityFit) -> str:
 def _opinions(fit: CapacityFit, points: tuple[SizedEstimate, ...], knee: Knee | None) -> str:
     labels = {float(p.num_params): p.label for p in points}
     equivalent, one_se = fit.opinions.equivalent_size, fit.opinions.one_se_size
-    margin = f"{100 * fit.tolerance:g} points"
+    margin = wording.amount(fit.tolerance)
     first = (
         f"{labels[equivalent]} and larger are equivalent to the largest student within {margin}"
         if equivalent is not None

@@ -26,6 +26,12 @@ def points(difference: float | None, digits: int = 1) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
+def amount(difference: float) -> str:
+    """A difference that was given: `0.5 points`, `1 point`."""
+    value = round(100 * difference, 10)
+    return "1 point" if value == 1 else f"{value:g} points"
+
+
 def gained(difference: float) -> str:
     """A gain of a fraction in points, with as many digits as it takes to be told from zero."""
     value = 100 * difference
