@@ -12,11 +12,12 @@ from scipy import stats
 from kdsearch.analysis import wording
 from kdsearch.analysis.capacity_curve import size_parameter
 from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.luck import total_error
+from kdsearch.analysis.luck import paired, total_error
 from kdsearch.analysis.statistics.joint import holm
 from kdsearch.analysis.statistics.moderated import moderated
-from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
+from kdsearch.analysis.stratum import StrataInfo, Stratum
 from kdsearch.config import SHORT_NAMES
+from kdsearch.results import TrialRecord
 
 ELSEWHERE = "data.train_fraction"
 """Has a question of its own in the report."""
@@ -54,7 +55,7 @@ def compute_levels(info: StrataInfo) -> LevelsInfo | None:
         return None
     best = max(known, key=_validation)
     others = [s for s in known if s is not best]
-    samples = [_paired(s.distilled, best.distilled) for s in others]
+    samples = [paired(_replicates(s), _replicates(best)) for s in others]
     found: list[tuple[str, Estimate, float]] = []
     for stratum, part in zip(others, moderated(samples, [None] * len(samples)), strict=True):
         if part is None or part.dof == 0:
@@ -78,13 +79,9 @@ def _validation(stratum: Stratum) -> float:
     return stratum.distilled.val_accuracy or 0.0
 
 
-def _paired(choice: Choice | None, best: Choice | None) -> list[float]:
-    """Differences by replicate: one architecture, so a replicate has the same initial weights."""
-    if choice is None or best is None:
-        return []
-    mine = {t.replicate: t.test.accuracy for t in choice.replicates if t.test}
-    its = {t.replicate: t.test.accuracy for t in best.replicates if t.test}
-    return [mine[r] - its[r] for r in sorted(mine.keys() & its.keys())]
+def _replicates(stratum: Stratum) -> tuple[TrialRecord, ...]:
+    assert stratum.distilled is not None
+    return stratum.distilled.replicates
 
 
 def levels_sentence(info: LevelsInfo | None) -> str:

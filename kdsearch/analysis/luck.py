@@ -10,6 +10,7 @@ from kdsearch.analysis.estimate import Estimate, welch_dof
 from kdsearch.analysis.statistics.search_luck import SearchLuck, SearchSpread
 from kdsearch.analysis.statistics.variance import shrunk_variances, size_positions
 from kdsearch.analysis.stratum import Choice, StrataInfo
+from kdsearch.results import TrialRecord
 
 Key = tuple[str, int]
 """Arm and number of the search trial: strata may share a choice on hard labels."""
@@ -37,12 +38,17 @@ def distinct(choices: Iterable[Choice | None]) -> dict[Key, Choice]:
 
 def _differences(choice: Choice) -> list[list[float]]:
     """Chosen minus rival, replicate by replicate, for each rival."""
-    mine = {t.replicate: t.test.accuracy for t in choice.replicates if t.test}
-    found = []
-    for rival in choice.rivals:
-        its = {t.replicate: t.test.accuracy for t in rival if t.test}
-        found.append([mine[r] - its[r] for r in sorted(mine.keys() & its.keys())])
-    return found
+    return [paired(choice.replicates, rival) for rival in choice.rivals]
+
+
+def paired(mine: Sequence[TrialRecord], its: Sequence[TrialRecord]) -> list[float]:
+    """Differences in test accuracy over the replicates that both have.
+
+    Only of students of one architecture, whose replicates share their initial weights.
+    """
+    left = {t.replicate: t.test.accuracy for t in mine if t.test}
+    right = {t.replicate: t.test.accuracy for t in its if t.test}
+    return [left[r] - right[r] for r in sorted(left.keys() & right.keys())]
 
 
 def with_intervals(
