@@ -1,6 +1,6 @@
 """What every section of the study file has in common."""
 
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,6 +26,19 @@ class Section(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
+
+    LATER: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came after version 0.1, which changed nothing by their defaults."""
+
+    def identity(self, *, exclude: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """The section for content addresses.
+
+        Later fields are left out at their defaults, so that what was cached before they came keeps
+        its address.
+        """
+        fields = type(self).model_fields
+        unused = {name for name in self.LATER if getattr(self, name) == fields[name].default}
+        return self.model_dump(mode="json", exclude=set(exclude | unused))
 
     def __hash__(self) -> int:
         """By content, mappings included, so that sections can be cached by."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from kdsearch.config.data import DataConfig, DigitsData, ImportData, NpzData
+from kdsearch.config.data import AugmentConfig, DataConfig, DigitsData, ImportData, NpzData
 from kdsearch.config.model import CnnModel, Conv1dModel, ImportModel, ModelConfig
 from kdsearch.config.problem import Problem, did_you_mean
 from kdsearch.config.saturation import SaturationConfig, ladder_problems, with_ladder
@@ -287,18 +287,29 @@ def _fractions_leave_training_samples(data: DataConfig) -> Problems:
 
 
 def _augmentation_fits(data: DataConfig) -> Problems:
-    augment = data.augment
-    if augment is None:
+    if data.augment is not None:
+        yield from _views_fit("data.augment", data.augment, data)
+
+
+def _teachers_augmentation_fits(teacher: TeacherConfig, data: DataConfig) -> Problems:
+    augment = teacher.augment
+    if isinstance(augment, str):
         return
+    yield from _views_fit("teacher.augment", augment, data)
+    if _is_pretrained(teacher):
+        yield Problem("teacher.augment", "a pretrained teacher is not trained here; take this out")
+
+
+def _views_fit(key: str, augment: AugmentConfig, data: DataConfig) -> Problems:
     if not (augment.shift or augment.flip or augment.transform):
         yield Problem(
-            "data.augment",
+            key,
             "changes nothing; give shift (1 or more), flip: true or transform, or leave it out",
         )
     side = min(_SHAPES.get(data.kind, (2**16,)))
     if augment.shift >= side:
         yield Problem(
-            "data.augment.shift",
+            f"{key}.shift",
             f"{augment.shift} moves whole samples out of sight, as {data.kind} has {side} values "
             f"a side; allowed is at most {side - 1}",
         )
@@ -363,6 +374,7 @@ _CHECKS: tuple[Check, ...] = (
     (("parameters", "teacher", "data"), _teacher_reads_the_data),
     (("data",), _fractions_leave_training_samples),
     (("data",), _augmentation_fits),
+    (("teacher", "data"), _teachers_augmentation_fits),
     (("storage",), _storage_can_resume),
 )
 """The sections that each check needs, and the check."""

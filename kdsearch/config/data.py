@@ -1,6 +1,6 @@
 """`data:` - where the samples come from and how they are split."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -8,10 +8,11 @@ from kdsearch.config.base import OpenFraction, Scalar, Section, Target
 
 
 class AugmentConfig(Section):
-    """`data.augment:` - fixed views of the training samples; validation and test stay as they are.
+    """`data.augment:`, `teacher.augment:` - fixed views of the training samples.
 
-    Epoch e sees view (e - 1) mod `views`. A view follows from the data's seed alone, so that
-    teachers and students, in all processes and studies, see the same samples.
+    Validation and test stay as they are. Epoch e sees view (e - 1) mod `views`. A view follows
+    from the data's seed alone, so that teachers and students, in all processes and studies, see
+    the same samples.
     """
 
     shift: Annotated[int, Field(ge=0, le=1024)] = 0
@@ -24,7 +25,22 @@ class AugmentConfig(Section):
     """How many there are; the teachers' logits are cached for each."""
 
 
+class TransferConfig(Section):
+    """`data.transfer:` - what students are taught on, where teachers saw other samples.
+
+    Validation and test stay whole, and so does what teachers are trained on.
+    """
+
+    omit_classes: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=1)
+    ]
+    """Labels of which students see no sample: what they know of them comes from the teachers'
+    soft targets alone (Hinton, Vinyals and Dean 2015 leave out every 3 of MNIST)."""
+
+
 class _Data(Section):
+    LATER: ClassVar[frozenset[str]] = frozenset({"transfer"})
+
     val_fraction: OpenFraction = 0.2
     """Share of the training samples that becomes the validation set; stratified by class."""
     test_fraction: OpenFraction = 0.2
@@ -35,6 +51,17 @@ class _Data(Section):
     """Seed of the splits. Studies with the same data section share their teachers."""
     augment: AugmentConfig | None = None
     """Augmentation of the training samples; none if left out."""
+    transfer: TransferConfig | None = None
+    """What students see, where that is not what their teachers saw."""
+
+    @property
+    def is_part(self) -> bool:
+        """Whether students see only a part of the training samples."""
+        return self.train_fraction < 1 or self.transfer is not None
+
+    def whole(self) -> Self:
+        """The same with all training samples."""
+        return self.model_copy(update={"train_fraction": 1.0, "transfer": None})
 
 
 class DigitsData(_Data):

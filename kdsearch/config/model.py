@@ -1,12 +1,13 @@
 """`student:` and `teacher.model:` - an architecture with a width knob."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from kdsearch.config.base import Scalar, Section, Target
+from kdsearch.config.base import PositiveFloat, Scalar, Section, Target
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
+DropoutRate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class _Model(Section):
@@ -18,8 +19,21 @@ class MlpModel(_Model):
     """Fully connected, ReLU: input - width x depth - classes."""
 
     kind: Literal["mlp"]
+    LATER: ClassVar[frozenset[str]] = frozenset({"dropout", "input_dropout", "max_norm"})
+
     depth: Annotated[int, Field(ge=1, le=16)] = 2
     """Number of hidden layers."""
+    dropout: DropoutRate = 0.0
+    """Chance that a hidden unit is left out of a training step (Srivastava et al. 2014)."""
+    input_dropout: DropoutRate = 0.0
+    """The same for each value of a sample."""
+    max_norm: PositiveFloat | None = None
+    """Largest norm of a hidden unit's incoming weights; each step ends by scaling back to it."""
+
+    @property
+    def is_regularized(self) -> bool:
+        """Whether dropout or a largest norm plays a part in training."""
+        return bool(self.dropout or self.input_dropout or self.max_norm)
 
 
 class Conv1dModel(_Model):

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from kdsearch.config.data import AugmentConfig, DataConfig
+from kdsearch.config.data import AugmentConfig, DataConfig, TransferConfig
 from kdsearch.config.model import ModelConfig
 from kdsearch.config.saturation import LadderConfig, SaturationConfig
 from kdsearch.config.search import (
@@ -48,7 +48,8 @@ without a teacher, 0 is the teacher alone.
 CHAPTERS: tuple[tuple[str, Any], ...] = (
     ("the file", StudyConfig),
     ("data", DataConfig),
-    ("data.augment", AugmentConfig),
+    ("data.augment, teacher.augment", AugmentConfig),
+    ("data.transfer", TransferConfig),
     ("teacher", TeacherConfig),
     ("student, teacher.model", ModelConfig),
     ("training, teacher.training", TrainingConfig),

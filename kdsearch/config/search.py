@@ -199,6 +199,9 @@ class ConfirmConfig(Section):
     """Settings of each stratum and arm that are confirmed. The replicates' validation chooses
     among them, so no lucky seed of the search decides; not for Pareto studies, which confirm
     their front."""
+    refit: bool = False
+    """Whether each replicate is trained once more from its first weights, on training and
+    validation samples, for the epochs after which it validated best; that is tested and kept."""
     baseline: bool = True
     """Also tune and confirm the same student on hard labels only."""
     choose_by: Literal["surface", "score"] = "surface"

@@ -66,7 +66,7 @@ def model_at(path: tuple[str, ...], data: Any) -> type[Section] | None:
 
 
 def _section_of(field: FieldInfo) -> type[Section] | None:
-    for annotation in (field.annotation, *typing.get_args(field.annotation)):
+    for annotation in (*alternatives(field.annotation), *typing.get_args(field.annotation)):
         if isinstance(annotation, type) and issubclass(annotation, Section):
             return annotation
     return None

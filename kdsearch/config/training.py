@@ -1,6 +1,6 @@
 """`training:` and `teacher.training:` - how one model is trained."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -9,6 +9,8 @@ from kdsearch.config.base import NonNegativeFloat, PositiveFloat, PositiveInt, S
 
 class TrainingConfig(Section):
     """How one model is trained. Every field can be searched as `training.FIELD`."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"keep"})
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
     """Passes over the training set."""
@@ -26,6 +28,8 @@ class TrainingConfig(Section):
     """Epochs over which the learning rate rises linearly to its peak."""
     patience: PositiveInt | None = None
     """Stop after this many epochs without a better validation score; null trains to the end."""
+    keep: Literal["best", "last"] = "best"
+    """The epoch whose weights are the result: the one that validates best, or the last."""
     lr_scaling: Literal["none", "mup"] = "none"
     """`mup` scales learning rates and initial readout with width (Tensor Programs V)."""
     mup_base_width: PositiveInt = 64

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from kdsearch.config.base import Scalar, Section
-from kdsearch.config.data import DataConfig
+from kdsearch.config.data import AugmentConfig, DataConfig
 from kdsearch.config.model import ModelConfig
 from kdsearch.config.training import DistillationConfig, TrainingConfig
 
@@ -18,6 +18,13 @@ SHORT_NAMES = {
     "width": "student.width",
 }
 """Search parameters that need no dotted name."""
+
+
+TeacherViews = Annotated[
+    Annotated[AugmentConfig, Tag("views")] | Annotated[Literal["data", "none"], Tag("word")],
+    Discriminator(lambda value: "word" if isinstance(value, str) else "views"),
+]
+"""Views of the teachers' own, or a word that says whose."""
 
 
 class TeacherConfig(Section):
@@ -33,6 +40,20 @@ class TeacherConfig(Section):
     """Seed of member 1; part of what identifies a cached teacher."""
     ensemble_mode: Literal["logit_mean", "prob_mean"] = "logit_mean"
     """Average the members' logits, or their softened probabilities."""
+    augment: TeacherViews = "data"
+    """What members are trained on: `data`, the views that students see (`data.augment`); `none`,
+    the samples as they are; or views of their own, as `data.augment` describes them."""
+
+    def data_of(self, data: DataConfig) -> DataConfig:
+        """What the members are trained on.
+
+        Args:
+            data: The study's section, which says what students see.
+        """
+        own: dict[str, object] = {"transfer": None}
+        if self.augment != "data":
+            own["augment"] = None if self.augment == "none" else self.augment
+        return data.model_copy(update=own)
 
 
 class TrialConfig(Section):

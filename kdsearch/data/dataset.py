@@ -36,6 +36,7 @@ from kdsearch.data.raw import RawData
 from kdsearch.data.source import arrays_digest, source_digest
 from kdsearch.data.split import SealedSplit, Split
 from kdsearch.data.stratify import choose_rows
+from kdsearch.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,16 +62,25 @@ class Dataset:
     """The views of `train` that are trained on in place of it; None where there are none."""
 
 
-def load_dataset(config: DataConfig, *, cache: Path | None = None) -> Dataset:
+AUGMENT = frozenset({"augment"})
+"""What splits do not depend on."""
+
+
+def load_dataset(
+    config: DataConfig, *, cache: Path | None = None, with_val: bool = False
+) -> Dataset:
     """Load, check and split the data set that `config` describes.
 
-    Splits follow from the labels, the fractions and `config.seed` alone. `train_fraction` thins
-    out the training samples only (and so moves `mean` and `std`); a smaller training set is part
-    of a larger one. All tensors lie in a file of the cache, whose pages processes share.
+    Splits follow from the labels, the fractions and `config.seed` alone. `train_fraction` and
+    `transfer` thin out the training samples only (and so move `mean` and `std`); a smaller
+    training set is part of a larger one. All tensors lie in a file of the cache, whose pages
+    processes share.
 
     Args:
         config: the `data:` section of a study file.
         cache: the cache folder; `cache_folder()` by default.
+        with_val: adds the validation samples (none of classes that are left out) to the training
+            samples; `mean`, `std` and `val` stay as they are.
 
     Raises:
         DataError: the source is missing, malformed or too small, or cannot be augmented; one
@@ -79,14 +89,44 @@ def load_dataset(config: DataConfig, *, cache: Path | None = None) -> Dataset:
         UserInputError: the cache folder cannot be written.
     """
     cache = cache_folder() if cache is None else cache
-    dataset = _splits_of(config, cache)
+    dataset = _dataset_of(config, cache, with_val=with_val)
     if config.augment is None:
         return dataset
     whole = dataset.train
-    if config.train_fraction < 1:
-        whole = _splits_of(config.model_copy(update={"train_fraction": 1.0}), cache).train
+    if config.is_part:
+        whole = _dataset_of(config.whole(), cache, with_val=with_val).train
     augmentation = Augmentation(config.augment, seed=config.seed, train=dataset.train, whole=whole)
     return dataclasses.replace(dataset, augmentation=augmentation)
+
+
+def _dataset_of(config: DataConfig, cache: Path, *, with_val: bool) -> Dataset:
+    dataset = _splits_of(config, cache)
+    if not with_val:
+        return dataset
+    address = ["with validation", config.identity(exclude=AUGMENT), dataset.fingerprint]
+    stored = prepared_tensors(cache, address, lambda: _join(dataset, config))
+    train = Split(**stored.tensors, known_digest=stored.notes["train"])
+    return dataclasses.replace(dataset, train=train, fingerprint=stored.notes["fingerprint"])
+
+
+def _join(dataset: Dataset, config: DataConfig) -> Mapped:
+    """The training and validation samples as one split, in the order of their ids."""
+    train, val = dataset.train, dataset.val
+    rows = ~torch.isin(val.y, _omitted(config))
+    ids = torch.cat([train.ids, val.ids[rows]])
+    order = ids.argsort()
+    joined = Split(
+        x=torch.cat([train.x, val.x[rows]])[order],
+        y=torch.cat([train.y, val.y[rows]])[order],
+        ids=ids[order],
+    )
+    notes = {"train": joined.digest, "fingerprint": fingerprint_splits([("train", joined)])}
+    return Mapped({"x": joined.x, "y": joined.y, "ids": joined.ids}, notes)
+
+
+def _omitted(config: DataConfig) -> Tensor:
+    labels = () if config.transfer is None else config.transfer.omit_classes
+    return torch.tensor(labels, dtype=torch.int64)
 
 
 def _splits_of(config: DataConfig, cache: Path) -> Dataset:
@@ -94,7 +134,7 @@ def _splits_of(config: DataConfig, cache: Path) -> Dataset:
     if source is None:
         raw = _load_raw(config, cache)
         source = arrays_digest(raw)
-    section = config.model_dump(mode="json", exclude={"augment"})
+    section = config.identity(exclude=AUGMENT)
     stored = prepared_tensors(
         cache,
         ["dataset", section, source],
@@ -112,7 +152,9 @@ def _prepare(config: DataConfig, raw: RawData) -> Mapped:
         train_fraction=config.train_fraction,
         seed=config.seed,
     )
-    train, val = _pick(raw.x, raw.y, rows.train), _pick(raw.x, raw.y, rows.val)
+    kept = rows.train[~np.isin(raw.y[rows.train], _omitted(config).numpy())]
+    _check_omitted(config, raw, len(kept))
+    train, val = _pick(raw.x, raw.y, kept), _pick(raw.x, raw.y, rows.val)
     test = _pick(raw.x, raw.y, rows.test) if rows.test is not None else _own_test(raw)
     mean, std = measure_normalization(train.x.numpy())
     splits = [("train", train), ("val", val), ("test", test)]
@@ -126,6 +168,22 @@ def _prepare(config: DataConfig, raw: RawData) -> Mapped:
         tensors |= {f"{name}.{field}": getattr(split, field) for field in ("x", "y", "ids")}
         notes[name] = split.digest
     return Mapped(tensors, notes)
+
+
+def _check_omitted(config: DataConfig, raw: RawData, num_kept: int) -> None:
+    if config.transfer is None:
+        return
+    strange = [label for label in config.transfer.omit_classes if label >= raw.num_classes]
+    if strange:
+        raise DataError(
+            f"data.transfer.omit_classes: {raw.name} has no class {strange[0]}; allowed are 0 to "
+            f"{raw.num_classes - 1}"
+        )
+    if num_kept == 0:
+        raise DataError(
+            f"data.transfer.omit_classes leaves students no sample of {raw.name}; leave at least "
+            "one class in"
+        )
 
 
 def _restored(stored: Mapped) -> Dataset:

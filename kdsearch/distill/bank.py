@@ -98,11 +98,11 @@ class TeacherBank:
 
     def _hash_identity(self, member: int) -> str:
         model = self._build(member)
-        training = self._config.training.model_dump(mode="json", exclude={"device", "engine"})
+        training = self._config.training.identity(exclude=frozenset({"device", "engine"}))
         identity = {
             "data": self._dataset.fingerprint,
             # options of a user's model may change what it computes and neither weights nor repr
-            "model": self._config.model.model_dump(mode="json"),
+            "model": self._config.model.identity(),
             "initial": state_hash(model),
             "architecture": repr(model),
             "training": None if self.is_pretrained else training,

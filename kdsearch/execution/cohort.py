@@ -6,7 +6,7 @@ iterates it) and worker processes (which send its events through a pipe).
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +51,23 @@ class Cohort:
 
     def __init__(self, task: CohortTask) -> None:
         self.students: dict[str, Student] = {}
+        self.refits: dict[str, Student] = {}
+        """Those that are trained again on the validation samples, too, by the key of the first."""
         self._task = task
         self._done: dict[str, Outcome] = {}
         self._saved_at = time.monotonic()
-        self._engines = self._restore()
+        self._engines: list[Engine] = []
+        self._restore()
 
     def train(self) -> Iterator[Events]:
-        """Train every live student to the rung, or to its end, step by step."""
+        """Train every live student to the rung, or to its end and its refit's, step by step."""
+        yield from self._train(self._engines)
+        if self._task.until is None:
+            yield from self._train(self._begin_refits({}))
+
+    def _train(self, engines: Sequence[Engine]) -> Iterator[Events]:
         until = self._task.until
-        waiting = deque(self._engines)
+        waiting = deque(engines)
         while waiting:
             engine = waiting.popleft()
             longest = max((s.row.trial.training.epochs for s in engine.students), default=0)
@@ -76,9 +84,12 @@ class Cohort:
         if len(engine.students) == 1:
             self._fail(engine.students[0], error)
             return []
-        singles = [Student(student.row, self._task) for student in engine.students]
+        singles = [student.untrained() for student in engine.students]
         for student in singles:
-            self.students[student.row.key] = student
+            if student.first is None:
+                self.students[student.row.key] = student
+            else:
+                self.refits[student.first.row.key] = student
         alone: list[Engine] = [ReferenceEngine(student, None) for student in singles]
         self._engines += alone
         return alone
@@ -115,7 +126,7 @@ class Cohort:
         for student, outcome in step:
             if isinstance(outcome, DivergedError):
                 self._fail(student, outcome)
-            else:
+            elif student.first is None:
                 yield EpochDone(student.row.key, outcome)
 
     def _save_now_and_then(self) -> None:
@@ -129,35 +140,66 @@ class Cohort:
                 "train_seconds": student.train_seconds,
             }
             for engine in self._engines
-            for student in self.students.values()
+            for student in (*self.students.values(), *self.refits.values())
             if student in engine.students
         }
 
     def _finish(self, key: str, state: State) -> None:
-        student = self.students.pop(key)
+        student, final = self.students.pop(key), self.refits.pop(key, None)
         for engine in self._engines:
-            if student in engine.students:
-                engine.drop(student)
+            for leaving in (student, final):
+                if leaving in engine.students:
+                    engine.drop(leaving)
         try:
-            student.save_weights(students_path(self._task.students, key))
-            self._done[key] = student.outcome(state)
+            (final or student).save_weights(students_path(self._task.students, key))
+            self._done[key] = student.outcome(state, final=final)
         except TRIAL_FAILURES as error:
             self._done[key] = student.failed(reason_of(error))
 
     def _fail(self, student: Student, error: BaseException) -> None:
-        del self.students[student.row.key]
-        self._done[student.row.key] = student.failed(reason_of(error))
+        first = student.first or student
+        del self.students[first.row.key]
+        self.refits.pop(first.row.key, None)
+        self._done[first.row.key] = first.failed(reason_of(error))
 
-    def _restore(self) -> list[Engine]:
+    def _restore(self) -> None:
         state = _saved(self._task.checkpoint) or self._arrivals()
         self._done = {key: Outcome.model_validate(o) for key, o in state["done"].items()}
         for row in self._task.rows:
             if row.key not in self._done:
                 self._start(row, state["students"].get(row.key))
         saved = {key: s["engine"] for key, s in state["students"].items()}
-        return build_engines(
+        self._engines = build_engines(
             list(self.students.values()), saved, self._task.engine, rows=self._task.rows
         )
+        if saved.keys() - {row.key for row in self._task.rows}:
+            self._begin_refits(state["students"])
+
+    def _begin_refits(self, states: Mapping[str, Any]) -> list[Engine]:
+        """Engines for the refits of all students that are done and want one, once.
+
+        Args:
+            states: What a checkpoint has kept of them, by key.
+        """
+        if not self.refits:
+            for key, student in list(self.students.items()):
+                if student.row.refit and student.progress.is_finished:
+                    self._begin_refit(key, student, states)
+            finals = list(self.refits.values())
+            saved = {s.row.key: states[s.row.key]["engine"] for s in finals if s.row.key in states}
+            rows = [final.row for final in finals]
+            self._engines += build_engines(finals, saved, self._task.engine, rows=rows)
+        own = set(map(id, self.refits.values()))
+        return [e for e in self._engines if any(id(s) in own for s in e.students)]
+
+    def _begin_refit(self, key: str, student: Student, states: Mapping[str, Any]) -> None:
+        try:
+            self.refits[key] = final = student.refit()
+        except TRIAL_FAILURES as error:
+            self._fail(student, error)
+            return
+        if final.row.key in states:
+            final.train_seconds = states[final.row.key]["train_seconds"]
 
     def _arrivals(self) -> dict[str, Any]:
         """Where the legs before left the students; nothing if any of it is lost.

@@ -121,10 +121,11 @@ class PopulationEngine:
             population = self._stack(chosen)
             started = time.perf_counter()
             for outcomes in population.epochs(until=until):
-                seconds = (time.perf_counter() - started) / len(outcomes)
+                seconds = time.perf_counter() - started
                 step: Step = [(chosen[row], outcome) for row, outcome in outcomes.items()]
+                work = sum(student.macs for student, _ in step)
                 for student, _ in step:
-                    student.train_seconds += seconds
+                    student.train_seconds += seconds * student.macs / work
                 yield step
                 for student, outcome in step:
                     if isinstance(outcome, DivergedError):
@@ -231,7 +232,9 @@ def member_of(student: Student) -> Member[Any]:
 def can_stack(student: Student) -> bool:
     """Whether a population can train this student; a user's own model is tried on samples."""
     match student.row.trial.student:
-        case MlpModel() | Conv1dModel() | CnnModel():
+        case MlpModel() as mlp:
+            return not mlp.is_regularized
+        case Conv1dModel() | CnnModel():
             return True
         case ImportModel():
             return is_stackable(student.body, student.data.train_x)

@@ -13,15 +13,21 @@ from kdsearch.training import EpochViews, TrainingData
 
 
 @lru_cache(maxsize=8)
-def load_data(config: DataConfig, cache: Path) -> Dataset:
-    """The data set of one section, loaded once per process."""
-    return load_dataset(config, cache=cache)
+def load_data(config: DataConfig, cache: Path, *, with_val: bool = False) -> Dataset:
+    """The data set of one section, loaded once per process; see `load_dataset`."""
+    return load_dataset(config, cache=cache, with_val=with_val)
 
 
 @lru_cache(maxsize=8)
 def open_bank(teacher: TeacherConfig, data: DataConfig, cache: Path) -> TeacherBank:
-    """The bank of one teacher section, opened once per process."""
-    return TeacherBank(teacher, load_data(data, cache), cache)
+    """The bank of one teacher section, opened once per process.
+
+    Args:
+        teacher: The section.
+        data: The study's.
+        cache: The cache folder.
+    """
+    return TeacherBank(teacher, load_data(teacher.data_of(data), cache), cache)
 
 
 def forget_materials() -> None:
@@ -30,15 +36,10 @@ def forget_materials() -> None:
         loader.cache_clear()
 
 
-def whole(data: DataConfig) -> DataConfig:
-    """The same data with the whole training set, which cached logits cover."""
-    return data.model_copy(update={"train_fraction": 1.0})
-
-
 @lru_cache(maxsize=4)
-def plain_data(config: DataConfig, cache: Path) -> TrainingData:
+def plain_data(config: DataConfig, cache: Path, *, with_val: bool = False) -> TrainingData:
     """What a model sees that nobody teaches; its tensors lie in files that processes share."""
-    dataset = load_data(config, cache)
+    dataset = load_data(config, cache, with_val=with_val)
     stored = prepared_tensors(
         cache, ["normalized", dataset.fingerprint], lambda: _normalized(dataset)
     )
@@ -73,14 +74,27 @@ def taught_samples(full: Dataset) -> Iterator[Samples]:
 
 @lru_cache(maxsize=4)
 def taught_data(
-    data: DataConfig, teacher: TeacherConfig, teacher_data: DataConfig, cache: Path
+    data: DataConfig,
+    teacher: TeacherConfig,
+    teacher_data: DataConfig,
+    cache: Path,
+    *,
+    with_val: bool = False,
 ) -> TrainingData:
-    """What a student sees: its own share of the data, and every member's logits for it."""
-    dataset = load_data(data, cache)
-    full = load_data(whole(teacher_data), cache)
+    """What a student sees: its own share of the data, and every member's logits for it.
+
+    Args:
+        data: The student's section.
+        teacher: Who teaches.
+        teacher_data: The study's section.
+        cache: The cache folder.
+        with_val: Whether the validation samples are trained on, too.
+    """
+    dataset = load_data(data, cache, with_val=with_val)
+    full = load_data(teacher_data.whole(), cache, with_val=with_val)
     bank = open_bank(teacher, teacher_data, cache)
     val = bank.member_logits(full.val, dataset.val.ids)
-    plain = plain_data(data, cache)._replace(
+    plain = plain_data(data, cache, with_val=with_val)._replace(
         teacher_val=ensemble_logits(val, size=len(val), mode=teacher.ensemble_mode)
     )
     if full.augmentation is None:
@@ -101,9 +115,10 @@ def resident_data(
     cache: Path,
     *,
     device: torch.device,
+    with_val: bool = False,
 ) -> TrainingData:
     """`taught_data` on a device, in one copy that all students of a process share."""
-    return taught_data(data, teacher, teacher_data, cache).to(device)
+    return taught_data(data, teacher, teacher_data, cache, with_val=with_val).to(device)
 
 
 def ensemble_test_logits(

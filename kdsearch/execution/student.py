@@ -1,6 +1,7 @@
 """One row of a cohort: a student from its first weights to its measured outcome."""
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,20 @@ from kdsearch.training import Progress, evaluate_logits, select_device
 class Student:
     """What an engine trains, and what the study wants to know about it besides."""
 
-    def __init__(self, row: Row, task: CohortTask) -> None:
+    def __init__(self, row: Row, task: CohortTask, *, with_val: bool = False) -> None:
+        """Build it.
+
+        Args:
+            row: Who it is.
+            task: Its cohort.
+            with_val: Whether it is trained on the validation samples, too.
+        """
         self.row = row
         self.train_seconds = 0.0
+        self.first: Student | None = None
+        """Whom it refits; None for a student that validation is for."""
         self._task = task
+        self._with_val = with_val
         self._dataset = load_data(row.trial.data, task.cache)
         trial = row.trial
         body = build_model(
@@ -41,31 +52,76 @@ class Student:
         device = select_device(trial.training.device)
         self.body = body.to(device)
         self.data = resident_data(
-            trial.data, trial.teacher, task.teacher_data, task.cache, device=device
+            trial.data,
+            trial.teacher,
+            task.teacher_data,
+            task.cache,
+            device=device,
+            with_val=with_val,
         )
         self.progress = Progress(trial.training, self.score)
         """An engine may put its own in place of this empty one."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one sample's forward pass: its share of a common step's work."""
+        return max(self._capacity.macs, 1)
 
     def score(self, metrics: EpochMetrics) -> float:
         """An epoch's score under the study's objective."""
         return epoch_score(metrics, self._task.score)
 
-    def outcome(self, state: State) -> Outcome:
-        """Measure the best weights on validation, and on the test set where the row may."""
-        self.body.load_state_dict(self.progress.best_state)
+    def refit(self) -> "Student":
+        """The student as it begins again, on the validation samples, too.
+
+        Its schedule is that of the epochs after which this one's weights were kept.
+        """
+        trial, epochs = self.row.trial, self.progress.kept_epoch
+        training = trial.training.model_copy(
+            update={
+                "epochs": epochs,
+                "keep": "last",
+                "patience": None,
+                "warmup_epochs": min(trial.training.warmup_epochs, epochs - 1),
+            }
+        )
+        again = trial.model_copy(update={"training": training})
+        row = replace(self.row, key=f"{self.row.key}/refit", trial=again)
+        final = Student(row, self._task, with_val=True)
+        final.first = self
+        return final
+
+    def untrained(self) -> "Student":
+        """The same student before its first epoch."""
+        fresh = Student(self.row, self._task, with_val=self._with_val)
+        fresh.first = self.first
+        return fresh
+
+    def outcome(self, state: State, *, final: "Student | None" = None) -> Outcome:
+        """Measure the kept weights on validation, and on the test set where the row may.
+
+        Args:
+            state: How training ended.
+            final: The student's refit, which the test set measures in its place.
+        """
+        self.body.load_state_dict(self.progress.kept_state)
         dataset, task = self._dataset, self._task
         trial = self.row.trial
         data = taught_data(trial.data, trial.teacher, task.teacher_data, task.cache)
         assert data.teacher_val is not None
         test, correct = None, None
+        seconds = self.train_seconds
+        if final is not None:
+            final.body.load_state_dict(final.progress.kept_state)
+            seconds += final.train_seconds
         if self.row.opens_test:
-            test, correct = self._measure_test()
+            test, correct = (final or self)._measure_test(self.row.key)
         return Outcome(
             state=state,
             **self._capacity._asdict(),
             epochs=self.progress.epoch,
-            best_epoch=self.progress.best_epoch,
-            train_seconds=self.train_seconds,
+            best_epoch=self.progress.kept_epoch,
+            train_seconds=seconds,
             val=evaluate_logits(self._logits(data.val_x), dataset.val.y, data.teacher_val),
             test=test,
             test_correct=correct,
@@ -84,23 +140,23 @@ class Student:
         )
 
     def save_weights(self, path: Path) -> None:
-        """Write the best weights atomically as safetensors."""
+        """Write the kept weights atomically as safetensors."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
-        best = self.progress.best_state
-        save_file({k: v.cpu().contiguous().clone() for k, v in best.items()}, temporary)
+        kept = self.progress.kept_state
+        save_file({k: v.cpu().contiguous().clone() for k, v in kept.items()}, temporary)
         temporary.replace(path)
 
     def _logits(self, x: Tensor) -> Tensor:
         device = next(self.body.parameters()).device
         return predict_logits(self.body, x.to(device)).cpu()
 
-    def _measure_test(self) -> tuple[Evaluation, str]:
+    def _measure_test(self, opened_by: str) -> tuple[Evaluation, str]:
         trial, task = self.row.trial, self._task
-        test = self._dataset.test.open(by=self.row.key)
+        test = self._dataset.test.open(by=opened_by)
         normalize = Normalization(self._dataset.mean, self._dataset.std)
         members = ensemble_test_logits(
-            trial.teacher, task.teacher_data, task.cache, opened_by=self.row.key
+            trial.teacher, task.teacher_data, task.cache, opened_by=opened_by
         )
         teacher = ensemble_logits(members, size=len(members), mode=trial.teacher.ensemble_mode)
         logits = self._logits(normalize(test.x))

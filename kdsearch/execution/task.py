@@ -26,6 +26,9 @@ class Row:
     """Decides its batches."""
     opens_test: bool = False
     """Whether it is measured on the test set afterwards (confirm stage only)."""
+    refit: bool = False
+    """Whether it is then trained again on training and validation samples (confirm stage only):
+    its validation is that of the first training, weights and test are those of the second."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class CohortTask:
     score: ScoreName
     """What ranks epochs and, at rungs, students."""
     teacher_data: DataConfig
-    """What the teachers were trained on; a student may see a fraction of it."""
+    """The study's data, which the teachers were trained on; a student may see a fraction of it."""
     checkpoint: Path
     """Where this leg stands; kept at its end, for the next leg to start from."""
     students: Path

@@ -16,7 +16,6 @@ from kdsearch.execution.materials import (
     open_bank,
     plain_data,
     taught_samples,
-    whole,
 )
 from kdsearch.execution.student import pack_flags
 from kdsearch.execution.task import EpochDone, TeacherTask
@@ -56,7 +55,7 @@ def train_teacher(
         bank.ensure(task.member, fit, should_stop=should_stop)
     except TeacherInterrupted:
         return
-    for samples in taught_samples(load_data(whole(task.data), task.cache)):
+    for samples in taught_samples(load_data(task.data.whole(), task.cache)):
         if should_stop():
             return
         bank.logits(samples, [task.member])
@@ -80,7 +79,7 @@ def fit_member(
         run = _start_run(model, task)
         path = folder / "checkpoint.pt"
         seconds = _train(run, path, task, notify, should_stop)
-        model.body.load_state_dict(run.best_state)
+        model.body.load_state_dict(run.kept_state)
         model.cpu()
         epochs = run.epoch
         path.unlink(missing_ok=True)
@@ -100,7 +99,7 @@ def fit_member(
 def _start_run(model: Classifier, task: TeacherTask) -> StudentRun | MlpRun:
     training = task.teacher.training
     device = select_device(training.device, field="teacher.training.device")
-    data = plain_data(task.data, task.cache).to(device)
+    data = plain_data(task.teacher.data_of(task.data), task.cache).to(device)
     hard_labels = DistillationConfig(alpha=1.0)
     order_seed = derive_seed("teacher order", task.teacher.seed, task.member)
     if isinstance(model.body, Mlp):
@@ -163,7 +162,7 @@ def measure_bank(
             sealed.
     """
     bank = open_bank(teacher, data, cache)
-    val = load_data(whole(data), cache).val
+    val = load_data(data.whole(), cache).val
     val_logits = bank.member_logits(val, val.ids)
     test, test_logits = None, None
     if opened_by is not None:

@@ -10,7 +10,7 @@ from kdsearch.data import call_target
 from kdsearch.errors import UserInputError
 from kdsearch.models.cnn import Cnn
 from kdsearch.models.conv1d import Conv1dNet
-from kdsearch.models.mlp import Mlp
+from kdsearch.models.mlp import Mlp, RegularizedMlp
 
 USERS_FAILURES = (Exception, SystemExit)
 """A user's forward may raise anything on samples it cannot read, and may leave by mistake."""
@@ -32,7 +32,7 @@ def build_model(
         torch.manual_seed(seed)
         match config:
             case MlpModel():
-                return Mlp(**shape, width=config.width, depth=config.depth)
+                return _build_mlp(config, **shape)
             case Conv1dModel():
                 return Conv1dNet(**shape, width=config.width, depth=config.depth)
             case CnnModel():
@@ -47,7 +47,26 @@ def describe_model(config: ModelConfig) -> str:
     """The architecture in words, such as `conv1d width 64 depth 3`."""
     if isinstance(config, ImportModel):
         return f"{config.target} width {config.width}"
-    return f"{config.kind} width {config.width} depth {config.depth}"
+    words = f"{config.kind} width {config.width} depth {config.depth}"
+    if isinstance(config, MlpModel):
+        rates = {"dropout": config.dropout, "input dropout": config.input_dropout}
+        words += "".join(f" {name} {rate:g}" for name, rate in rates.items() if rate)
+        words += "" if config.max_norm is None else f" max norm {config.max_norm:g}"
+    return words
+
+
+def _build_mlp(config: MlpModel, *, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    shape = {"input_shape": input_shape, "num_classes": num_classes}
+    if not config.is_regularized:
+        return Mlp(**shape, width=config.width, depth=config.depth)
+    return RegularizedMlp(
+        **shape,
+        width=config.width,
+        depth=config.depth,
+        dropout=config.dropout,
+        input_dropout=config.input_dropout,
+        max_norm=config.max_norm,
+    )
 
 
 def _build_imported(

@@ -182,6 +182,7 @@ class Crew:
             seed=record.seed,
             order_seed=order_seed(self.config, stage=record.stage, replicate=record.replicate),
             opens_test=record.stage == "confirm",
+            refit=record.stage == "confirm" and self.config.confirm.refit,
         )
 
     def _measured_against(self) -> dict[str, Scalar]:

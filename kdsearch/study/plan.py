@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kdsearch.config import MlpModel, Scalar, StudyConfig, TeacherConfig, TrialConfig
+from kdsearch.config import MlpModel, ModelConfig, Scalar, StudyConfig, TeacherConfig, TrialConfig
 from kdsearch.config.saturation import FIRST_SIZES
 from kdsearch.data import Dataset, cache_folder
 from kdsearch.errors import UnknownStudyError
@@ -208,10 +208,14 @@ def train_seconds(trial: TrialConfig, dataset: Dataset) -> float:
     macs = count_model(trial.student, **shape).macs
     training = trial.training
     steps = math.ceil(len(dataset.train) / training.batch_size)
-    is_stacked = isinstance(trial.student, MlpModel) and training.engine != "reference"
+    is_stacked = _is_plain_mlp(trial.student) and training.engine != "reference"
     pace = POPULATION if is_stacked else LOOP
     arithmetic = len(dataset.train) * macs * BACKWARD_FACTOR / pace.macs_per_second
     return training.epochs * (steps * pace.step_seconds + arithmetic)
+
+
+def _is_plain_mlp(model: ModelConfig) -> bool:
+    return isinstance(model, MlpModel) and not model.is_regularized
 
 
 def search_cost(config: StudyConfig) -> float:

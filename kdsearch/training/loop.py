@@ -4,7 +4,7 @@ Every fast path is tested against it. B batch, N samples, C classes, K teachers.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -60,6 +60,7 @@ class StudentRun(Progress):
         if training.lr_scaling == "mup":
             scale_readout(model, width=width, base_width=training.mup_base_width)
         self._optimizer = build_optimizer(model, training, width=width)
+        self._constrain = constraint_of(model)
 
     def epochs(self, *, until: int) -> Iterator[EpochMetrics]:
         """Train up to and including epoch `until`, or until the run is finished.
@@ -91,6 +92,7 @@ class StudentRun(Progress):
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
+            self._constrain()
             total += loss.detach() * len(batch)
         return self._checked(float(total) / len(data.train_y), "training")
 
@@ -155,6 +157,12 @@ def in_fast_layout(model: nn.Module) -> nn.Module:
     if weights and all(p.device.type == "cpu" for p in weights):
         return model.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload]
     return model
+
+
+def constraint_of(model: nn.Module) -> Callable[[], object]:
+    """What the model wants called after each step of the optimizer: its method `constrain`."""
+    constrain = getattr(model, "constrain", None)
+    return constrain if callable(constrain) else lambda: None
 
 
 def soft_targets(data: TrainingData, distillation: DistillationConfig) -> Tensor | None:

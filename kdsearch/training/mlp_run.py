@@ -48,9 +48,9 @@ class MlpRun:
         return self._progress.epoch
 
     @property
-    def best_state(self) -> dict[str, Tensor]:
-        """Weights of the best epoch, named as in the model's `state_dict`."""
-        return self._progress.best_state
+    def kept_state(self) -> dict[str, Tensor]:
+        """The weights that are kept, named as in the model's `state_dict`."""
+        return self._progress.kept_state
 
     def epochs(self, *, until: int) -> Iterator[EpochMetrics]:
         """Train up to and including epoch `until`, or until the run is finished.

@@ -105,7 +105,8 @@ class ModuleStack:
 def is_stackable(model: nn.Module, x: Tensor) -> bool:
     """Whether a stack trains such a module as it would be trained alone; tried, not guessed.
 
-    Refused are modules that draw random numbers in training (dropout), that remember something
+    Refused are modules that draw random numbers in training (dropout), that want their weights
+    constrained after a step (a method `constrain`), that remember something
     outside of parameters and buffers, whose forward looks at the numbers it computes with, and
     those that a stack gives other logits, gradients or buffers.
 
@@ -127,6 +128,7 @@ def _has_plain_state(model: nn.Module) -> bool:
     # Tied weights have two names in a state dict; `get_extra_state` has a name of its own.
     return (
         any(p.requires_grad for p in parameters.values())
+        and not hasattr(model, "constrain")
         and set(model.state_dict()) <= known
         and {p.dtype for p in parameters.values()} == {torch.float32}
     )

@@ -10,7 +10,7 @@ from kdsearch.config import TrainingConfig
 from kdsearch.results import EpochMetrics
 
 Monitor = Callable[[EpochMetrics], float]
-"""The score of an epoch, higher is better; the best epoch's weights are the result."""
+"""The score of an epoch, higher is better."""
 
 
 def val_accuracy(metrics: EpochMetrics) -> float:
@@ -19,12 +19,13 @@ def val_accuracy(metrics: EpochMetrics) -> float:
 
 
 class Progress:
-    """Epoch by epoch history, and the weights of the best epoch."""
+    """Epoch by epoch history, and the weights that are the result: `training.keep` says whose."""
 
     def __init__(self, config: TrainingConfig, score: Monitor = val_accuracy) -> None:
         self.history: list[EpochMetrics] = []
         self.best_epoch = 0
-        self.best_state: dict[str, Tensor] = {}
+        """The one with the best score; 0 before the first."""
+        self.kept_state: dict[str, Tensor] = {}
         self._config = config
         self._score = score
 
@@ -41,33 +42,39 @@ class Progress:
         return self.epoch >= self._config.epochs or (patience is not None and waited >= patience)
 
     @property
-    def best(self) -> EpochMetrics:
-        """Metrics of the best epoch so far."""
-        return self.history[self.best_epoch - 1]
+    def kept_epoch(self) -> int:
+        """The epoch of `kept_state`; 0 before the first."""
+        return self.best_epoch if self._config.keep == "best" else self.epoch
+
+    @property
+    def kept(self) -> EpochMetrics:
+        """Metrics of the kept epoch."""
+        return self.history[self.kept_epoch - 1]
 
     @property
     def best_score(self) -> float:
         """Score of the best epoch so far; -inf before the first."""
-        return self._score(self.best) if self.history else -math.inf
+        return self._score(self.history[self.best_epoch - 1]) if self.history else -math.inf
 
     def add(self, metrics: EpochMetrics, weights: Callable[[], dict[str, Tensor]]) -> None:
-        """Take in an epoch; `weights` is asked for a copy of the weights if it is the best."""
+        """Take in an epoch; `weights` is asked for a copy of the weights if they are kept."""
         is_best = self._score(metrics) > self.best_score
         self.history.append(metrics)
         if is_best:
             self.best_epoch = metrics.epoch
-            self.best_state = weights()
+        if is_best or self._config.keep == "last":
+            self.kept_state = weights()
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values."""
         return {
             "history": [metrics.model_dump() for metrics in self.history],
             "best_epoch": self.best_epoch,
-            "best_state": self.best_state,
+            "best_state": self.kept_state,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
         self.history = [EpochMetrics.model_validate(metrics) for metrics in state["history"]]
         self.best_epoch = state["best_epoch"]
-        self.best_state = state["best_state"]
+        self.kept_state = state["best_state"]

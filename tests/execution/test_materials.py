@@ -18,7 +18,6 @@ from kdsearch.execution.materials import (
     open_bank,
     plain_data,
     taught_data,
-    whole,
 )
 from kdsearch.models import predict_logits
 from tests.execution.conftest import Log, MakeTask, essence
@@ -121,7 +120,7 @@ def test_a_part_of_the_samples_has_its_own_logits_and_views(augmented: StudyConf
         assert augmentation is not None
         raw = augmentation.view(epoch - 1).x[rows]
         assert torch.equal(some.at_epoch(epoch).train_x, (raw - mean) / std)
-    assert whole(part) == data
+    assert part.whole() == data
 
 
 def test_soft_targets_follow_the_view(augmented: StudyConfig, make_task: MakeTask) -> None:

@@ -144,7 +144,7 @@ def test_a_member_stopped_after_every_epoch_is_the_reference_loops(
     )
     list(alone.epochs(until=4))
     assert whole.epochs == alone.epoch
-    for name, value in alone.best_state.items():
+    for name, value in alone.kept_state.items():
         assert torch.equal(whole_state[name], pieces_state[name])
         torch.testing.assert_close(whole_state[name], value, atol=1e-5, rtol=1e-4)
 

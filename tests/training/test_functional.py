@@ -139,7 +139,7 @@ def assert_is_reference(
             assert mine.learning_rate == pytest.approx(its.learning_rate)
         final = together.row_state(row)["weights"]
         expected = alone.model.state_dict()
-        assert final.keys() == expected.keys() == one.progress.best_state.keys()
+        assert final.keys() == expected.keys() == one.progress.kept_state.keys()
         for name, value in expected.items():
             torch.testing.assert_close(final[name], value, atol=1e-5, rtol=1e-4)
 

@@ -126,8 +126,8 @@ def test_learning_rate_is_that_of_the_last_step() -> None:
 
 def test_it_learns() -> None:
     run = finish(make_run(epochs=20))
-    assert run.best.val_accuracy > 0.7  # chance is 0.25
-    assert run.best.val_agreement > 0.7
+    assert run.kept.val_accuracy > 0.7  # chance is 0.25
+    assert run.kept.val_agreement > 0.7
     assert run.history[-1].train_loss < run.history[0].train_loss / 2
 
 
@@ -210,7 +210,7 @@ def test_patience(scores: tuple[float, ...], patience: int | None, stops: int, b
     assert (run.epoch, run.best_epoch) == (stops, best)
     assert run.is_finished
     assert run.best_score == scores[best - 1]
-    assert run.best == run.history[best - 1]
+    assert run.kept == run.history[best - 1]
 
 
 def test_best_weights_are_the_best_epochs() -> None:
@@ -218,8 +218,8 @@ def test_best_weights_are_the_best_epochs() -> None:
     assert run.best_score == -math.inf
     by_epoch = [weights(run.model) for _ in run.epochs(until=4)]
     assert run.best_epoch == 2
-    assert same_weights(run.best_state, by_epoch[1])
-    assert not same_weights(run.best_state, by_epoch[3])
+    assert same_weights(run.kept_state, by_epoch[1])
+    assert not same_weights(run.kept_state, by_epoch[3])
 
 
 def test_best_weights_include_running_statistics() -> None:
@@ -228,12 +228,12 @@ def test_best_weights_include_running_statistics() -> None:
         distillation=teach(), width=8, order_seed=0, score=Scripted(9, 1, 1),
     )  # fmt: skip
     finish(run)
-    assert int(run.best_state["1.num_batches_tracked"]) == num_batches(32)
+    assert int(run.kept_state["1.num_batches_tracked"]) == num_batches(32)
     data = make_data()
-    run.model.load_state_dict(run.best_state)
+    run.model.load_state_dict(run.kept_state)
     run.model.eval()
     predicted = run.model(data.val_x).argmax(dim=1)
-    assert run.best.val_accuracy == int((predicted == data.val_y).sum()) / 60
+    assert run.kept.val_accuracy == int((predicted == data.val_y).sum()) / 60
 
 
 @pytest.mark.parametrize("rate", [1e20, 1e30])
@@ -252,7 +252,7 @@ def test_divergence_in_a_later_epoch() -> None:
     with pytest.raises(DivergedError, match=r"training loss became nan in epoch 3 .* 0\.01"):
         finish(run)
     assert run.epoch == 2
-    assert all(tensor.isfinite().all() for tensor in run.best_state.values())
+    assert all(tensor.isfinite().all() for tensor in run.kept_state.values())
 
 
 def test_divergence_of_the_last_step_is_seen_in_validation() -> None:

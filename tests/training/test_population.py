@@ -128,7 +128,7 @@ def test_every_student_is_the_one_that_the_reference_loop_trains(
         final = together.row_state(row)["weights"]
         for name, value in alone.model.state_dict().items():
             torch.testing.assert_close(final[name], value, atol=1e-5, rtol=1e-4)
-        assert set(member.progress.best_state) == set(alone.best_state)
+        assert set(member.progress.kept_state) == set(alone.kept_state)
 
 
 def test_rows_can_leave_and_the_others_do_not_notice(data: TrainingData) -> None:

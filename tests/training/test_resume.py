@@ -63,7 +63,7 @@ def assert_same(found: StudentRun, expected: StudentRun) -> None:
     assert found.history == expected.history
     assert found.best_epoch == expected.best_epoch
     assert same_weights(found.model.state_dict(), expected.model.state_dict())
-    assert same_weights(found.best_state, expected.best_state)
+    assert same_weights(found.kept_state, expected.kept_state)
 
 
 @pytest.mark.parametrize("kind", MODELS)
