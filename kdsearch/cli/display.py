@@ -14,13 +14,13 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 
 from kdsearch.config import StudyConfig
 from kdsearch.results import EpochMetrics, Stage, TeacherBankRecord, TrialRecord
 from kdsearch.study.listener import StageName
+from kdsearch.study.plan import in_words
 from kdsearch.study.run import StudyResult
 
 LINE_EVERY_SECONDS = 5.0
@@ -47,7 +47,6 @@ class Display:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
             console=console,
         )
         self._tasks: dict[str, TaskID] = {}
@@ -55,6 +54,7 @@ class Display:
         self._best: dict[str, float] = {}
         self._epochs: dict[str, int] = {}
         self._told_at = 0.0
+        self._left: str = ""
         self._banks: set[str] = set()
         self._members = 0  # trained in stages that are over
         self._finished: set[str] = set()  # rows of the teachers' stage that goes on
@@ -80,6 +80,7 @@ class Display:
     def stage(self, name: StageName, *, total: int, done: int) -> None:
         """See `Listener.stage`."""
         self._end_teachers()
+        self._left = "" if name == "report" else self._left
         if name == "teachers":
             if not total:
                 return
@@ -123,6 +124,11 @@ class Display:
         if record.state == "FAIL":
             self.warn(f"trial {record.key} failed: {record.failure}")
         self._tell_now_and_then(record.stage)
+
+    def time_left(self, seconds: float) -> None:
+        """See `Listener.time_left`."""
+        most = "at most " if self._config.study.ladder is not None else ""
+        self._left = f"{most}about {in_words(seconds)} left"
 
     def note(self, text: str) -> None:
         """See `Listener.note`."""
@@ -181,7 +187,7 @@ class Display:
                 "" if best is None else f"{best:.1%}",
             )
         running = f"{len(self._epochs)} in training" if self._epochs else ""
-        return Group(self._progress, table, running)
+        return Group(self._progress, table, ", ".join(filter(None, (running, self._left))))
 
     def _tell_now_and_then(self, stage: Stage) -> None:
         if self._live is not None or time.monotonic() - self._told_at < LINE_EVERY_SECONDS:
@@ -190,8 +196,7 @@ class Display:
         task = self._progress.tasks[self._tasks[stage]]
         best = max(self._best.values(), default=None)
         tail = "" if best is None else f", best validation accuracy so far {best:.1%}"
-        left = task.time_remaining
-        tail += "" if left is None else f", about {left:.0f} s left"
+        tail += self._left and f", {self._left}"
         self._line(f"{TITLES[stage]}: {task.completed:.0f} of {task.total:.0f}{tail}")
 
     def _line(self, text: str) -> None:

@@ -1,6 +1,8 @@
 """The crew: an executor, the stop flag, and what every stage does with what they send back."""
 
+import math
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -30,6 +32,10 @@ from kdsearch.study.listener import Listener
 from kdsearch.study.mirror import Mirror
 from kdsearch.study.paths import StudyPaths
 from kdsearch.study.teachers import Teachers
+from kdsearch.study.workload import Workload
+
+TELL_SECONDS = 1.0
+"""Between two estimates of the time left."""
 
 
 class Crew:
@@ -45,6 +51,7 @@ class Crew:
         listener: Listener,
         paths: StudyPaths,
         cache: Path,
+        workload: Workload,
         should_stop: Callable[[], bool],
     ) -> None:
         self.config = config
@@ -55,7 +62,10 @@ class Crew:
         self._executor = executor
         self._paths = paths
         self._cache = cache
+        self.workload = workload
         self._should_stop = should_stop
+        self._in_training: Mapping[str, TrialRecord] = {}
+        self._told_at = -math.inf
         self._untaught: dict[TeacherConfig, str] = {}
         """Teachers that cannot be trained, and why."""
         self._chores: deque[Callable[[], object]] = deque()
@@ -119,6 +129,7 @@ class Crew:
             TooManyFailuresError: More trials failed than the study file allows.
         """
         records = {r.key: r for members in groups.values() for r in members}
+        self._in_training = records
         for record in list(records.values()):
             self._fail_if_untaught(record, records)
         rows = {
@@ -218,6 +229,9 @@ class Crew:
         def notify(task: Task, event: Event) -> None:
             if isinstance(event, EpochDone):
                 self.listener.epoch(event.row, event.metrics)
+                if event.row in self._in_training:
+                    self.workload.epoch(self._in_training[event.row], event.metrics.epoch)
+                    self._tell_time_left()
             elif isinstance(event, TaskFailed) and isinstance(task, TeacherTask):
                 self._untaught[task.teacher] = event.reason
             elif hear is not None:
@@ -250,8 +264,19 @@ class Crew:
         ended = self.ledger.finish(ended)
         self._failed += ended.state == "FAIL"
         self._mirror.best()
+        self.workload.ended(ended)
+        self._tell_time_left()
         self.listener.trial(ended)
         return ended
+
+    def _tell_time_left(self) -> None:
+        """Now and then."""
+        if time.monotonic() - self._told_at < TELL_SECONDS:
+            return
+        seconds = self.workload.seconds_left()
+        if seconds is not None:
+            self._told_at = time.monotonic()
+            self.listener.time_left(seconds)
 
     def _stop_now(self) -> bool:
         return self._should_stop() or self._failed > self.config.budget.max_failures

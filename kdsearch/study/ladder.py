@@ -59,6 +59,24 @@ def strata_to_run(
     return tuple({ladder.parameter: size} for size in sorted(sizes))
 
 
+def strata_ahead(
+    config: StudyConfig, records: Sequence[TrialRecord]
+) -> tuple[dict[str, Scalar], ...]:
+    """Every stratum that may come; with a ladder, those tried and all that climbing can reach.
+
+    Where the ladder will look closer is not known; the dearest case, just below its end, is
+    taken.
+    """
+    ladder = config.study.ladder
+    if ladder is None:
+        return config.strata()
+    so_far = climb(config, ladder, records)
+    sizes = {*so_far.sizes, *sizes_tried(config, records)}
+    if so_far.state == "climbing":
+        sizes |= {*ladder.sizes(), *sizes_around(ladder.sizes(), ladder.max)}
+    return tuple({ladder.parameter: size} for size in sorted(sizes))
+
+
 def climb(config: StudyConfig, ladder: LadderConfig, records: Sequence[TrialRecord]) -> Climb:
     """Climb the ladder again from its foot, as far as the records carry.
 

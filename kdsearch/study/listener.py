@@ -31,6 +31,10 @@ class Listener(Protocol):
         """A trial has ended and is stored."""
         ...
 
+    def time_left(self, seconds: float) -> None:
+        """About how long all students that are still to come will take; told now and then."""
+        ...
+
     def note(self, text: str) -> None:
         """Something worth knowing about how the study runs."""
         ...
@@ -57,6 +61,9 @@ class SilentListener:
 
     def trial(self, record: TrialRecord) -> None:
         """See `Listener.trial`."""
+
+    def time_left(self, seconds: float) -> None:
+        """See `Listener.time_left`."""
 
     def note(self, text: str) -> None:
         """See `Listener.note`."""

@@ -1,42 +1,26 @@
 """What a run would do, without doing it."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from kdsearch.config import MlpModel, ModelConfig, Scalar, StudyConfig, TeacherConfig, TrialConfig
+from kdsearch.config import StudyConfig, TeacherConfig
 from kdsearch.config.saturation import FIRST_SIZES
 from kdsearch.data import Dataset, cache_folder
 from kdsearch.errors import UnknownStudyError
 from kdsearch.execution.materials import open_bank
-from kdsearch.models import count_model, describe_model
+from kdsearch.models import describe_model
 from kdsearch.results import TrialRecord, sizes_tried
 from kdsearch.results.tolerance import with_absolute_tolerance
 from kdsearch.study.change import as_begun
+from kdsearch.study.cost import HARNESS_SECONDS, LaneCost, train_seconds
 from kdsearch.study.database import connect_existing, without_password
 from kdsearch.study.executors import available_cores
-from kdsearch.study.ladder import FINER_SIZES, climb, sizes_around
+from kdsearch.study.ladder import FINER_SIZES, strata_ahead
 from kdsearch.study.lane import Lane, lane_budget, lane_candidates, lanes_of
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.pieces import check_pieces
 from kdsearch.study.pruning import rung_epochs
 from kdsearch.study.resolution import resolution
-
-
-class Pace(NamedTuple):
-    """What one core does of a training (measured on small models)."""
-
-    step_seconds: float
-    """Of an optimisation step, whatever its size."""
-    macs_per_second: float
-
-
-LOOP, POPULATION = Pace(1e-3, 15e9), Pace(5e-5, 50e9)
-HARNESS_SECONDS = 0.15
-"""Of a student, whatever it is: Optuna, MLflow and its model."""
-BACKWARD_FACTOR = 3
-"""A training step's arithmetic as a multiple of its forward pass."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +48,7 @@ def plan_study(config: StudyConfig) -> StudyPlan:
     """
     dataset = check_pieces(config)
     config, records = stored_study(config)
-    strata = strata_to_plan(config, records)
+    strata = strata_ahead(config, records)
     lanes = lanes_of(config, strata)
     search_total = sum(lane_budget(config, lane) for lane in lanes)
     confirm_total = sum(lane_candidates(config, lane) for lane in lanes)
@@ -102,24 +86,6 @@ def plan_study(config: StudyConfig) -> StudyPlan:
         storage=without_password(config.storage),
         estimated_time=f"about {in_words(seconds)} on {available_cores()} cores (rough)",
     )
-
-
-def strata_to_plan(
-    config: StudyConfig, records: Sequence[TrialRecord]
-) -> tuple[dict[str, Scalar], ...]:
-    """Every stratum that may come; with a ladder, those tried and all that climbing can reach.
-
-    Where the ladder will look closer is not known; the dearest case, just below its end, is
-    taken.
-    """
-    ladder = config.study.ladder
-    if ladder is None:
-        return config.strata()
-    so_far = climb(config, ladder, records)
-    sizes = {*so_far.sizes, *sizes_tried(config, records)}
-    if so_far.state == "climbing":
-        sizes |= {*ladder.sizes(), *sizes_around(ladder.sizes(), ladder.max)}
-    return tuple({ladder.parameter: size} for size in sorted(sizes))
 
 
 def planned_strata(config: StudyConfig, records: Sequence[TrialRecord]) -> str:
@@ -187,47 +153,19 @@ def estimate_seconds(
     confirm_share: float,
 ) -> float:
     """Wall time from step counts and multiply-accumulates; good to a factor of two or so."""
-    pruned = search_cost(config)
     students = 0.0
     for lane in lanes:
-        full = train_seconds(config.trial_config(dict(lane.stratum)), dataset)
+        cost = LaneCost.of(config, lane, dataset)
         search = lane_budget(config, lane) * search_share
         runs = lane_candidates(config, lane) * config.confirm.replicates
         confirm = runs * confirm_share
-        students += full * (search * pruned + confirm) + HARNESS_SECONDS * (search + confirm)
+        students += cost.search * search + cost.confirm * confirm
+        students += HARNESS_SECONDS * (search + confirm)
     base = config.trial_config({})
     teacher = base.model_copy(
         update={"student": config.teacher.model, "training": config.teacher.training}
     )
     return (students + missing * train_seconds(teacher, dataset)) / available_cores()
-
-
-def train_seconds(trial: TrialConfig, dataset: Dataset) -> float:
-    """One training to the last epoch on one core."""
-    shape = {"input_shape": dataset.input_shape, "num_classes": dataset.num_classes}
-    macs = count_model(trial.student, **shape).macs
-    training = trial.training
-    steps = math.ceil(len(dataset.train) / training.batch_size)
-    is_stacked = _is_plain_mlp(trial.student) and training.engine != "reference"
-    pace = POPULATION if is_stacked else LOOP
-    arithmetic = len(dataset.train) * macs * BACKWARD_FACTOR / pace.macs_per_second
-    return training.epochs * (steps * pace.step_seconds + arithmetic)
-
-
-def _is_plain_mlp(model: ModelConfig) -> bool:
-    return isinstance(model, MlpModel) and not model.is_regularized
-
-
-def search_cost(config: StudyConfig) -> float:
-    """Epochs of a search trial as a share of the whole training, as the pruner leaves them."""
-    rungs = [*rung_epochs(config.pruner, config.training.epochs), config.training.epochs]
-    keep = 0.5 if config.pruner.kind == "median" else 1 / config.pruner.reduction_factor
-    spent, share, before = 0.0, 1.0, 0
-    for rung in rungs:
-        spent += share * (rung - before)
-        share, before = share * keep, rung
-    exempt = config.pruner.exempt
-    return exempt + (1 - exempt) * spent / config.training.epochs
 
 
 def pruning_in_words(config: StudyConfig) -> str:

@@ -16,7 +16,7 @@ from kdsearch.study.confirm import Confirm, champion_of, confirmed_records
 from kdsearch.study.crew import Crew
 from kdsearch.study.database import check_storage, sqlite_file
 from kdsearch.study.executors import open_executor, stop_on_signals
-from kdsearch.study.ladder import strata_to_run
+from kdsearch.study.ladder import strata_ahead, strata_to_run
 from kdsearch.study.ledger import Ledger
 from kdsearch.study.listener import Listener, SilentListener
 from kdsearch.study.lock import hold_study
@@ -25,6 +25,7 @@ from kdsearch.study.outcome import refuse_all_failed, results_of
 from kdsearch.study.paths import StudyPaths
 from kdsearch.study.pieces import check_pieces
 from kdsearch.study.search import Search
+from kdsearch.study.workload import Workload
 from kdsearch.tracking import Sink
 from kdsearch.tracking.redaction import redact, redact_command
 
@@ -94,6 +95,8 @@ def run_study(
             command=command,
             warn=listener.warn,
         )
+        workload = Workload(config, dataset)
+        workload.resumed(ledger.records())
         crew = Crew(
             config,
             ledger=ledger,
@@ -102,6 +105,7 @@ def run_study(
             listener=listener,
             paths=paths,
             cache=cache_folder(),
+            workload=workload,
             should_stop=should_stop,
         )
         with mirror:
@@ -124,6 +128,8 @@ def search_and_confirm(config: StudyConfig, ledger: Ledger, crew: Crew, paths: S
     """Train every student of the study; with a ladder, step by step."""
     done: tuple[dict[str, Scalar], ...] = ()
     while (strata := _strata_to_run(config, ledger)) != done:
+        planning = with_absolute_tolerance(config, ledger.banks(), "val")
+        crew.workload.expect(strata_ahead(planning, ledger.records()))
         Search(config, ledger, crew, paths, strata=strata).run()
         if config.confirm.replicates:
             Confirm(config, ledger, crew, paths).run()
