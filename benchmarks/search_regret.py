@@ -1,9 +1,9 @@
 """How far from the best is what a search chooses?
 
-`python -m benchmarks.search_regret` runs `studies/capacity.yaml` as shipped under several study
-seeds, trains every chosen setting again on many fresh seeds, and compares its test accuracy with
-that of the best setting there is, which `benchmarks/truth.py` has found by brute force. The same
-for other pruners: `--variants "" pruner.kind=none`.
+`python -m benchmarks.search_regret` runs `benchmarks/studies/mlp_capacity.yaml` under several
+study seeds, trains every chosen setting again on many fresh seeds, and compares its test accuracy
+with that of the best setting there is, which `benchmarks/truth.py` has found by brute force. The
+same for other pruners: `--variants "" pruner.kind=none`.
 """
 
 import argparse

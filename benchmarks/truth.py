@@ -25,7 +25,7 @@ from kdsearch.results import Arm, Outcome
 from kdsearch.study.cohorts import form_cohorts
 
 FILE = Path(__file__).parent / "results" / "truth.npz"
-STUDY = Path(__file__).parents[1] / "studies" / "capacity.yaml"
+STUDY = Path(__file__).parent / "studies" / "mlp_capacity.yaml"
 WIDTHS = (16, 64, 256, 1024)
 SETTINGS = 320
 SEEDS = 3

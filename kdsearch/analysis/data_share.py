@@ -229,7 +229,7 @@ def data_share_table(info: DataShareInfo) -> Table:
 def _cells(e: Estimate | None) -> tuple[str, str, str]:
     if e is None:
         return wording.DASH, wording.DASH, "0"
-    return wording.estimate(e).removesuffix(" %"), wording.interval(e.low, e.high), str(e.n)
+    return wording.estimate(e, 2).removesuffix(" %"), wording.estimate_interval(e, 2), str(e.n)
 
 
 def draw_data_share(curve: ShareCurve, ax: Axes) -> None:

@@ -295,8 +295,8 @@ def _places(gains: list[Gain], everywhere: tuple[Gain, ...]) -> str:
         return f"({_amount(gains[0])})"
     if len(gains) <= 2:
         return "at " + wording.listing([f"{g.label} ({_amount(g)})" for g in gains])
-    means = sorted(g.estimate.mean for g in gains if g.estimate is not None)
-    span = f"({wording.points(means[0])} to {wording.points(means[-1])} points)"
+    known = sorted((g.estimate for g in gains if g.estimate is not None), key=lambda e: e.mean)
+    span = f"({wording.shift(known[0])} to {wording.shift(known[-1])} points)"
     heads = {g.label.rpartition(" ")[0] for g in everywhere}
     if len(heads) > 1:
         return f"in {len(gains)} of {len(everywhere)} strata {span}"
@@ -317,7 +317,7 @@ def _runs(held: list[bool], everywhere: tuple[Gain, ...]) -> str:
 
 
 def _amount(gain: Gain) -> str:
-    return f"{wording.points(gain.estimate.mean if gain.estimate else None)} points"
+    return f"{wording.shift(gain.estimate)} points"
 
 
 def draw_gain(info: GainInfo, ax: Axes) -> None:

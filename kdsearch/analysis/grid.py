@@ -169,14 +169,14 @@ def grid_sentence(info: GridInfo | None) -> str:
 
 def _places(effects: list[Effect]) -> str:
     return wording.listing([
-        f"{wording.scalar(e.row)} ({wording.points(e.estimate.mean)}"
+        f"{wording.scalar(e.row)} ({wording.shift(e.estimate)}"
         f"{_interval(e.estimate)})"
         for e in effects
     ])  # fmt: skip
 
 
 def _interval(e: Estimate) -> str:
-    ends = wording.points_interval(e.low, e.high)
+    ends = wording.shift_interval(e)
     return "" if ends == wording.DASH else f" {ends}"
 
 
@@ -186,7 +186,7 @@ def _interaction_words(info: GridInfo) -> str:
         return ""
     row = wording.words(info.rows)
     first, last = (f"{row} {wording.scalar(info.row_values[i])}" for i in (0, -1))
-    ends = f"{wording.points(e.mean)} points, {wording.points_interval(e.low, e.high)}"
+    ends = f"{wording.shift(e)} points, {wording.shift_interval(e)}"
     if e.low > 0:
         return f"; it adds more at {first} than at {last} ({ends})"
     if e.high < 0:
@@ -231,14 +231,14 @@ def grid_table(info: GridInfo) -> Table:
 def _cell_text(cell: Cell | None) -> str:
     if cell is None:
         return wording.DASH
-    return f"{wording.estimate(cell.estimate, 1).removesuffix(' %')} ({cell.estimate.n})"
+    return f"{wording.estimate(cell.estimate).removesuffix(' %')} ({cell.estimate.n})"
 
 
 def _effect_cells(effect: Effect | None) -> tuple[str, str, str]:
     if effect is None:
         return wording.DASH, wording.DASH, "0"
     e = effect.estimate
-    return wording.points(e.mean, 2), wording.points_interval(e.low, e.high, 2), str(e.n)
+    return wording.shift(e, 2), wording.shift_interval(e, 2), str(e.n)
 
 
 def draw_grid(info: GridInfo, ax: Axes) -> None:

@@ -119,7 +119,7 @@ def ladder_table(info: LadderInfo) -> Table:
             "rung" if r.on_grid else "around the saturation point",
             f"{r.trials:,}",
             f"{r.epochs:,}",
-            wording.estimate(r.test_accuracy, 1),
+            wording.estimate(r.test_accuracy),
             str(r.test_accuracy.n) if r.test_accuracy else "0",
         )
         for r in info.rungs

@@ -104,4 +104,4 @@ def levels_sentence(info: LevelsInfo | None) -> str:
 
 
 def _with_amount(level: Level) -> str:
-    return f"{level.label} ({wording.points(level.estimate.mean)} points)"
+    return f"{level.label} ({wording.shift(level.estimate)} points)"

@@ -10,6 +10,7 @@ from kdsearch.analysis import style, wording
 from kdsearch.analysis.data_table import Table
 from kdsearch.analysis.document import learning_rate_policy, seeds, versions
 from kdsearch.analysis.estimate import (
+    Estimate,
     ExampleInterval,
     bootstrap_examples,
     unpack_correct,
@@ -79,7 +80,7 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
         e = chosen.distilled.test_accuracy
         n = f"n = {e.n}" if e else ""
         title = "Recommended student" if summary.finding.keeps_up else "Picked by validation"
-        tiles.append((title, wording.estimate(e, 1), f"{chosen.label} · {n}".strip(" ·")))
+        tiles.append((title, wording.estimate(e), f"{chosen.label} · {n}".strip(" ·")))
     bank = summary.teachers.banks[0] if len(summary.teachers.banks) == 1 else None
     full = bank.full_ensemble if bank else None
     if bank is not None and full is not None and full.size > 1:
@@ -92,8 +93,8 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
     if chosen is not None:
         gain = next((g for g in summary.gain.gains if g.label == chosen.label), None)
         if gain is not None and gain.estimate is not None:
-            ends = wording.points_interval(gain.estimate.low, gain.estimate.high)
-            value = f"{wording.points(gain.estimate.mean)} points"
+            ends = wording.shift_interval(gain.estimate)
+            value = f"{wording.shift(gain.estimate)} points"
             level = wording.level(summary.strata.confidence)
             tiles.append(("Gain from distillation", value, f"{level} interval {ends}"))
     return tiles
@@ -178,10 +179,10 @@ def gain_table(summary: Summary) -> Table:
     rows = tuple(
         (
             g.label or "best settings",
-            wording.points(g.estimate.mean, 2),
-            wording.DASH if g.estimate.se is None else f"{100 * g.estimate.se:.2f}",
+            wording.shift(g.estimate, 2),
+            _error(g.estimate),
             str(g.estimate.n),
-            wording.points_interval(g.estimate.low, g.estimate.high, 2),
+            wording.shift_interval(g.estimate, 2),
             wording.points_interval(g.examples.low, g.examples.high, 2)
             if g.examples
             else wording.DASH,
@@ -198,11 +199,15 @@ def gain_table(summary: Summary) -> Table:
     return Table(header, rows)
 
 
+def _error(e: Estimate) -> str:
+    return wording.DASH if e.se is None else f"{100 * e.se:.{wording.places_of(e, least=2)}f}"
+
+
 def _estimate_cells(choice: Choice | None) -> tuple[str, str, str]:
     e = choice.test_accuracy if choice else None
     if e is None:
         return wording.DASH, wording.DASH, "0"
-    return wording.estimate(e).removesuffix(" %"), wording.interval(e.low, e.high), str(e.n)
+    return wording.estimate(e, 2).removesuffix(" %"), wording.estimate_interval(e, 2), str(e.n)
 
 
 def _sampling_intervals(summary: Summary) -> dict[str, ExampleInterval]:

@@ -86,7 +86,7 @@ def varying_size(strata: tuple[Stratum, ...]) -> bool:
 def accuracy_words(stratum: Stratum) -> str:
     """Confirmed test accuracy: `87.3 ± 0.1 %`."""
     assert stratum.distilled is not None
-    return wording.estimate(stratum.distilled.test_accuracy, digits=1)
+    return wording.estimate(stratum.distilled.test_accuracy)
 
 
 def every_failure(results: Results) -> str:
@@ -243,7 +243,7 @@ class _Recommendation:
     def _settings_clause(self) -> str:
         baseline, gain = self._chosen.baseline, self._gain
         if gain is not None and gain.verdict in ("hurts", "fell short") and baseline is not None:
-            amount = wording.points(gain.estimate.mean if gain.estimate else None)
+            amount = wording.shift(gain.estimate)
             settings = ", ".join(self._settings(baseline.trial))
             why = f"distillation costs {amount} points"
             if gain.verdict == "fell short":

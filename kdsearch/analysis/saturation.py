@@ -9,7 +9,12 @@ import numpy as np
 from kdsearch.analysis import wording
 from kdsearch.analysis.capacity_curve import CapacityCurveInfo, Series, SizedEstimate
 from kdsearch.analysis.kneedle import Knee, compute_knee
-from kdsearch.analysis.statistics.capacity import CapacityFit, Verdict, fit_capacity_curve
+from kdsearch.analysis.statistics.capacity import (
+    MIN_SIZES,
+    CapacityFit,
+    Verdict,
+    fit_capacity_curve,
+)
 from kdsearch.analysis.statistics.search_luck import SearchLuck
 from kdsearch.analysis.statistics.shared_test import Array, accuracy_covariance
 
@@ -102,7 +107,8 @@ def _of_series(
     return SaturationInfo(
         verdict=fit.verdict,
         reason=fit.reason,
-        clause=_clause(fit, width, labels),
+        # So few sizes were not meant to tell; the section on the curve says why it does not.
+        clause=_clause(fit, width, labels) if len(points) >= MIN_SIZES else "",
         beyond=_beyond(fit),
         fit=fit,
         width=width,

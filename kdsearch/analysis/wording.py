@@ -58,19 +58,58 @@ def scalar(value: Scalar | None) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def estimate(value: Estimate | None, digits: int = 2) -> str:
-    """`87.31 ± 0.12 %`, with the standard error; without it where n is 1.
+def places(error: float | None, *, least: int = 1) -> int:
+    """Decimals of a percentage that show its standard error, 1 to 3.
 
-    An error that the digits cannot show is bounded: `99.8 ± <0.05 %`.
+    Args:
+        error: Of the fraction; None where it is not known.
+        least: Fewer are not given: a table's column has them all.
+    """
+    enough = 1 if error is None or error >= 0.00095 else 2 if error >= 0.000095 else 3
+    return max(least, enough)
+
+
+def places_of(value: Estimate, *, least: int = 1) -> int:
+    """`places` of an estimate; half of its interval counts as two errors where there is none."""
+    error = value.se
+    if error is None and value.low is not None and value.high is not None:
+        error = (value.high - value.low) / 4
+    return places(error, least=least)
+
+
+def estimate(value: Estimate | None, least: int = 1) -> str:
+    """`87.3 ± 0.1 %`, with the standard error, which decides the digits; without it where n is 1.
+
+    An error that three digits cannot show is bounded: `99.800 ± <0.001 %`.
     """
     if value is None:
         return DASH
+    digits = places_of(value, least=least)
     if value.se is None:
         return percent(value.mean, digits)
     error = f"{100 * value.se:.{digits}f}"
     if float(error) == 0:
-        error = f"<{0.5 * 10.0**-digits:.{digits + 1}f}"
+        error = f"<{10.0**-digits:.{digits}f}"
     return f"{100 * value.mean:.{digits}f} ± {error} %"
+
+
+def shift(value: Estimate | None, least: int = 1) -> str:
+    """A difference in percentage points, its error deciding the digits: `+0.21`."""
+    return DASH if value is None else points(value.mean, places_of(value, least=least))
+
+
+def shift_interval(value: Estimate | None, least: int = 1) -> str:
+    """The interval of a difference, in percentage points: `[+0.17, +0.25]`."""
+    if value is None:
+        return DASH
+    return points_interval(value.low, value.high, places_of(value, least=least))
+
+
+def estimate_interval(value: Estimate | None, least: int = 1) -> str:
+    """The interval of a fraction, in percent: `[87.05, 87.57]`."""
+    if value is None:
+        return DASH
+    return interval(value.low, value.high, places_of(value, least=least))
 
 
 def interval(low: float | None, high: float | None, digits: int = 2) -> str:
