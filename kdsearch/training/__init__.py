@@ -6,10 +6,10 @@ from kdsearch.training.evaluation import evaluate_logits, expected_calibration_e
 from kdsearch.training.functional import FunctionalPopulation
 from kdsearch.training.loop import StudentRun, soft_targets
 from kdsearch.training.mlp_run import MlpRun
-from kdsearch.training.module_stack import is_stackable
 from kdsearch.training.optimizer import build_optimizer, schedule_factor
 from kdsearch.training.population import Member, Population
 from kdsearch.training.progress import Progress, val_accuracy
+from kdsearch.training.stacking import is_stackable
 from kdsearch.training.views import EpochViews
 
 __all__ = [
