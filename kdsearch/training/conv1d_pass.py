@@ -245,8 +245,9 @@ class Pass:
         mean, var = self._means[index], self._vars[index]
         torch.mean(sums, dim=1, out=mean)
         sums.sub_(mean.unsqueeze(1))
-        norm = torch.linalg.vector_norm(sums, dim=1)
-        return torch.mul(norm, norm, out=var).div_(self._counts[index])
+        # A norm would add up millions of squares one by one; a sum does it in parts.
+        squares = torch.mul(sums, sums, out=self._blocks[index].active.view_as(sums))
+        return torch.mean(squares, dim=1, out=var)
 
     def _move_statistics(self, group: Group) -> None:
         unbiased = self._vars * self._bessel

@@ -21,11 +21,16 @@ RTOL, ATOL = 1e-4, 1e-5
 
 def build_stack(models: Sequence[nn.Module]) -> ModuleStack:
     """The fastest stack of such modules, which are equal but for their numbers."""
-    parameters = list(models[0].parameters())
-    on_cpu = all(p.device.type == "cpu" for p in parameters)
-    if type(models[0]) is Conv1dNet and on_cpu and all(p.requires_grad for p in parameters):
+    if has_own_passes(models[0]):
         return Conv1dStack(cast("Sequence[Conv1dNet]", models))
     return ModuleStack(models)
+
+
+def has_own_passes(model: nn.Module) -> bool:
+    """Whether a stack of such modules has its forward and backward passes written out."""
+    return type(model) is Conv1dNet and all(
+        p.requires_grad and p.device.type == "cpu" for p in model.parameters()
+    )
 
 
 def is_stackable(model: nn.Module, x: Tensor) -> bool:
