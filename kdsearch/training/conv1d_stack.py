@@ -1,5 +1,8 @@
 """Students of kind conv1d as one on the CPU, forward and backward written out.
 
+16 together do 16 times as many epochs a second as the reference loop at width 2, 4 times at 16,
+1.8 at 64 (`benchmarks/signals.py`).
+
 P students, p of them in the cache at a time, B batch, C classes, M trained numbers of a student.
 """
 
@@ -14,7 +17,8 @@ from kdsearch.training.conv1d_pass import Group, Norm, Pass, halved
 from kdsearch.training.module_stack import ModuleStack, Slope
 
 GROUP_BYTES = 2**21
-"""Students go through a step in groups whose largest map is about so big: more leave the cache."""
+"""Students go through a step in groups whose largest map is at most so big: more leave the cache
+(measured, with 2 MB of it a core)."""
 
 Passes = list[tuple[Pass, list[Group]]]
 """Those for batches of one shape, each with the groups that it is run for."""
