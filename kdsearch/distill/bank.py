@@ -36,10 +36,10 @@ FitMember = Callable[[nn.Module, Path], TeacherRecord]
 """Trains a fresh member in place (a pretrained one it only measures), checkpointing in the
 given folder, and says how it went."""
 
-RECIPE_VERSION = 2
-"""Part of every trained member's address. Raise it with a change of the training code after which
-the same section trains to other weights, be it by rounding: a teacher that is cached must be the
-one that training it again would give."""
+RECIPE_VERSIONS = {"mlp": 2, "conv1d": 3, "cnn": 2, "import": 2}
+"""Part of every trained member's address, by kind of model. Raise it with a change of the training
+code after which the same section trains to other weights, be it by rounding: a teacher that is
+cached must be the one that training it again would give."""
 
 POLL_SECONDS = 0.2
 """How often it is asked whether to stop, while another process trains the member."""
@@ -106,7 +106,7 @@ class TeacherBank:
             "initial": state_hash(model),
             "architecture": repr(model),
             "training": None if self.is_pretrained else training,
-            "recipe": None if self.is_pretrained else RECIPE_VERSION,
+            "recipe": None if self.is_pretrained else RECIPE_VERSIONS[self._config.model.kind],
             "seed": self._seed(member),
         }
         augmentation = self._dataset.augmentation

@@ -16,6 +16,7 @@ from kdsearch.training import (
     Member,
     Population,
     StudentRun,
+    gains_alone,
     is_stackable,
 )
 
@@ -204,9 +205,9 @@ def build_engines(
     for student in students:
         state, key = states.get(student.row.key), stack_key(student.row)
         was_alone = state is not None and "optimizer" in state
-        # A lone student is faster in the reference loop, if it has not begun and is no MLP.
-        prefers_company = company[key] > 1 or state is not None or isinstance(student.body, Mlp)
-        if engine == "population" and not was_alone and prefers_company and can_stack(student):
+        # Most lone students that have not begun are faster in the reference loop.
+        gains = company[key] > 1 or state is not None or gains_alone(student.body)
+        if engine == "population" and not was_alone and gains and can_stack(student):
             groups.setdefault(key, []).append(student)
         else:
             engines.append(ReferenceEngine(student, state))

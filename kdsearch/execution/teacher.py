@@ -20,7 +20,6 @@ from kdsearch.execution.materials import (
 from kdsearch.execution.student import pack_flags
 from kdsearch.execution.task import EpochDone, TeacherTask
 from kdsearch.models import Classifier, count_capacity, describe_model, predict_logits
-from kdsearch.models.mlp import Mlp
 from kdsearch.results import (
     EnsembleRecord,
     Evaluation,
@@ -28,9 +27,10 @@ from kdsearch.results import (
     TeacherRecord,
 )
 from kdsearch.training import (
-    MlpRun,
+    LoneRun,
     StudentRun,
     evaluate_logits,
+    gains_alone,
     load_checkpoint,
     save_checkpoint,
     select_device,
@@ -96,22 +96,16 @@ def fit_member(
     )
 
 
-def _start_run(model: Classifier, task: TeacherTask) -> StudentRun | MlpRun:
+def _start_run(model: Classifier, task: TeacherTask) -> StudentRun | LoneRun:
     training = task.teacher.training
     device = select_device(training.device, field="teacher.training.device")
     data = plain_data(task.teacher.data_of(task.data), task.cache).to(device)
     hard_labels = DistillationConfig(alpha=1.0)
     order_seed = derive_seed("teacher order", task.teacher.seed, task.member)
-    if isinstance(model.body, Mlp):
-        return MlpRun(
-            model.body,
-            data,
-            training=training,
-            distillation=hard_labels,
-            order_seed=order_seed,
-        )
-    return StudentRun(
-        model.body.to(device),
+    body = model.body.to(device)
+    run = LoneRun if gains_alone(body) else StudentRun
+    return run(
+        body,
         data,
         training=training,
         distillation=hard_labels,
@@ -121,7 +115,7 @@ def _start_run(model: Classifier, task: TeacherTask) -> StudentRun | MlpRun:
 
 
 def _train(
-    run: StudentRun | MlpRun,
+    run: StudentRun | LoneRun,
     path: Path,
     task: TeacherTask,
     notify: Callable[[EpochDone], None],

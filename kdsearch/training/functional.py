@@ -2,7 +2,8 @@
 
 They have one architecture and one width; each has its own temperature, alpha, ensemble size,
 learning rate, weight decay and order of samples, and may be in an epoch of its own. The forward
-pass is torch.func's `vmap` over stacked weights, on one batch if all see the same.
+pass is torch.func's `vmap` over stacked weights, on one batch if all see the same; on the CPU
+conv1d has passes of its own (`kdsearch.training.conv1d_stack`).
 
 P students, B batch, N samples, C classes, M trained numbers of a student.
 """
@@ -25,6 +26,7 @@ from kdsearch.training.optimizer import schedule_factor
 from kdsearch.training.population import Member
 from kdsearch.training.row_loss import RowLoss, Targets
 from kdsearch.training.row_optimizer import RowOptimizer
+from kdsearch.training.stacking import build_stack
 
 VAL_BATCH = 512
 
@@ -95,7 +97,7 @@ class FunctionalPopulation:
         self.members = members
         self._targets = targets
         self._batch_size = min(members[0].training.batch_size, len(self._data.train_y))
-        self._stack = ModuleStack([scaled_body(m, self._width) for m in members])
+        self._stack = build_stack([scaled_body(m, self._width) for m in members])
         configs = [m.training for m in members]
         factors = rate_factors(members, self._stack, self._width)
         self._optimizer = RowOptimizer(configs, factors, self._stack.flat.detach())
@@ -146,11 +148,11 @@ class FunctionalPopulation:
             (data.val_y if guesses is None else guesses).split(VAL_BATCH),
             strict=True,
         ):
-            logits = self._stack.forward(x, shared=True, training=False)
-            predicted = logits.argmax(dim=2)
-            picked = logits.gather(2, y.expand(len(logits), -1).unsqueeze(2)).squeeze(2)
+            logits = self._stack.predict(x)
+            predicted = logits.max(dim=1).indices
+            surprises = logits.log_softmax(dim=1).gather(1, y.expand(len(logits), 1, -1))
             sums[0] += (predicted == y).sum(dim=1)
-            sums[1] += (logits.logsumexp(dim=2) - picked).sum(dim=1)
+            sums[1] -= surprises.sum(dim=(1, 2))
             if guesses is not None:
                 sums[2] += (predicted == guess).sum(dim=1)
         shares = sums / len(data.val_y)

@@ -67,7 +67,8 @@ class FunctionalStep:
 
     def _work(self) -> None:
         x = self._x[0] if self._shared else self._x
-        logits = self._stack.forward(x, shared=self._shared, training=True)
-        slope = self._loss.slope(logits.detach(), self._labels, self._targets)
-        (grads,) = torch.autograd.grad(logits, self._stack.flat, slope)
+        grads = self._stack.gradients(x, self._slope, shared=self._shared)
         self._optimizer.step(self._stack.flat, grads, self._numbers)
+
+    def _slope(self, logits: Tensor, rows: slice) -> Tensor:
+        return self._loss.slope(logits, self._labels, self._targets, rows)

@@ -7,17 +7,14 @@ element-wise operations, whatever the architecture.
 """
 
 import copy
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from kdsearch.models.build import USERS_FAILURES
-
-PROBE_SAMPLES = 8
-RTOL, ATOL = 1e-4, 1e-5
+Slope = Callable[[Tensor, slice], Tensor]
+"""D loss / d logits [p, C, B], of the logits [p, C, B] of the students in these rows."""
 
 
 class ModuleStack:
@@ -29,11 +26,12 @@ class ModuleStack:
         Args:
             models: Equal but for their numbers, on one device.
         """
-        self._base = copy.deepcopy(models[0])
-        trained = {n: p for n, p in self._base.named_parameters() if p.requires_grad}
+        self.base = copy.deepcopy(models[0])
+        """What is called with the numbers of each."""
+        trained = {n: p for n, p in self.base.named_parameters() if p.requires_grad}
         self._shapes = {name: p.shape for name, p in trained.items()}
         self._sizes = [p.numel() for p in trained.values()]
-        self._saved = tuple(self._base.state_dict())
+        self._saved = tuple(self.base.state_dict())
         numbers = [dict((*m.named_parameters(), *m.named_buffers())) for m in models]
         with torch.no_grad():
             self.flat = torch.stack(
@@ -58,18 +56,25 @@ class ModuleStack:
         """How many numbers each of `names` has."""
         return self._sizes
 
-    def forward(self, x: Tensor, *, shared: bool, training: bool) -> Tensor:
-        """Logits [P, B, C].
+    def gradients(self, x: Tensor, slope: Slope, *, shared: bool) -> Tensor:
+        """D loss / d `flat` [P, M] of a batch, in train mode: buffers move.
 
         Args:
             x: [B, ...] if `shared`, else each student's own [P, B, ...].
+            slope: Called once for each row, whether with all rows or with some at a time.
             shared: Whether all read the same batch.
-            training: The mode that the modules are in.
         """
-        self._base.train(training)
-        return vmap(self._call, in_dims=(0, None if shared else 0))(
-            self._named(self.flat) | self._others, x
-        )
+        self.base.train()
+        logits = self._forward(x, shared=shared)
+        upward = slope(classes_first(logits.detach()), slice(0, len(self.flat)))
+        (grads,) = torch.autograd.grad(logits, self.flat, upward.transpose(1, 2))
+        return grads
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """Logits [P, C, B] of a batch [B, ...] that all read, in eval mode."""
+        self.base.eval()
+        return classes_first(self._forward(x, shared=True))
 
     def put(self, row: int, named: dict[str, Tensor]) -> None:
         """Take over the numbers of one student, named as in its `state_dict`."""
@@ -87,9 +92,12 @@ class ModuleStack:
         """Views of one row of a tensor laid out as `flat`, such as moments, by weight."""
         return {name: value[row] for name, value in self._named(flat).items()}
 
+    def buffers(self, row: int) -> dict[str, Tensor]:
+        """Views of what one student has besides trained weights, by name."""
+        return {name: value[row] for name, value in self._others.items()}
+
     def _row(self, row: int) -> dict[str, Tensor]:
-        others = {name: value[row] for name, value in self._others.items()}
-        return self.numbers(self.flat, row) | others
+        return self.numbers(self.flat, row) | self.buffers(row)
 
     def _named(self, flat: Tensor) -> dict[str, Tensor]:
         parts = flat.split(self._sizes, dim=1)
@@ -98,70 +106,15 @@ class ModuleStack:
             for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
         }
 
+    def _forward(self, x: Tensor, *, shared: bool) -> Tensor:
+        return vmap(self._call, in_dims=(0, None if shared else 0))(
+            self._named(self.flat) | self._others, x
+        )
+
     def _call(self, numbers: dict[str, Tensor], x: Tensor) -> Tensor:
-        return functional_call(self._base, numbers, (x,))
+        return functional_call(self.base, numbers, (x,))
 
 
-def is_stackable(model: nn.Module, x: Tensor) -> bool:
-    """Whether a stack trains such a module as it would be trained alone; tried, not guessed.
-
-    Refused are modules that draw random numbers in training (dropout), that want their weights
-    constrained after a step (a method `constrain`), that remember something
-    outside of parameters and buffers, whose forward looks at the numbers it computes with, and
-    those that a stack gives other logits, gradients or buffers.
-
-    Args:
-        model: Not changed.
-        x: A few samples [B, ...], as it will be trained on.
-    """
-    try:
-        # cuDNN's convolutions round to TF32, which is more than what tells wrong from right here.
-        with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(enabled=False):
-            return _has_plain_state(model) and _agrees(model, x[:PROBE_SAMPLES])
-    except USERS_FAILURES:
-        return False
-
-
-def _has_plain_state(model: nn.Module) -> bool:
-    parameters = dict(model.named_parameters())
-    known = parameters.keys() | dict(model.named_buffers()).keys()
-    # Tied weights have two names in a state dict; `get_extra_state` has a name of its own.
-    return (
-        any(p.requires_grad for p in parameters.values())
-        and not hasattr(model, "constrain")
-        and set(model.state_dict()) <= known
-        and {p.dtype for p in parameters.values()} == {torch.float32}
-    )
-
-
-def _agrees(model: nn.Module, x: Tensor) -> bool:
-    alone = [copy.deepcopy(model), copy.deepcopy(model)]
-    with torch.no_grad():
-        for p in alone[1].parameters():
-            p.mul_(0.9)
-    stack = ModuleStack(alone)
-    memory = _memory_of(stack._base)
-    logits = stack.forward(x, shared=True, training=True)
-    (grads,) = torch.autograd.grad(logits.square().sum(), stack.flat)
-    for row, module in enumerate(alone):
-        its = module.train()(x)
-        trained = [p for p in module.parameters() if p.requires_grad]
-        its_grads = torch.autograd.grad(its.square().sum(), trained)  # raises if one has none
-        pairs = [(logits[row], its)]
-        pairs += zip(stack.numbers(grads, row).values(), its_grads, strict=True)
-        buffers = dict(module.named_buffers())
-        pairs += [(stack._others[name][row], value) for name, value in buffers.items()]
-        eval_mode = stack.forward(x, shared=True, training=False)
-        pairs.append((eval_mode[row], module.eval()(x)))
-        if not all(torch.allclose(a, b, rtol=RTOL, atol=ATOL) for a, b in pairs):
-            return False
-    return _memory_of(stack._base) == memory
-
-
-def _memory_of(model: nn.Module) -> list[dict[str, Any]]:
-    """What modules remember as plain values."""
-    plain = (bool, int, float, str)
-    return [
-        {k: v for k, v in vars(m).items() if isinstance(v, plain) and k != "training"}
-        for m in model.modules()
-    ]
+def classes_first(logits: Tensor) -> Tensor:
+    """Logits [P, B, C] as [P, C, B]."""
+    return logits.transpose(1, 2).contiguous()

@@ -64,12 +64,14 @@ def engines_of(*tasks: CohortTask, states: dict[str, Any] | None = None) -> list
     return build_engines(students, states or {}, tasks[0].engine, rows=rows)
 
 
-@pytest.mark.parametrize(("kind", "tolerance"), [("conv1d", 1e-5), ("own", 1e-5), ("cnn", 1e-3)])
+@pytest.mark.parametrize(("kind", "tolerance"), [("conv1d", 1e-4), ("own", 1e-5), ("cnn", 1e-3)])
 def test_a_stacked_cohort_is_the_one_that_the_reference_loop_trains(
     kind: str, tolerance: float, make_other: MakeOther, tmp_path: Path
 ) -> None:
-    # Pooling hands a tie to another pixel when sums are rounded differently: the reference loop
-    # in two memory layouts is as far from itself. test_functional.py has 1e-9, in double.
+    # A unit at its ReLU's kink goes either way: in double, weights moved by 1e-7 give the first
+    # conv1d student losses that are 1.6e-5 from its own. Pooling hands a tie to another pixel
+    # when sums are rounded differently: the reference loop in two memory layouts is as far from
+    # itself. test_functional.py has 1e-9, in double.
     leg = make_other(kind, folder=tmp_path / "together", until=3)
     together = replace(leg, pruned=True)
     assert [type(e) for e in engines_of(together)] == [PopulationEngine]
@@ -123,14 +125,15 @@ def test_students_stack_by_shape(make_task: MakeTask, make_other: MakeOther) -> 
     assert [type(p) for p in populations] == [Population] + [FunctionalPopulation] * 3
 
 
-def test_one_convolutional_student_without_company_trains_alone(
+def test_a_student_without_company_takes_the_faster_engine(
     make_task: MakeTask, make_other: MakeOther
 ) -> None:
-    lone = make_other("conv1d", settings=[{}])
-    (engine,) = engines_of(lone)
-    assert isinstance(engine, ReferenceEngine)
-    (mlp,) = engines_of(make_task(settings=[{}]))
-    assert isinstance(mlp, PopulationEngine)  # still faster than the loop
+    for kind in ("cnn", "own"):
+        (engine,) = engines_of(make_other(kind, settings=[{}]))
+        assert isinstance(engine, ReferenceEngine)
+    for task in (make_task(settings=[{}]), make_other("conv1d", settings=[{}])):
+        (engine,) = engines_of(task)
+        assert isinstance(engine, PopulationEngine)
 
 
 def test_who_began_in_company_goes_on_in_a_population_of_one(make_other: MakeOther) -> None:

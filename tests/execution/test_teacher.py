@@ -116,11 +116,12 @@ def test_why_a_cohort_could_not_go_on_is_told_without_a_second_attempt(
     assert len(first_epochs) == len(set(first_epochs))  # it did not start again
 
 
-@pytest.mark.parametrize("kind", ["mlp", "import"])
+@pytest.mark.parametrize("kind", ["mlp", "conv1d", "import"])
 def test_a_member_stopped_after_every_epoch_is_the_reference_loops(
-    study: StudyConfig, tmp_path: Path, users_models: str, kind: str
+    study: StudyConfig, signal_study: StudyConfig, tmp_path: Path, users_models: str, kind: str
 ) -> None:
-    model: dict[str, object] = {"kind": "mlp", "width": 9, "depth": 2}
+    study = signal_study if kind == "conv1d" else study
+    model: dict[str, object] = {"kind": kind, "width": 9, "depth": 2}
     if kind == "import":
         model = {"kind": "import", "target": f"{users_models}:works", "width": 9}
     training = {"epochs": 4, "learning_rate": 0.002, "patience": 3}

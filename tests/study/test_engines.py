@@ -19,6 +19,7 @@ from tests.study.records import make_config
 
 SIGNALS = {"kind": "mnist1d", "train_samples": 600, "test_samples": 100}
 CONV1D = {"kind": "conv1d", "width": 4, "depth": 2}
+CNN = {"kind": "cnn", "width": 4, "depth": 2}
 
 
 class Notes:
@@ -77,7 +78,7 @@ def test_the_measured_engine_is_told_and_kept(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = make_config(data=SIGNALS, student=CONV1D)
+    config = make_config(student=CNN)
     ledger, listener = Ledger.create(config, command=""), Notes()
     measured: list[str] = []
 
@@ -90,7 +91,7 @@ def test_the_measured_engine_is_told_and_kept(
     chosen = with_engine(tasks, config, ledger, listener)  # type: ignore[arg-type]
     assert [task.engine for task in chosen] == [engine] * 3
     assert measured == ["(16,)", "(4, 8)"], "from the widest down, until one can be measured"
-    assert listener.notes == [f"conv1d students are trained {told} here, for the widest of them"]
+    assert listener.notes == [f"cnn students are trained {told} here, for the widest of them"]
     again = Ledger(connect_existing("sqlite:///kdsearch.db"), "small")
     assert again.engine == engine
     resumed = with_engine(tasks, config, again, listener)  # type: ignore[arg-type]
@@ -98,13 +99,15 @@ def test_the_measured_engine_is_told_and_kept(
     assert len(measured) == 2
 
 
-@pytest.mark.parametrize("kind", ["mlp", "conv1d"])
+@pytest.mark.parametrize("kind", ["mlp", "conv1d", "cnn"])
 def test_a_busy_machine_does_not_flip_the_engine(
     kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student = {"kind": "mlp", "depth": 1} if kind == "mlp" else CONV1D
     config = make_config(data=SIGNALS, student=student)
-    usual = "population" if kind == "mlp" else "reference"
+    if kind == "cnn":
+        config = make_config(student=CNN)
+    usual = "reference" if kind == "cnn" else "population"
     for index, speedup in enumerate((0.7, 1.0, 1.45)):
         ledger = Ledger.create(config.model_copy(update={"name": f"run{index}"}), command="")
         monkeypatch.setattr(engines, "population_speedup", lambda _task, told=speedup: told)
@@ -115,7 +118,7 @@ def test_a_busy_machine_does_not_flip_the_engine(
 def test_two_students_decide_for_now_and_not_for_later(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = make_config(data=SIGNALS, student=CONV1D)
+    config = make_config(student=CNN)
     ledger = Ledger.create(config, command="")
     monkeypatch.setattr(engines, "population_speedup", lambda task: len(task.rows) / 2)
     (few,) = with_engine([cohort(config, folder, 4)], config, ledger, Notes())  # type: ignore[arg-type]
