@@ -103,7 +103,7 @@ def _dataset_of(config: DataConfig, cache: Path, *, with_val: bool) -> Dataset:
     dataset = _splits_of(config, cache)
     if not with_val:
         return dataset
-    address = ["with validation", config.identity(exclude=AUGMENT), dataset.fingerprint]
+    address = ["train and validation", config.identity(exclude=AUGMENT), dataset.fingerprint]
     stored = prepared_tensors(cache, address, lambda: _join(dataset, config))
     train = Split(**stored.tensors, known_digest=stored.notes["train"])
     return dataclasses.replace(dataset, train=train, fingerprint=stored.notes["fingerprint"])
@@ -120,7 +120,10 @@ def _join(dataset: Dataset, config: DataConfig) -> Mapped:
         y=torch.cat([train.y, val.y[rows]])[order],
         ids=ids[order],
     )
-    notes = {"train": joined.digest, "fingerprint": fingerprint_splits([("train", joined)])}
+    # With the validation samples, because they decide `mean` and `std`, and other splits of the
+    # same samples join to the same.
+    fingerprint = fingerprint_splits([("train", joined), ("val", val)])
+    notes = {"train": joined.digest, "fingerprint": fingerprint}
     return Mapped({"x": joined.x, "y": joined.y, "ids": joined.ids}, notes)
 
 
