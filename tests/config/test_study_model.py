@@ -110,6 +110,22 @@ def test_teachers_never_see_less_than_all_and_what_their_section_says(load: Load
         assert kept == (None if words == "data" else views), "whatever students see"
 
 
+def test_a_later_field_is_part_of_an_identity_once_it_is_set(load: Load) -> None:
+    config = load()
+    for section, later, change in (
+        (config.student, {"dropout", "input_dropout", "max_norm"}, {"max_norm": 3.0}),
+        (config.data, {"transfer"}, {"transfer": {"omit_classes": (3,)}}),
+        (config.training, {"keep"}, {"keep": "last"}),
+    ):
+        assert section.identity() == section.model_dump(mode="json", exclude=later)
+        changed = type(section).model_validate(section.model_dump() | change)
+        unset = later - change.keys()
+        assert changed.identity() == changed.model_dump(mode="json", exclude=unset)
+        first = next(iter(type(section).model_fields))
+        assert first not in changed.identity(exclude=frozenset({first}))
+        assert change.keys() <= changed.identity(exclude=frozenset({first})).keys()
+
+
 def test_all_samples_of_a_section(load: Load) -> None:
     plain = load().data
     assert not plain.is_part

@@ -1,5 +1,8 @@
 """Classes that students never see, and validation samples that are trained on at the end."""
 
+import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from kdsearch.config.data import AugmentConfig, TransferConfig
 from kdsearch.data import Dataset, Split, load_dataset
+from kdsearch.data.prepared import PREPARED_VERSION
+from kdsearch.data.source import source_digest
 from kdsearch.errors import DataError
 from tests.data.conftest import Load, Sources
 from tests.study.records import make_config
@@ -151,3 +157,27 @@ def test_views_of_joined_samples_are_those_of_each_sample(load: Load) -> None:
         assert torch.equal(view.ids, joined.train.ids)
         assert torch.equal(view.x[at], alone.augmentation.view(number).x)
         assert view.digest != alone.augmentation.view(number).digest
+
+
+def prepared_files(folder: Path) -> set[str]:
+    return {file.name for file in (folder / "prepared").glob("*.safetensors")}
+
+
+@pytest.mark.parametrize("train_fraction", [1.0, 0.5])
+def test_data_prepared_before_there_was_a_transfer_keep_their_address(
+    tmp_path: Path, train_fraction: float
+) -> None:
+    data = make_config(data={"kind": "digits", "train_fraction": train_fraction}).data
+    section = data.model_dump(mode="json", exclude={"augment", "transfer"})
+    address = ["dataset", section, source_digest(data, tmp_path)]
+    whole = json.dumps([PREPARED_VERSION, np.__version__, *address], sort_keys=True)
+    name = hashlib.sha256(whole.encode()).hexdigest()[:40] + ".safetensors"
+    load_dataset(data, cache=tmp_path)
+    assert prepared_files(tmp_path) == {name}
+    views = data.model_copy(update={"augment": AugmentConfig(shift=1)})
+    load_dataset(views, cache=tmp_path)
+    if train_fraction == 1:
+        assert prepared_files(tmp_path) == {name}
+    transfer = TransferConfig(omit_classes=(3,))
+    load_dataset(data.model_copy(update={"transfer": transfer}), cache=tmp_path)
+    assert len(prepared_files(tmp_path)) == (2 if train_fraction == 1 else 3)
