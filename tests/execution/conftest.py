@@ -31,6 +31,7 @@ import signal
 from math import prod
 from pathlib import Path
 
+import torch
 from torch import nn
 
 
@@ -74,6 +75,33 @@ def works(input_shape, num_classes, width):
 
 def drops(input_shape, num_classes, width):
     return nn.Sequential(nn.Dropout(0.1), Body(input_shape, num_classes, width))
+
+
+class Clips(Body):
+    """Wants its weights within bounds after each step."""
+
+    def constrain(self):
+        for value in self.parameters():
+            value.data.clamp_(-0.1, 0.1)
+
+
+def clips(input_shape, num_classes, width):
+    return Clips(input_shape, num_classes, width)
+
+
+class Adds(nn.Module):
+    """Has weights and no matrix."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(num_classes))
+
+    def forward(self, x):
+        return x.flatten(1)[:, 20 : 20 + len(self.scale)] * self.scale
+
+
+def adds(input_shape, num_classes, width):
+    return Adds(num_classes)
 
 
 def fails(input_shape, num_classes, width):
