@@ -67,7 +67,11 @@ AUGMENT = frozenset({"augment"})
 
 
 def load_dataset(
-    config: DataConfig, *, cache: Path | None = None, with_val: bool = False
+    config: DataConfig,
+    *,
+    cache: Path | None = None,
+    with_val: bool = False,
+    augment_key: str = "data.augment",
 ) -> Dataset:
     """Load, check and split the data set that `config` describes.
 
@@ -81,6 +85,7 @@ def load_dataset(
         cache: the cache folder; `cache_folder()` by default.
         with_val: adds the validation samples (none of classes that are left out) to the training
             samples; `mean`, `std` and `val` stay as they are.
+        augment_key: where the study file says the views, for messages.
 
     Raises:
         DataError: the source is missing, malformed or too small, or cannot be augmented; one
@@ -95,7 +100,9 @@ def load_dataset(
     whole = dataset.train
     if config.is_part:
         whole = _dataset_of(config.whole(), cache, with_val=with_val).train
-    augmentation = Augmentation(config.augment, seed=config.seed, train=dataset.train, whole=whole)
+    augmentation = Augmentation(
+        config.augment, seed=config.seed, train=dataset.train, whole=whole, key=augment_key
+    )
     return dataclasses.replace(dataset, augmentation=augmentation)
 
 

@@ -193,7 +193,7 @@ def estimate_seconds(
         full = train_seconds(config.trial_config(dict(lane.stratum)), dataset)
         search = lane_budget(config, lane) * search_share
         runs = lane_candidates(config, lane) * config.confirm.replicates
-        confirm = runs * confirm_share
+        confirm = runs * confirm_share * (2 if config.confirm.refit else 1)
         students += full * (search * pruned + confirm) + HARNESS_SECONDS * (search + confirm)
     base = config.trial_config({})
     teacher = base.model_copy(
