@@ -85,6 +85,7 @@ def homes_of(word: str) -> list[str]:
     for path in (
         ("training",), ("budget",), ("sampler",), ("pruner",), ("confirm",), ("tracking",),
         ("study",), ("teacher",), ("data",), ("student",), ("teacher", "model"),
+        ("data", "augment"), ("data", "transfer"),
     ):  # fmt: skip
         field = StudyConfig.model_fields[path[0]]
         for key in path[1:]:

@@ -209,6 +209,6 @@ def unknown_key(path: Path, data: Any) -> str:
     homes = homes_of(word)
     if not hint and word in SHORT_NAMES and len(path) == 1:
         hint = f"did you mean 'search.{word}'? "
-    elif not hint and homes:
+    elif not hint and homes and ".".join(path) not in homes:  # its home, with another kind
         hint = f"did you mean '{homes[0]}'? "
     return f"unknown key {show(word)}; {hint}allowed are {choices(allowed)}"

@@ -55,15 +55,24 @@ class View:
 class Augmentation:
     """The views of one training set."""
 
-    def __init__(self, config: AugmentConfig, *, seed: int, train: Split, whole: Split) -> None:
+    def __init__(
+        self,
+        config: AugmentConfig,
+        *,
+        seed: int,
+        train: Split,
+        whole: Split,
+        key: str = "data.augment",
+    ) -> None:
         """Check that the views can be made; none is made yet.
 
         Args:
-            config: The `data.augment:` section.
+            config: The section.
             seed: The data section's.
             train: The training samples.
             whole: The training samples at `train_fraction` 1, which the user's own transform is
                 given, so that a view of a sample does not depend on the fraction.
+            key: Where the section is in the study file, for messages.
 
         Raises:
             DataError: The samples have no place to be moved to, or the user's own transform is
@@ -73,6 +82,7 @@ class Augmentation:
         self.train = train
         self._seed = seed
         self._whole = whole
+        self._key = key
         self.digests: dict[int, str] = {}
         """Of the views so far, by number: the user's own are made to know them."""
         self._check_axes()
@@ -133,13 +143,13 @@ class Augmentation:
             return
         if len(shape) < 2:
             raise DataError(
-                f"data.augment: samples of shape {list(shape)} are flat: shift and flip need "
+                f"{self._key}: samples of shape {list(shape)} are flat: shift and flip need "
                 "spatial axes, so give x as [samples, channels, length] or "
-                "[samples, channels, height, width], or take data.augment out"
+                f"[samples, channels, height, width], or take {self._key} out"
             )
         if self.config.shift >= min(shape[1:]):
             raise DataError(
-                f"data.augment.shift: {self.config.shift} moves whole samples of shape "
+                f"{self._key}.shift: {self.config.shift} moves whole samples of shape "
                 f"{list(shape)} out of sight; allowed is at most {min(shape[1:]) - 1}"
             )
 
@@ -149,14 +159,14 @@ class Augmentation:
             inspect.signature(transform).bind(self._whole.x, generator=torch.Generator())
         except (TypeError, ValueError) as error:
             raise DataError(
-                f"data.augment.transform: '{target}' cannot be called as f(x, generator=...) "
+                f"{self._key}.transform: '{target}' cannot be called as f(x, generator=...) "
                 f"({error}); without a view's generator, what it draws has no view identity, and "
                 "the teachers' cached logits would belong to other samples"
             ) from error
         some = self._whole.x[:TRIED_SAMPLES]
         if not torch.equal(self._transformed(some, 0), self._transformed(some, 0)):
             raise DataError(
-                f"data.augment.transform: '{target}' gave other samples when it was called again "
+                f"{self._key}.transform: '{target}' gave other samples when it was called again "
                 "for the same view; draw with the generator it is given, else the teachers' "
                 "cached logits would belong to other samples"
             )
@@ -171,7 +181,7 @@ class Augmentation:
         if not isinstance(made, Tensor) or made.shape != x.shape or not made.isfinite().all():
             found = f"shape {list(made.shape)}" if isinstance(made, Tensor) else type(made)
             raise DataError(
-                f"data.augment.transform: '{target}' returned {found}; a tensor of finite "
+                f"{self._key}.transform: '{target}' returned {found}; a tensor of finite "
                 f"numbers and of the shape it was given, {list(x.shape)}, is allowed"
             )
         return made.detach().float()

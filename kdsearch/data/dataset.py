@@ -67,7 +67,11 @@ AUGMENT = frozenset({"augment"})
 
 
 def load_dataset(
-    config: DataConfig, *, cache: Path | None = None, with_val: bool = False
+    config: DataConfig,
+    *,
+    cache: Path | None = None,
+    with_val: bool = False,
+    augment_key: str = "data.augment",
 ) -> Dataset:
     """Load, check and split the data set that `config` describes.
 
@@ -81,6 +85,7 @@ def load_dataset(
         cache: the cache folder; `cache_folder()` by default.
         with_val: adds the validation samples (none of classes that are left out) to the training
             samples; `mean`, `std` and `val` stay as they are.
+        augment_key: where the study file says the views, for messages.
 
     Raises:
         DataError: the source is missing, malformed or too small, or cannot be augmented; one
@@ -95,7 +100,9 @@ def load_dataset(
     whole = dataset.train
     if config.is_part:
         whole = _dataset_of(config.whole(), cache, with_val=with_val).train
-    augmentation = Augmentation(config.augment, seed=config.seed, train=dataset.train, whole=whole)
+    augmentation = Augmentation(
+        config.augment, seed=config.seed, train=dataset.train, whole=whole, key=augment_key
+    )
     return dataclasses.replace(dataset, augmentation=augmentation)
 
 
@@ -103,7 +110,7 @@ def _dataset_of(config: DataConfig, cache: Path, *, with_val: bool) -> Dataset:
     dataset = _splits_of(config, cache)
     if not with_val:
         return dataset
-    address = ["with validation", config.identity(exclude=AUGMENT), dataset.fingerprint]
+    address = ["train and validation", config.identity(exclude=AUGMENT), dataset.fingerprint]
     stored = prepared_tensors(cache, address, lambda: _join(dataset, config))
     train = Split(**stored.tensors, known_digest=stored.notes["train"])
     return dataclasses.replace(dataset, train=train, fingerprint=stored.notes["fingerprint"])
@@ -120,7 +127,10 @@ def _join(dataset: Dataset, config: DataConfig) -> Mapped:
         y=torch.cat([train.y, val.y[rows]])[order],
         ids=ids[order],
     )
-    notes = {"train": joined.digest, "fingerprint": fingerprint_splits([("train", joined)])}
+    # With the validation samples, because they decide `mean` and `std`, and other splits of the
+    # same samples join to the same.
+    fingerprint = fingerprint_splits([("train", joined), ("val", val)])
+    notes = {"train": joined.digest, "fingerprint": fingerprint}
     return Mapped({"x": joined.x, "y": joined.y, "ids": joined.ids}, notes)
 
 

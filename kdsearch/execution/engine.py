@@ -257,5 +257,7 @@ def stack_key(row: Row) -> object:
 
 
 def stack_shape(model: ModelConfig) -> object:
-    """What students' models have in common: MLPs may differ in width, others in nothing."""
-    return model.depth if isinstance(model, MlpModel) else model.model_dump_json()
+    """What students' models have in common: plain MLPs may differ in width, others in nothing."""
+    if isinstance(model, MlpModel) and not model.is_regularized:
+        return model.depth
+    return model.model_dump_json()

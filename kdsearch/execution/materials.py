@@ -12,9 +12,13 @@ from kdsearch.distill import TeacherBank, ensemble_logits
 from kdsearch.training import EpochViews, TrainingData
 
 
-@lru_cache(maxsize=8)
 def load_data(config: DataConfig, cache: Path, *, with_val: bool = False) -> Dataset:
     """The data set of one section, loaded once per process; see `load_dataset`."""
+    return _loaded(config, cache, with_val)
+
+
+@lru_cache(maxsize=8)
+def _loaded(config: DataConfig, cache: Path, with_val: bool) -> Dataset:
     return load_dataset(config, cache=cache, with_val=with_val)
 
 
@@ -32,7 +36,7 @@ def open_bank(teacher: TeacherConfig, data: DataConfig, cache: Path) -> TeacherB
 
 def forget_materials() -> None:
     """Load everything again: files may have changed since, where one process runs many studies."""
-    for loader in (load_data, open_bank, plain_data, taught_data, resident_data):
+    for loader in (_loaded, open_bank, plain_data, taught_data, resident_data):
         loader.cache_clear()
 
 

@@ -42,7 +42,9 @@ def check_pieces(config: StudyConfig) -> Dataset:
     prepare_cache(cache)
     forget_materials()
     dataset = load_data(config.data, cache)
-    load_data(config.teacher.data_of(config.data), cache)
+    if not isinstance(config.teacher.augment, str):
+        seen = config.teacher.data_of(config.data)
+        load_dataset(seen, cache=cache, augment_key="teacher.augment")
     check_repeatable(config.data, dataset, cache)
     for student in {trial.student: None for trial in trials}:
         students = min(config.budget.generation, STUDENTS_AT_ONCE)

@@ -11,7 +11,8 @@ import yaml
 from study_text import GOOD, changed
 
 import kdsearch
-from kdsearch.config import Mnist1dData, StudyConfig, load_study
+from kdsearch.config import MlpModel, Mnist1dData, StudyConfig, load_study
+from kdsearch.config.data import AugmentConfig, TransferConfig
 from kdsearch.errors import StudyFileError
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
@@ -44,6 +45,39 @@ def test_every_study_we_ship_is_valid(path: Path) -> None:
 def test_a_config_survives_its_own_json(good: Path) -> None:
     config = load_study(good)
     assert StudyConfig.model_validate_json(config.model_dump_json()) == config
+
+
+PROTOCOLS = changed(
+    ("val_fraction: 0.2", "augment: {shift: 2}, transfer: {omit_classes: [3, 7]}"),
+    ("members: 4", "members: 4\n  augment: {shift: 3, flip: true, views: 5}"),
+    ("kind: conv1d, width: 64", "kind: mlp, dropout: 0.5, input_dropout: 0.2, max_norm: 15"),
+    ("lr_scaling: none", "keep: last"),
+    ("baseline: true", "refit: true"),
+)
+
+
+def test_protocols_are_read_and_survive_their_own_json(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(PROTOCOLS)
+    config = load_study(path)
+    assert config.data.transfer == TransferConfig(omit_classes=(3, 7))
+    assert config.teacher.augment == AugmentConfig(shift=3, flip=True, views=5)
+    model = config.teacher.model
+    assert isinstance(model, MlpModel)
+    assert (model.dropout, model.input_dropout, model.max_norm) == (0.5, 0.2, 15.0)
+    assert (config.training.keep, config.teacher.training.keep) == ("last", "best")
+    assert config.confirm.refit
+    assert StudyConfig.model_validate_json(config.model_dump_json()) == config
+    assert StudyConfig.model_validate(config.model_dump()) == config
+    assert load_study(path, ["teacher.augment=none"]).teacher.augment == "none"
+
+
+def test_protocols_are_off_unless_a_file_says_them(good: Path) -> None:
+    config = load_study(good)
+    assert (config.data.transfer, config.teacher.augment) == (None, "data")
+    assert (config.training.keep, config.confirm.refit) == ("best", False)
+    assert isinstance(config.student, MlpModel)
+    assert not config.student.is_regularized
 
 
 @pytest.mark.parametrize(

@@ -14,4 +14,8 @@ def test_every_key_of_the_file_is_explained() -> None:
     page = render_reference()
     for name in StudyConfig.model_fields:
         assert f"| `{name}` |" in page
+    for chapter in ("data.augment, teacher.augment", "data.transfer", "confirm"):
+        assert f"## {chapter}\n" in page
+    for name in ("omit_classes", "transfer", "augment", "dropout", "max_norm", "keep", "refit"):
+        assert f"| `{name}` |" in page
     assert "see below |  |" not in page.split("## data")[1]

@@ -15,6 +15,7 @@ from kdsearch.config import (
     baseline_strata,
     load_study,
 )
+from kdsearch.config.data import AugmentConfig
 from kdsearch.config.saturation import FIRST_SIZES
 
 Load = Callable[..., StudyConfig]
@@ -86,11 +87,53 @@ def test_without_a_scientific_parameter_there_is_one_stratum(load: Load) -> None
         ("width", True),
         ("student.depth", True),
         ("training.weight_decay", True),
+        ("training.keep", True),
+        ("student.dropout", True),
         ("data.train_fraction", True),
     ],
 )
 def test_the_baseline_has_no_teacher(name: str, applies: bool) -> None:
     assert applies_to_baseline(name) is applies
+
+
+def test_teachers_never_see_less_than_all_and_what_their_section_says(load: Load) -> None:
+    plain = load()
+    data = load("data.augment={shift: 2}", "data.transfer={omit_classes: [3]}").data
+    own = AugmentConfig(shift=1, views=3)
+    for words, views in (
+        ("data", data.augment), ("none", None), ("{shift: 1, views: 3}", own)
+    ):  # fmt: skip
+        teacher = load(f"teacher.augment={words}").teacher
+        expected = plain.data.model_copy(update={"augment": views})
+        assert teacher.data_of(data) == expected
+        kept = teacher.data_of(plain.data).augment
+        assert kept == (None if words == "data" else views), "whatever students see"
+
+
+def test_a_later_field_is_part_of_an_identity_once_it_is_set(load: Load) -> None:
+    config = load()
+    for section, later, change in (
+        (config.student, {"dropout", "input_dropout", "max_norm"}, {"max_norm": 3.0}),
+        (config.data, {"transfer"}, {"transfer": {"omit_classes": (3,)}}),
+        (config.training, {"keep"}, {"keep": "last"}),
+    ):
+        assert section.identity() == section.model_dump(mode="json", exclude=later)
+        changed = type(section).model_validate(section.model_dump() | change)
+        unset = later - change.keys()
+        assert changed.identity() == changed.model_dump(mode="json", exclude=unset)
+        first = next(iter(type(section).model_fields))
+        assert first not in changed.identity(exclude=frozenset({first}))
+        assert change.keys() <= changed.identity(exclude=frozenset({first})).keys()
+
+
+def test_all_samples_of_a_section(load: Load) -> None:
+    plain = load().data
+    assert not plain.is_part
+    for change in ("data.train_fraction=0.5", "data.transfer={omit_classes: [3]}"):
+        part = load(change).data
+        assert part.is_part
+        assert part.whole() == plain
+        assert part.whole().whole() == plain
 
 
 def test_questions(load: Load) -> None:

@@ -1,18 +1,22 @@
 """Members are trained once, addressed by content, and never change afterwards."""
 
 import dataclasses
+import hashlib
+import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from kdsearch.config import CnnModel, MlpModel
+from kdsearch.config import CnnModel, MlpModel, TeacherConfig
+from kdsearch.config.seed import derive_seed
 from kdsearch.data import Dataset
 from kdsearch.distill import TeacherBank, cached_teachers, state_hash
 from kdsearch.distill import bank as bank_module
-from kdsearch.models import Classifier, predict_logits
+from kdsearch.models import Classifier, Normalization, build_model, predict_logits
 from kdsearch.results import TeacherRecord
 from tests.distill.conftest import TEACHER, Fit, OpenBank, never_fit
 
@@ -82,6 +86,61 @@ def test_address_changes_with_what_decides_the_weights(
             TEACHER, dataclasses.replace(digits, fingerprint="0" * 64), tmp_path
         ).member_key(1),
     ]  # fmt: skip
+    assert len(set(keys)) == len(keys)
+
+
+def address_of_version_0_1(bank: TeacherBank, config: TeacherConfig, data: Dataset) -> str:
+    """Member 1's, by the formula before sections had later fields."""
+    seed = derive_seed("teacher", config.seed, 1)
+    body = build_model(
+        config.model, input_shape=data.input_shape, num_classes=data.num_classes, seed=seed
+    )
+    model = Classifier(Normalization(data.mean, data.std), body)
+    identity = {
+        "data": data.fingerprint,
+        "model": config.model.model_dump(
+            mode="json", exclude={"dropout", "input_dropout", "max_norm"}
+        ),
+        "initial": state_hash(model),
+        "architecture": repr(model),
+        "training": config.training.model_dump(mode="json", exclude={"device", "engine", "keep"}),
+        "recipe": bank_module.RECIPE_VERSION,
+        "seed": seed,
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:40]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MlpModel(kind="mlp", width=16, depth=1),
+        MlpModel(kind="mlp", width=16, depth=1, dropout=0.0, input_dropout=0.0, max_norm=None),
+        CnnModel(kind="cnn", width=4, depth=1),
+    ],
+)
+def test_fields_that_came_later_leave_the_address_as_it_was(
+    open_bank: OpenBank, digits: Dataset, model: MlpModel | CnnModel
+) -> None:
+    bank = open_bank(model=model)
+    config = TEACHER.model_copy(update={"model": model})
+    assert bank.member_key(1) == address_of_version_0_1(bank, config, digits)
+    said = TEACHER.training.model_copy(update={"keep": "best"})
+    assert open_bank(model=model, training=said).member_key(1) == bank.member_key(1)
+
+
+def test_address_changes_with_a_later_field_that_is_set(open_bank: OpenBank) -> None:
+    settings: list[dict[str, Any]] = [
+        {},
+        {"dropout": 0.5},
+        {"dropout": 0.4},
+        {"input_dropout": 0.5},
+        {"max_norm": 0.5},
+        {"max_norm": 0.4},
+    ]
+    models = [MlpModel(kind="mlp", width=16, depth=1, **changes) for changes in settings]
+    keys = [open_bank(model=model).member_key(1) for model in models]
+    last = TEACHER.training.model_copy(update={"keep": "last"})
+    keys.append(open_bank(training=last).member_key(1))
     assert len(set(keys)) == len(keys)
 
 

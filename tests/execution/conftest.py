@@ -31,6 +31,7 @@ import signal
 from math import prod
 from pathlib import Path
 
+import torch
 from torch import nn
 
 
@@ -74,6 +75,80 @@ def works(input_shape, num_classes, width):
 
 def drops(input_shape, num_classes, width):
     return nn.Sequential(nn.Dropout(0.1), Body(input_shape, num_classes, width))
+
+
+class InRefit(Body):
+    """Does something where the batch has the size that only its refit has."""
+
+    def __init__(self, input_shape, num_classes, width, size):
+        super().__init__(input_shape, num_classes, width)
+        self.size = size
+
+    def forward(self, x):
+        y = super().forward(x)
+        return self.act(y) if self.training and len(x) == self.size else y
+
+
+class KillsRefit(InRefit):
+    def __init__(self, input_shape, num_classes, width, size, file):
+        super().__init__(input_shape, num_classes, width, size)
+        self.file = file
+
+    def act(self, y):
+        left = int(Path(self.file).read_text())
+        if left:
+            Path(self.file).write_text(str(left - 1))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return y
+
+
+class BreaksRefit(InRefit):
+    def act(self, y):
+        return y * float("nan")
+
+
+class RaisesRefit(InRefit):
+    def act(self, y):
+        raise KeyError("not again")
+
+
+class Clips(Body):
+    """Wants its weights within bounds after each step."""
+
+    def constrain(self):
+        for value in self.parameters():
+            value.data.clamp_(-0.1, 0.1)
+
+
+def kills_refit(input_shape, num_classes, width, size, file):
+    return KillsRefit(input_shape, num_classes, width, size, file)
+
+
+def breaks_refit(input_shape, num_classes, width, size):
+    return BreaksRefit(input_shape, num_classes, width, size)
+
+
+def raises_refit(input_shape, num_classes, width, size):
+    return RaisesRefit(input_shape, num_classes, width, size)
+
+
+def clips(input_shape, num_classes, width):
+    return Clips(input_shape, num_classes, width)
+
+
+class Adds(nn.Module):
+    """Has weights and no matrix."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(num_classes))
+
+    def forward(self, x):
+        return x.flatten(1)[:, 20 : 20 + len(self.scale)] * self.scale
+
+
+def adds(input_shape, num_classes, width):
+    return Adds(num_classes)
 
 
 def fails(input_shape, num_classes, width):

@@ -3,20 +3,25 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.execution import CohortTask
+from kdsearch.execution import engine as engine_module
 from kdsearch.execution.engine import (
     Engine,
     PopulationEngine,
     ReferenceEngine,
     build_engines,
     build_population,
+    can_stack,
 )
-from kdsearch.execution.student import Student
+from kdsearch.execution.student import Student, students_path
 from kdsearch.execution.task import EngineName
 from kdsearch.training import FunctionalPopulation, Population
 from tests.execution.conftest import SETTINGS, Log, MakeTask, essence
@@ -111,6 +116,109 @@ def test_who_cannot_be_stacked_takes_the_reference_loop(make_other: MakeOther) -
     log = drive(make_other("own", "drops"), Log())
     assert {o.state for o in log.outcomes.values()} == {"COMPLETE"}
     assert [type(e) for e in engines_of(make_other("own", "drops"))] == [ReferenceEngine] * 4
+
+
+def test_who_wants_its_weights_constrained_takes_the_reference_loop(
+    make_other: MakeOther, tmp_path: Path
+) -> None:
+    task = make_other("own", "clips")
+    assert [type(e) for e in engines_of(task)] == [ReferenceEngine] * 4
+    log = drive(task, Log())
+    assert {o.state for o in log.outcomes.values()} == {"COMPLETE"}
+    for key in log.outcomes:
+        weights = load_file(students_path(task.students, key))
+        assert max(float(w.abs().max()) for w in weights.values()) == pytest.approx(0.1)
+
+
+REGULARIZED: tuple[dict[str, Scalar], ...] = (
+    {"student.dropout": 0.5},
+    {"student.input_dropout": 0.2},
+    {"student.max_norm": 0.5},
+)
+
+
+def test_regularized_mlps_are_no_part_of_a_population(make_task: MakeTask, tmp_path: Path) -> None:
+    """Among plain ones of the same shape they are trained alone, and right; so are the others."""
+    rate = {"learning_rate": 0.005}
+    settings = [rate, *(rate | one for one in REGULARIZED), rate | {"width": 12}]
+    task = make_task(settings=settings, folder=tmp_path / "mixed")
+    students = [Student(row, task) for row in task.rows]
+    assert [can_stack(s) for s in students] == [True, False, False, False, True]
+    *single, together = engines_of(task)
+    assert [type(e) for e in single] == [ReferenceEngine] * 3
+    assert isinstance(together, PopulationEngine)
+    assert {s.row.key[-1] for s in together.students} == {"0", "4"}
+    mixed = drive(task, Log()).outcomes
+    alone = make_task(settings=settings, folder=tmp_path / "alone")
+    expected = drive(replace(alone, engine="reference"), Log()).outcomes
+    assert mixed.keys() == expected.keys()
+    for key, mine in mixed.items():
+        its = expected[key]
+        if key[-1] in "123":
+            assert essence({key: mine}) == essence({key: its}), "the same loop, to the bit"
+        for a, b in zip(mine.history, its.history, strict=True):
+            assert a.train_loss == pytest.approx(b.train_loss, abs=1e-5)
+    losses = {o.history[-1].train_loss for o in mixed.values()}
+    assert len(losses) == 5, "every setting plays its part"
+    norms = load_file(students_path(task.students, task.rows[3].key))["hidden.0.weight"]
+    assert float(norms.norm(dim=1).max()) <= 0.5 * (1 + 1e-6)
+
+
+def test_regularized_students_stopped_after_every_epoch_end_the_same(
+    make_task: MakeTask, tmp_path: Path
+) -> None:
+    settings = [{"learning_rate": 0.005}, {"learning_rate": 0.005, "student.dropout": 0.5}]
+    whole = drive(make_task(settings=settings, folder=tmp_path / "whole"), Log())
+    task, log = make_task(settings=settings, folder=tmp_path / "pieces"), Log()
+    for number in range(2 * 9 + 1):
+        torch.manual_seed(number)  # another process has another random state
+        drive(task, log, should_stop=lambda: True)
+    assert essence(log.outcomes) == essence(whole.outcomes)
+
+
+class Clock:
+    """Time that passes by call: four seconds each."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def perf_counter(self) -> float:
+        self.seconds += 4.0
+        return self.seconds
+
+
+@pytest.mark.parametrize("kind", ["mlp", "conv1d"])
+def test_the_seconds_of_a_common_step_are_shared_by_work(
+    kind: str, make_task: MakeTask, make_other: MakeOther, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [{"width": width, "alpha": 0.5} for width in (4, 16, 8)]
+    task = make_task(settings=settings) if kind == "mlp" else make_other("conv1d")
+    (engine,) = engines_of(task)
+    assert isinstance(engine, PopulationEngine)
+    clock = ModuleType("time")
+    clock.perf_counter = Clock().perf_counter  # type: ignore[attr-defined]
+    monkeypatch.setattr(engine_module, "time", clock)
+    steps = sum(1 for _ in engine.train(3))
+    assert steps == 3
+    seconds = {s.row.trial.student.width: s.train_seconds for s in engine.students}
+    total = sum(s.train_seconds for s in engine.students)
+    assert total == pytest.approx(3 * 4.0), "what has passed, and nothing twice"
+    if kind == "mlp":
+        macs = {width: 64 * width + width * 10 for width in (4, 8, 16)}
+        for width, mine in seconds.items():
+            assert mine == pytest.approx(12.0 * macs[width] / sum(macs.values()))
+    else:
+        assert [s.train_seconds for s in engine.students] == pytest.approx([3.0] * 4)
+
+
+def test_a_student_without_products_has_its_seconds_too(
+    make_other: MakeOther, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engines_of(make_other("own", "adds", settings=[{}, {}]))[0]
+    assert isinstance(engine, PopulationEngine)
+    list(engine.train(1))
+    first, second = (s.train_seconds for s in engine.students)
+    assert first == second > 0
 
 
 def test_students_stack_by_shape(make_task: MakeTask, make_other: MakeOther) -> None:

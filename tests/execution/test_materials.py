@@ -17,10 +17,11 @@ from kdsearch.execution.materials import (
     load_data,
     open_bank,
     plain_data,
+    resident_data,
     taught_data,
 )
 from kdsearch.models import predict_logits
-from tests.execution.conftest import Log, MakeTask, essence
+from tests.execution.conftest import Log, MakeTask, essence, with_teachers
 from tests.study.records import make_config
 
 VIEWS = 2
@@ -121,6 +122,40 @@ def test_a_part_of_the_samples_has_its_own_logits_and_views(augmented: StudyConf
         raw = augmentation.view(epoch - 1).x[rows]
         assert torch.equal(some.at_epoch(epoch).train_x, (raw - mean) / std)
     assert part.whole() == data
+
+
+LOADED = """
+import numpy as np
+from pathlib import Path
+
+def make(log):
+    with Path(log).open("a") as file:
+        file.write("loaded\\n")
+    return np.random.default_rng(0).normal(size=(90, 3)), np.arange(90) % 3
+"""
+
+
+def test_a_users_own_data_are_loaded_once_in_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And once more for what is trained on at the end."""
+    (tmp_path / "loaded.py").write_text(LOADED)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    log = tmp_path / "log"
+    data = {"kind": "import", "target": "loaded:make", "options": {"log": str(log)}}
+    config, cache = with_teachers(make_config(data=data)), cache_folder()
+    assert log.read_text().count("loaded") == 1
+    load_data(config.data, cache)
+    plain_data(config.data, cache)
+    taught_data(config.data, config.teacher, config.data, cache)
+    resident = resident_data(
+        config.data, config.teacher, config.data, cache, device=torch.device("cpu"), with_val=False
+    )
+    assert len(resident.train_y) == 58
+    assert log.read_text().count("loaded") == 1
+    taught_data(config.data, config.teacher, config.data, cache, with_val=True)
+    assert log.read_text().count("loaded") == 2
 
 
 def test_soft_targets_follow_the_view(augmented: StudyConfig, make_task: MakeTask) -> None:

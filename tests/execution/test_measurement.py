@@ -69,6 +69,18 @@ def test_the_largest_stack_has_its_widest_student_first(make_task: MakeTask) -> 
     assert largest_stack([]) == []
 
 
+@pytest.mark.parametrize("widths", [(4, 16, 8), (16, 4, 8)])
+def test_regularized_students_are_left_out(make_task: MakeTask, widths: tuple[int, ...]) -> None:
+    """They are trained alone, whether they are the widest or the narrowest of their cohort."""
+    first, *plain = widths
+    settings: list[dict[str, Any]] = [{"width": width, "alpha": 0.5} for width in plain] * 2
+    task = make_task(settings=[{"width": first, "student.dropout": 0.2}, *settings])
+    assert {r.trial.student.width for r in largest_stack(task.rows)} == set(plain)
+    assert population_speedup(task) is not None
+    alone = [{"width": width, "student.max_norm": 1.0} for width in widths]
+    assert population_speedup(make_task("alone", alone)) is None
+
+
 def test_a_spread_keeps_the_first() -> None:
     rows: list[Any] = list(range(10))
     assert list(spread(rows, 4)) == [0, 2, 4, 6]

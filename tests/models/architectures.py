@@ -37,6 +37,7 @@ def imported(target: str = "contract_net:Net", **settings: object) -> ImportMode
 CASES = [
     Case(MlpModel(kind="mlp", width=8, depth=1), (1, 8, 8)),
     Case(MlpModel(kind="mlp", width=12, depth=3), (40,)),
+    Case(MlpModel(kind="mlp", width=16, depth=2, dropout=0.5, max_norm=3.0), (40,)),
     Case(Conv1dModel(kind="conv1d", width=6, depth=1), (40,)),
     Case(Conv1dModel(kind="conv1d", width=8, depth=3), (1, 40)),
     Case(Conv1dModel(kind="conv1d", width=5, depth=2), (3, 17)),

@@ -27,6 +27,12 @@ def stored_before(saved: dict[str, Any]) -> dict[str, Any]:
     """A stored configuration as version 0.1 wrote it, which knew fewer keys."""
     old = json.loads(json.dumps(saved))
     del old["confirm"]["choose_by"], old["confirm"]["candidates"]
+    del old["confirm"]["refit"], old["data"]["transfer"], old["teacher"]["augment"]
+    for training in (old["training"], old["teacher"]["training"]):
+        del training["keep"]
+    for model in (old["student"], old["teacher"]["model"]):
+        for key in ("dropout", "input_dropout", "max_norm"):
+            model.pop(key, None)
     del old["pruner"]["exempt"], old["pruner"]["min_correlation"]
     return old
 

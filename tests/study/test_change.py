@@ -36,6 +36,16 @@ def test_more_of_the_same_is_welcome(changes: dict[str, object]) -> None:
         ({"data": {"kind": "mnist1d"}}, "data.test_samples: (absent) -> 10000"),
         ({"pruner": {"kind": "median"}}, "pruner.kind: none -> median"),
         ({"student__depth": 2}, "student.depth: 1 -> 2"),
+        ({"student__dropout": 0.5}, "student.dropout: 0.0 -> 0.5"),
+        ({"student__max_norm": 2.0}, "student.max_norm: None -> 2.0"),
+        ({"training__keep": "last"}, "training.keep: best -> last"),
+        ({"teacher__augment": "none"}, "teacher.augment: data -> none"),
+        ({"teacher__augment": {"shift": 1}}, "teacher.augment.shift: (absent) -> 1"),
+        (
+            {"data__transfer": {"omit_classes": [3]}},
+            "data.transfer.omit_classes: (absent) -> [3]",
+        ),
+        ({"confirm__refit": True}, "confirm.refit: False -> True"),
     ],
 )
 def test_another_study_is_refused_with_the_lines_that_differ(

@@ -115,3 +115,28 @@ def test_data_that_change_are_refused(module: WriteModule) -> None:
     check_pieces(make_config(data=data(3)))
     with pytest.raises(DataError, match="same samples every time: seed it"):
         check_pieces(make_config(data=data(-1)))
+
+
+FLAT = """
+    import numpy as np
+    def make():
+        rng = np.random.default_rng(0)
+        return rng.normal(size=(80, 3)), np.arange(80) % 2
+    def deaf(x, generator):
+        import torch
+        return x + torch.rand(())
+    """
+
+
+@pytest.mark.parametrize("section", ["data.augment", "teacher.augment"])
+def test_views_that_cannot_be_made_are_refused_where_they_are_said(
+    section: str, module: WriteModule
+) -> None:
+    name = module(FLAT)
+    data = {"kind": "import", "target": f"{name}:make"}
+    key = section.replace(".", "__")
+    flat = refusal(data=data, **{key: {"shift": 1}})
+    assert flat.startswith(f"{section}: samples of shape [3] are flat")
+    assert flat.endswith(f"or take {section} out")
+    deaf = refusal(**{key: {"transform": f"{name}:deaf"}})
+    assert deaf.startswith(f"{section}.transform: '{name}:deaf' gave other samples")

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 import kdsearch
-from kdsearch.study.plan import in_words, plan_study
+from kdsearch.data import load_dataset
+from kdsearch.study.lane import lanes_of
+from kdsearch.study.plan import estimate_seconds, in_words, plan_study, train_seconds
 from tests.conftest import WriteStudy
 from tests.study.records import make_config
 
@@ -95,3 +97,33 @@ def test_an_arm_with_fewer_settings_to_try_says_why(folder: Path) -> None:
     }
     plan = plan_study(make_config(search=search, sampler={"kind": "grid"}, budget__trials=6))
     assert plan.search_trials.startswith("18: 6 distilled and 3 baseline a stratum; the baseline")
+
+
+def test_a_refit_is_a_second_training_of_each_confirmed_student() -> None:
+    def seconds(search_share: float, confirm_share: float, **changes: object) -> float:
+        config = make_config(**changes)
+        lanes = lanes_of(config, config.strata())
+        dataset = load_dataset(config.data)
+        return estimate_seconds(
+            config,
+            dataset,
+            lanes,
+            missing=0,
+            search_share=search_share,
+            confirm_share=confirm_share,
+        )
+
+    once, twice = (seconds(0.0, 1.0, confirm__refit=refit) for refit in (False, True))
+    assert twice == pytest.approx(2 * once)
+    assert seconds(1.0, 0.0, confirm__refit=True) == seconds(1.0, 0.0)
+
+
+@pytest.mark.parametrize("setting", [{"dropout": 0.5}, {"input_dropout": 0.2}, {"max_norm": 1.0}])
+def test_regularized_students_are_expected_to_train_one_by_one(setting: dict[str, float]) -> None:
+    config = make_config()
+    trial, dataset = config.trial_config({}), load_dataset(config.data)
+    alone = trial.training.model_copy(update={"engine": "reference"})
+    loop = train_seconds(trial.model_copy(update={"training": alone}), dataset)
+    student = trial.student.model_copy(update=setting)
+    assert train_seconds(trial, dataset) < loop
+    assert train_seconds(trial.model_copy(update={"student": student}), dataset) == loop

@@ -7,6 +7,8 @@ import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
+from kdsearch.config import MlpModel
+from kdsearch.models import build_model
 from kdsearch.results import TrialRecord
 from kdsearch.tracking import LoggableModel
 from kdsearch.tracking.mlflow_sink import MlflowSink
@@ -62,6 +64,26 @@ def test_champion_twice_is_one_version(
     (version,) = client.search_model_versions("name = 'temp-alpha'")
     assert version.tags["accuracy"] == "0.91"
     assert later.register_champion(make_record(trial=99), tags={}) is None
+
+
+def test_a_model_with_dropout_is_exported_as_it_measures(tmp_path: Path) -> None:
+    """And with its weights it is no other model than one without."""
+    shape = {"input_shape": (4,), "num_classes": 3}
+    settings = {"dropout": 0.5, "input_dropout": 0.2, "max_norm": 0.3}
+    config = MlpModel(kind="mlp", width=8, depth=2, **settings)
+    plain = build_model(MlpModel(kind="mlp", width=8, depth=2), **shape, seed=0).eval()
+    inputs = torch.randn(50, 4)
+    for seed in (1, 2):  # the second gets its weights into the first one's graph
+        module = build_model(config, **shape, seed=seed)
+        assert module.training
+        assert not torch.equal(module(inputs), module(inputs))
+        plain.load_state_dict(module.state_dict())
+        folder = tmp_path / str(seed)
+        save_folder(LoggableModel(module, (4,), config.model_dump_json()), folder)
+        loaded = mlflow.pytorch.load_model(str(folder))
+        assert torch.equal(loaded(inputs), plain(inputs))
+        assert torch.equal(loaded(inputs[:1]), plain(inputs[:1]))
+        assert module.training
 
 
 class Stateful(torch.nn.Module):

@@ -182,11 +182,11 @@ class Scripted:
         return self._scores[metrics.epoch - 1]
 
 
-def scripted_run(*scores: float, patience: int | None = None) -> StudentRun:
+def scripted_run(*scores: float, patience: int | None = None, keep: str = "best") -> StudentRun:
     return StudentRun(
         make_model(),
         make_data(),
-        training=training_config(epochs=len(scores), patience=patience),
+        training=training_config(epochs=len(scores), patience=patience, keep=keep),
         distillation=teach(),
         width=8,
         order_seed=0,
@@ -220,6 +220,33 @@ def test_best_weights_are_the_best_epochs() -> None:
     assert run.best_epoch == 2
     assert same_weights(run.kept_state, by_epoch[1])
     assert not same_weights(run.kept_state, by_epoch[3])
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "stops", "best"),
+    [
+        ((1, 5, 2, 3), None, 4, 2),
+        ((1, 0, 5, 0, 0, 9), 2, 5, 3),
+        ((3, 3, 3, 3), 2, 3, 1),
+        ((1, 2, 3, 4), 1, 4, 4),
+    ],
+)
+def test_the_last_weights_are_kept_and_patience_counts_from_the_best(
+    scores: tuple[float, ...], patience: int | None, stops: int, best: int
+) -> None:
+    run = scripted_run(*scores, patience=patience, keep="last")
+    assert (run.kept_epoch, run.best_score) == (0, -math.inf)
+    for metrics in run.epochs(until=len(scores)):
+        assert run.kept_epoch == metrics.epoch
+        assert run.kept == metrics
+        assert same_weights(run.kept_state, run.model.state_dict())
+    assert run.is_finished
+    assert (run.epoch, run.kept_epoch, run.best_epoch) == (stops, stops, best)
+    assert run.best_score == scores[best - 1]
+    first = scripted_run(*scores, patience=patience)
+    by_epoch = [weights(first.model) for _ in first.epochs(until=len(scores))]
+    assert same_weights(run.kept_state, by_epoch[-1])
+    assert same_weights(first.kept_state, by_epoch[best - 1])
 
 
 def test_best_weights_include_running_statistics() -> None:

@@ -20,6 +20,7 @@ from tests.training.problem import (
     make_run,
     same_weights,
 )
+from tests.training.test_regularized import regularized_model
 
 EPOCHS = 5
 
@@ -38,6 +39,7 @@ MODELS: dict[str, Callable[[int], nn.Module]] = {
     "mlp": make_model,
     "dropout": dropout_model,
     "cnn": channels_last_cnn,
+    "regularized": regularized_model,
 }
 SETTINGS: list[dict[str, Any]] = [
     {"optimizer": "adam"},
@@ -107,6 +109,19 @@ def test_patience_is_remembered(tmp_path: Path) -> None:
     hand_over(resumed, again, tmp_path / "run.pt")
     assert again.is_finished
     assert list(again.epochs(until=EPOCHS)) == []
+
+
+def test_what_is_kept_is_remembered(tmp_path: Path) -> None:
+    settings = {"keep": "last", "patience": 2, "learning_rate": 1e-9}
+    whole = finish(start("dropout", 0, settings))
+    assert (whole.epoch, whole.kept_epoch, whole.best_epoch) == (3, 3, 1)
+    interrupted = start("dropout", 0, settings)
+    list(interrupted.epochs(until=2))
+    resumed = start("dropout", 9, settings)
+    hand_over(interrupted, resumed, tmp_path / "run.pt")
+    assert (resumed.kept_epoch, resumed.best_epoch) == (2, 1)
+    assert_same(finish(resumed), whole)
+    assert resumed.kept_epoch == 3
 
 
 def test_an_interrupted_epoch_is_trained_again_from_its_start(tmp_path: Path) -> None:

@@ -67,6 +67,13 @@ class RandomScale(nn.Module):
         return x * torch.rand(1) if self.training else x
 
 
+class Constrained(nn.Sequential):
+    """It wants to be called after each step, which a stack does not."""
+
+    def constrain(self) -> None:
+        pass
+
+
 class Fails(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         raise KeyError("no such layer")
@@ -104,6 +111,7 @@ def test_stackable(model: nn.Module) -> None:
         Counts(nn.Linear(6, 3)),
         Replaces(nn.Linear(6, 3)),
         Unused(nn.Linear(6, 4), nn.Linear(4, 3)),
+        Constrained(nn.Linear(6, 3)),
         tied(),
         nn.Linear(6, 3, dtype=torch.float64),
         body().requires_grad_(False),
@@ -117,6 +125,7 @@ def test_stackable(model: nn.Module) -> None:
         "memory",
         "replaced buffer",
         "unused weight",
+        "constrained",
         "tied weights",
         "double",
         "frozen",

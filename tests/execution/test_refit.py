@@ -1,0 +1,436 @@
+"""The second training, on validation samples, too: by hand, in pieces, killed, failing."""
+
+import itertools
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from kdsearch.config import Scalar, StudyConfig
+from kdsearch.data import Augmentation, Split, cache_folder, load_dataset
+from kdsearch.distill import TeacherBank, ensemble_logits
+from kdsearch.distill.logits import LOGITS_BATCH
+from kdsearch.execution import CohortTask, InlineExecutor, ProcessExecutor, Row
+from kdsearch.execution import cohort as cohort_module
+from kdsearch.execution import engine as engine_module
+from kdsearch.execution.cohort import train_cohort
+from kdsearch.execution.materials import open_bank
+from kdsearch.execution.student import students_path
+from kdsearch.models import build_model, predict_logits
+from kdsearch.results import Outcome
+from kdsearch.training import Population, StudentRun, TrainingData, evaluate_logits
+from tests.execution.conftest import Log, MakeTask, essence, with_teachers
+from tests.execution.test_cohort import drive
+from tests.study.records import make_config
+
+# Rates at which students overfit or stop early, so that not all keep their last epoch.
+SETTINGS: tuple[dict[str, Scalar], ...] = (
+    {"learning_rate": 0.1, "alpha": 0.5},
+    {"learning_rate": 0.002, "alpha": 0.0, "width": 12},
+    {"learning_rate": 0.02, "alpha": 1.0, "training.patience": 1, "training.warmup_epochs": 6},
+)
+REFIT_LAST_BATCH = 1438 % 128
+"""Size of the batch that only a refit sees: by it a user's model knows that it is in one."""
+
+
+def refit(task: CohortTask) -> CohortTask:
+    """The task as the confirm stage has it."""
+    return replace(task, rows=tuple(replace(r, refit=True, opens_test=True) for r in task.rows))
+
+
+def without_refit(task: CohortTask) -> CohortTask:
+    return replace(
+        task,
+        rows=tuple(replace(row, refit=False) for row in task.rows),
+        checkpoint=task.checkpoint.with_name("without.pt"),
+        students=task.students.with_name("without"),
+    )
+
+
+def weights_of(task: CohortTask, key: str) -> dict[str, Tensor]:
+    return load_file(students_path(task.students, key))
+
+
+def check_the_same(log: Log, task: CohortTask, expected: Log, whole: CohortTask) -> None:
+    """To the bit, weights and all."""
+    assert log.failures == expected.failures == {}
+    assert essence(log.outcomes) == essence(expected.outcomes)
+    for key, outcome in expected.outcomes.items():
+        if outcome.state == "COMPLETE":
+            mine, its = weights_of(task, key), weights_of(whole, key)
+            assert mine.keys() == its.keys()
+            assert all(torch.equal(mine[name], value) for name, value in its.items())
+
+
+class HandMade:
+    """The views of hand-made data, and what members say about each."""
+
+    def __init__(self, views: Augmentation, mean: Tensor, std: Tensor, bank: TeacherBank) -> None:
+        self._views, self._mean, self._std, self._bank = views, mean, std, bank
+
+    def at_epoch(self, data: TrainingData, epoch: int) -> TrainingData:
+        number = (epoch - 1) % self._views.num_views
+        raw = self._views.view(number).x
+        return data._replace(
+            train_x=(raw - self._mean) / self._std, teacher_train=said(self._bank, raw)
+        )
+
+
+def said(bank: TeacherBank, raw: Tensor) -> Tensor:
+    """What the members say about samples, which they normalise themselves."""
+    models = [bank.load(member).model for member in bank.members]
+    return torch.stack([predict_logits(m, raw, batch_size=LOGITS_BATCH) for m in models])
+
+
+def joined_by_hand(config: StudyConfig) -> Split:
+    """Training and validation samples in the order of their ids, as one would write it down."""
+    data = load_dataset(config.data, cache=cache_folder())
+    omitted = config.data.transfer.omit_classes if config.data.transfer else ()
+    samples = [
+        (int(split.ids[i]), split.x[i], int(split.y[i]))
+        for split in (data.train, data.val)
+        for i in range(len(split))
+        if int(split.y[i]) not in omitted
+    ]
+    samples.sort(key=lambda sample: sample[0])
+    ids, x, y = zip(*samples, strict=True)
+    return Split(x=torch.stack(x), y=torch.tensor(y), ids=torch.tensor(ids))
+
+
+def refit_by_hand(config: StudyConfig, row: Row, kept_epoch: int) -> StudentRun:
+    """The row's student, trained from its first weights on all but the test samples."""
+    data, trial = load_dataset(config.data, cache=cache_folder()), row.trial
+    bank = open_bank(config.teacher, config.data, cache_folder())
+    joined = joined_by_hand(config)
+    x, val_x = ((split.x - data.mean) / data.std for split in (joined, data.val))
+    views = None
+    if config.data.augment is not None:
+        made = Augmentation(config.data.augment, seed=0, train=joined, whole=joined)
+        views = HandMade(made, data.mean, data.std, bank)
+    seen = TrainingData(
+        train_x=x,
+        train_y=joined.y,
+        val_x=val_x,
+        val_y=data.val.y,
+        teacher_train=said(bank, joined.x),
+        teacher_val=None,
+        views=views,  # type: ignore[arg-type]
+    )
+    warmup = min(trial.training.warmup_epochs, kept_epoch - 1)
+    changes = {"epochs": kept_epoch, "warmup_epochs": warmup, "patience": None}
+    run = StudentRun(
+        build_model(trial.student, input_shape=(1, 8, 8), num_classes=10, seed=row.seed),
+        seen,
+        training=trial.training.model_copy(update=changes),
+        distillation=trial.distillation,
+        width=trial.student.width,
+        order_seed=row.order_seed,
+    )
+    list(run.epochs(until=kept_epoch))
+    assert run.epoch == kept_epoch
+    return run
+
+
+def check_by_hand(config: StudyConfig, task: CohortTask, outcomes: dict[str, Outcome]) -> None:
+    data = load_dataset(config.data, cache=cache_folder())
+    bank = open_bank(config.teacher, config.data, cache_folder())
+    test = data.test.open(by="test")
+    x = (test.x - data.mean) / data.std
+    members = said(bank, test.x)
+    teacher = ensemble_logits(members, size=2, mode=config.teacher.ensemble_mode)
+    for row in task.rows:
+        outcome = outcomes[row.key]
+        assert outcome.best_epoch is not None
+        assert outcome.test is not None
+        model = refit_by_hand(config, row, outcome.best_epoch).model
+        for name, value in weights_of(task, row.key).items():
+            torch.testing.assert_close(value, model.state_dict()[name], atol=2e-4, rtol=2e-3)
+        expected = evaluate_logits(predict_logits(model, x), test.y, teacher)
+        assert outcome.test.loss == pytest.approx(expected.loss, abs=1e-3)
+        assert outcome.test.accuracy == pytest.approx(expected.accuracy, abs=0.006)
+        assert outcome.test.teacher_kl == pytest.approx(expected.teacher_kl, abs=1e-3)
+        assert outcome.test.num_samples == len(test)
+
+
+DATA: dict[str, dict[str, Any]] = {
+    "whole": {},
+    "a class less": {"transfer": {"omit_classes": [3, 7]}},
+    "views": {"augment": {"shift": 1, "views": 2}},
+    "a part": {"train_fraction": 0.5, "transfer": {"omit_classes": [3]},
+               "augment": {"flip": True, "views": 2}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("section", DATA)
+def test_a_refit_is_what_one_would_train_by_hand(section: str, make_task: MakeTask) -> None:
+    config = with_teachers(make_config(data={"kind": "digits"} | DATA[section]))
+    task = refit(make_task(config=config, settings=SETTINGS))
+    log = drive(task, Log())
+    once = drive(without_refit(task), Log())
+    assert log.epochs == once.epochs, "of the second training nobody is told"
+    assert {o.state for o in log.outcomes.values()} == {"COMPLETE"}
+    for key, outcome in log.outcomes.items():
+        ignored = {"test", "test_correct", "train_seconds"}
+        before = once.outcomes[key]
+        assert outcome.model_dump(exclude=ignored) == before.model_dump(exclude=ignored)
+        assert outcome.test != before.test
+    kept = [o.best_epoch for o in log.outcomes.values()]
+    assert min(kept) < 9, "else the number of epochs shows nothing"
+    check_by_hand(config, task, log.outcomes)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"student.dropout": 0.3}, {"training.keep": "last"}, {"training.lr_scaling": "mup"}],
+    ids=str,
+)
+def test_whatever_the_student_is(
+    settings: dict[str, Scalar], make_task: MakeTask, study: StudyConfig
+) -> None:
+    rates = ({"learning_rate": rate} for rate in (0.02, 0.003))
+    task = refit(make_task(settings=[rate | settings for rate in rates]))
+    log = drive(task, Log())
+    check_by_hand(study, task, log.outcomes)
+    if settings == {"training.keep": "last"}:
+        assert {o.best_epoch for o in log.outcomes.values()} == {9}
+
+
+def test_convolutions(make_task: MakeTask, signal_study: StudyConfig, tmp_path: Path) -> None:
+    student = {"kind": "conv1d", "width": 4, "depth": 2}
+    tree = signal_study.model_dump(mode="json") | {"student": student}
+    config = StudyConfig.model_validate(tree)
+    rates = [{"learning_rate": rate, "training.epochs": 3} for rate in (0.003, 0.001)]
+    task = refit(make_task(config=config, settings=rates, folder=tmp_path / "one"))
+    log = drive(task, Log())
+    alone = replace(task, engine="reference", checkpoint=tmp_path / "a.pt", students=tmp_path)
+    expected = drive(alone, Log())
+    for key, mine in log.outcomes.items():
+        its = expected.outcomes[key]
+        assert mine.test is not None
+        assert its.test is not None
+        assert mine.test.loss == pytest.approx(its.test.loss, abs=1e-4)
+        for name, value in weights_of(task, key).items():
+            torch.testing.assert_close(value, weights_of(alone, key)[name], atol=1e-4, rtol=1e-3)
+
+
+def test_no_leg_but_the_last_refits(make_task: MakeTask) -> None:
+    leg = refit(make_task(until=3))
+    log = drive(leg, Log())
+    assert len(log.paused) == 4
+    assert log.outcomes == {}
+    saved = cohort_module.load_checkpoint(leg.checkpoint)
+    assert saved is not None
+    assert set(saved["students"]) == {row.key for row in leg.rows}
+
+
+def test_only_rows_that_want_it_are_refitted(make_task: MakeTask, tmp_path: Path) -> None:
+    every = refit(make_task(settings=SETTINGS, folder=tmp_path / "every"))
+    some = refit(make_task(settings=SETTINGS, folder=tmp_path / "some"))
+    some = replace(some, rows=(replace(some.rows[0], refit=False), *some.rows[1:]))
+    none = without_refit(every)
+    logs = {name: drive(t, Log()) for name, t in (("e", every), ("s", some), ("n", none))}
+    first, *others = (row.key for row in every.rows)
+    assert logs["s"].outcomes[first].test == logs["n"].outcomes[first].test
+    for key in others:
+        assert logs["s"].outcomes[key].test == pytest.approx(logs["e"].outcomes[key].test)
+        assert logs["s"].outcomes[key].test != logs["n"].outcomes[key].test
+
+
+def test_the_seconds_of_both_trainings_count(
+    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = itertools.count(1000.0, 4.0)
+    clock = ModuleType("time")
+    clock.perf_counter = passed.__next__  # type: ignore[attr-defined]
+    monkeypatch.setattr(engine_module, "time", clock)
+    (outcome,) = drive(refit(make_task(settings=SETTINGS[:1])), Log()).outcomes.values()
+    assert outcome.best_epoch is not None
+    assert outcome.train_seconds == 4.0 * (outcome.epochs + outcome.best_epoch)
+
+
+PIECES: tuple[dict[str, Scalar], ...] = (
+    {"learning_rate": 0.1, "alpha": 0.5, "training.epochs": 5},
+    {"learning_rate": 0.002, "alpha": 0.0, "width": 12, "training.epochs": 3},
+    {"learning_rate": 0.02, "training.patience": 1, "training.epochs": 6},
+    {"learning_rate": 0.02, "student.dropout": 0.3, "training.epochs": 4},
+)
+
+
+def test_stopped_after_every_step_it_ends_the_same(make_task: MakeTask, tmp_path: Path) -> None:
+    config = with_teachers(make_config(data={"kind": "digits"} | DATA["a part"]))
+    whole = refit(make_task(config=config, settings=PIECES, folder=tmp_path / "whole"))
+    expected = drive(whole, Log())
+    task = refit(make_task(config=config, settings=PIECES, folder=tmp_path / "pieces"))
+    log, in_refit = Log(), 0
+    for number in range(80):
+        torch.manual_seed(number)
+        drive(task, log, should_stop=lambda: True)
+        if log.outcomes:
+            break
+        saved = cohort_module.load_checkpoint(task.checkpoint)
+        assert saved is not None
+        in_refit += any(key.endswith("/refit") for key in saved["students"])
+    assert in_refit > 5, "else it was not stopped there"
+    check_the_same(log, task, expected, whole)
+    assert log.epochs == expected.epochs
+
+
+class Killed(Exception):
+    """In place of SIGKILL: nothing after it is done."""
+
+
+def drive_until_killed(task: CohortTask, log: Log, steps: int) -> None:
+    """Go on for some steps; what is told before the kill is kept, as a coordinator does."""
+    left = itertools.count(steps - 1, -1)
+
+    def kill() -> bool:
+        if next(left) <= 0:
+            raise Killed
+        return False
+
+    with suppress(Killed):
+        for event in train_cohort(task, kill):
+            log.notify(task, event)
+
+
+@pytest.mark.parametrize("steps", [2, 7])
+def test_killed_after_some_steps_again_and_again_it_ends_the_same(
+    steps: int, make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that goes away leaves its last checkpoint, here that of the step before."""
+    whole = refit(make_task(settings=PIECES, folder=tmp_path / "whole"))
+    expected = drive(whole, Log())
+    monkeypatch.setattr(cohort_module, "CHECKPOINT_SECONDS", 0.0)
+    task, log = refit(make_task(settings=PIECES, folder=tmp_path / "killed")), Log()
+    kills = 0
+    while not log.outcomes:
+        drive_until_killed(task, log, steps)
+        kills += not log.outcomes
+        assert kills < 100
+    assert kills >= 2
+    check_the_same(log, task, expected, whole)
+
+
+def run(executor: InlineExecutor | ProcessExecutor, *tasks: CohortTask) -> Log:
+    log = Log()
+    executor.run(tasks, notify=log.notify, should_stop=lambda: False)
+    return log
+
+
+def own_task(
+    make_task: MakeTask,
+    study: StudyConfig,
+    target: str,
+    folder: Path,
+    *rates: float,
+    **options: Any,
+) -> CohortTask:
+    """A cohort of a user's own students that want a refit."""
+    student = {"kind": "import", "target": target, "width": 8, "options": options}
+    config = StudyConfig.model_validate(study.model_dump(mode="json") | {"student": student})
+    name = target.partition(":")[2]
+    settings: list[dict[str, Scalar]] = [{"learning_rate": rate, "alpha": 0.5} for rate in rates]
+    return refit(make_task(name, settings, config=config, folder=folder))
+
+
+@pytest.mark.parametrize(("workers", "engine"), [(1, "reference"), (2, "population")])
+def test_workers_and_a_kill_in_the_middle_of_a_refit_change_nothing(
+    workers: int,
+    make_task: MakeTask,
+    study: StudyConfig,
+    users_models: str,
+    tmp_path: Path,
+) -> None:
+    def tasks(folder: Path, kills: int) -> list[CohortTask]:
+        folder.mkdir()
+        file = folder / "kills"
+        file.write_text(str(kills))
+        options = {"file": str(file), "size": REFIT_LAST_BATCH}
+        target = f"{users_models}:kills_refit"
+        killer = own_task(make_task, study, target, folder, 0.003, **options)
+        return [refit(make_task(settings=SETTINGS, folder=folder)), killer]
+
+    inline, elsewhere = tasks(tmp_path / "inline", 0), tasks(tmp_path / "pool", 1)
+    expected = run(InlineExecutor(), *inline)
+    with closing(ProcessExecutor(workers)) as pool:
+        log = run(pool, *elsewhere)
+    assert (tmp_path / "pool" / "kills").read_text() == "0"
+    for mine, its in zip(elsewhere, inline, strict=True):
+        check_the_same(log, mine, expected, its)
+    assert log.outcomes["kills_refit/0"].state == "COMPLETE"
+
+
+def test_a_refit_that_fails_fails_its_row_alone(
+    make_task: MakeTask, study: StudyConfig, users_models: str, tmp_path: Path
+) -> None:
+    good = refit(make_task("good", SETTINGS, folder=tmp_path))
+    alone = refit(make_task("good", SETTINGS, folder=tmp_path / "alone"))
+    expected = drive(alone, Log())
+    rows = list(good.rows)
+    for name in ("breaks_refit", "raises_refit"):
+        target = f"{users_models}:{name}"
+        task = own_task(make_task, study, target, tmp_path, 0.003, 0.001, size=REFIT_LAST_BATCH)
+        rows += task.rows
+    task = replace(good, rows=tuple(rows))
+    log = drive(task, Log())
+    failed = {key: o for key, o in log.outcomes.items() if o.state == "FAIL"}
+    assert failed.keys() == {f"{n}_refit/{i}" for n in ("breaks", "raises") for i in (0, 1)}
+    for key, outcome in failed.items():
+        reason = outcome.failure or ""
+        if key.startswith("breaks"):
+            assert "training loss became nan in epoch 1" in reason
+        else:
+            assert reason == "KeyError: 'not again'"
+        assert (outcome.epochs, len(outcome.history)) == (9, 9), "the first training is told"
+        assert (outcome.val, outcome.test) == (None, None)
+        assert not students_path(task.students, key).exists()
+    kept = {key: o for key, o in log.outcomes.items() if key.startswith("good")}
+    assert essence(kept) == essence(expected.outcomes)
+    again = drive(task, Log())
+    assert essence(again.outcomes) == essence(log.outcomes)
+
+
+def test_stopped_after_every_step_the_same_refits_fail(
+    make_task: MakeTask, study: StudyConfig, users_models: str, tmp_path: Path
+) -> None:
+    def task(folder: Path) -> CohortTask:
+        target = f"{users_models}:breaks_refit"
+        own = own_task(make_task, study, target, folder, 0.003, size=REFIT_LAST_BATCH)
+        good = refit(make_task("good", PIECES[:2], folder=folder))
+        return replace(good, rows=(*own.rows, *good.rows))
+
+    expected = drive(whole := task(tmp_path / "whole"), Log())
+    pieces, log = task(tmp_path / "pieces"), Log()
+    for _ in range(80):
+        drive(pieces, log, should_stop=lambda: True)
+        if log.outcomes:
+            break
+    assert [o.state for _, o in sorted(log.outcomes.items())] == ["FAIL", "COMPLETE", "COMPLETE"]
+    check_the_same(log, pieces, expected, whole)
+
+
+def test_a_population_of_refits_that_fails_leaves_them_to_the_reference_loop(
+    make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = replace(refit(make_task(settings=SETTINGS, folder=tmp_path)), engine="population")
+    once = drive(without_refit(task), Log())
+    real = Population._train_epoch
+
+    def out_of_memory(self: Population) -> list[float]:
+        if len(self._data.train_y) % 128 == REFIT_LAST_BATCH:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return real(self)
+
+    monkeypatch.setattr(Population, "_train_epoch", out_of_memory)
+    log = drive(task, Log())
+    config = make_config()
+    check_by_hand(config, task, log.outcomes)
+    for key, outcome in log.outcomes.items():
+        assert outcome.history == once.outcomes[key].history
+        assert outcome.val == once.outcomes[key].val
