@@ -48,7 +48,7 @@ def test_the_smallest_student_that_is_shown_to_be_enough_is_recommended():
     # One teacher with test accuracy 0.9: 0.897 / 0.9 = 99.7 %; 47,000 / 2,698 = 17 times smaller.
     assert finding.recommendation.startswith(
         "Width 32 (2.7 k parameters, 17× smaller than one teacher) keeps 99.7 % of its teacher "
-        "(89.7 ± 0.1 %)"
+        "(89.70 ± 0.06 %)"
     )
     assert finding.recommendation.endswith(
         " Registered as models:/temp-alpha@champion is width 64, the best by validation accuracy."
@@ -84,7 +84,7 @@ def test_students_are_chosen_by_validation_and_reported_by_test():
     finding = compute_summary(results).finding
     assert finding.recommended is not None
     assert finding.recommended.label == "width 16"
-    assert "(87.0 ± 0.1 %)" in finding.recommendation
+    assert "(87.00 ± 0.06 %)" in finding.recommendation
     assert finding.champion is finding.recommended
     assert "champion" not in finding.recommendation
     metrics = headline_metrics(compute_summary(results))
@@ -96,7 +96,8 @@ def test_a_student_that_does_not_keep_up_is_not_sold():
     # 0.70 of 0.9; 41 * 256 + 257 * 256 + 10 * 257 = 78,858 parameters beside 47,000
     assert finding.recommendation.startswith(
         "No tested student keeps up with its teacher (90.0 %); of those tested, validation picks "
-        "width 256 (78.9 k parameters, 1.7× larger than one teacher), which reaches 70.0 ± 0.1 %; "
+        "width 256 (78.9 k parameters, 1.7× larger than one teacher), which reaches "
+        "70.00 ± 0.06 %; "
     )
     assert "keeps 77" not in finding.recommendation
     assert not finding.keeps_up
@@ -104,7 +105,7 @@ def test_a_student_that_does_not_keep_up_is_not_sold():
 
 def test_a_student_above_its_teacher_is_better_and_the_teacher_weak():
     better = compute_summary(with_means({8: 0.80, 16: 0.92})).finding.recommendation
-    assert "is better than its teacher (92.0 ± 0.1 % beside 90.0 %)" in better
+    assert "is better than its teacher (92.00 ± 0.06 % beside 90.0 %)" in better
     assert "weak" not in better
     weak = compute_summary(with_means({8: 0.80, 16: 0.96})).finding.recommendation
     assert "that is a weak teacher, so check how it was trained" in weak
@@ -162,7 +163,7 @@ def test_errors_are_explained_once_and_never_zero():
     finding = compute_summary(with_means({8: 0.80, 16: 0.90}, spread=0.0001)).finding
     assert finding.finding[0].count("± is one standard error") == 1
     # 0.0001 / sqrt 3 = 0.006 points
-    assert "80.0 ± <0.05 % at width 8" in finding.finding[0]
+    assert "80.000 ± 0.006 % at width 8" in finding.finding[0]
 
 
 def test_two_sizes_are_compared_by_their_students_and_not_paired():

@@ -58,7 +58,9 @@ def test_rows_are_sizes_and_effects_are_paired(summary):
 
 def test_the_sentence_answers_where_a_bigger_ensemble_helps(summary):
     sentence = grid_sentence(summary.grid)
-    assert sentence.startswith("Ensemble size 4 instead of 1 helps at width 8 (+1.9 [+1.")
+    assert sentence.startswith(
+        "Ensemble size 4 instead of 1 helps at width 8 (+1.85 [+1.82, +1.89])"
+    )
     assert "makes no difference at width 128" in sentence
     assert "(paired, n = 4, 90 % intervals)" in sentence
     assert "it adds more at width 8 than at width 128 (+1." in sentence

@@ -44,7 +44,7 @@ def test_the_middle_of_a_range_is_found_although_its_ends_agree():
     assert [level.estimate.mean for level in info.levels] == pytest.approx([-0.03, -0.03])
     sentence = levels_sentence(info)
     assert "are worse (all at once with 90 % confidence, n = 5 replicates)." in sentence
-    assert sentence.count("(−3.0 points)") == 2
+    assert sentence.count("(−3.00 points)") == 2
 
 
 def test_what_is_as_good_is_said_to_be_no_worse_and_stands_in_the_finding():

@@ -116,23 +116,21 @@ def test_why_a_cohort_could_not_go_on_is_told_without_a_second_attempt(
     assert len(first_epochs) == len(set(first_epochs))  # it did not start again
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("kind", ["mlp", "conv1d", "import"])
+@pytest.mark.parametrize("keep", ["best", "last"])
+@pytest.mark.parametrize("kind", ["mlp", "regularized", "conv1d", "import"])
 def test_a_member_stopped_after_every_epoch_is_the_reference_loops(
-    study: StudyConfig, signal_study: StudyConfig, tmp_path: Path, users_models: str, kind: str
+    study: StudyConfig,
+    signal_study: StudyConfig,
+    tmp_path: Path,
+    users_models: str,
+    kind: str,
+    keep: str,
 ) -> None:
     study = signal_study if kind == "conv1d" else study
-    model: dict[str, object] = {"kind": kind, "width": 9, "depth": 2}
-=======
-@pytest.mark.parametrize("keep", ["best", "last"])
-@pytest.mark.parametrize("kind", ["mlp", "regularized", "import"])
-def test_a_member_stopped_after_every_epoch_is_the_reference_loops(
-    study: StudyConfig, tmp_path: Path, users_models: str, kind: str, keep: str
-) -> None:
-    model: dict[str, object] = {"kind": "mlp", "width": 9, "depth": 2}
+    name = "conv1d" if kind == "conv1d" else "mlp"
+    model: dict[str, object] = {"kind": name, "width": 9, "depth": 2}
     if kind == "regularized":
         model |= {"dropout": 0.3, "input_dropout": 0.1, "max_norm": 0.5}
->>>>>>> 8d9ff912156969746a7a04a582e6599f1dc76856
     if kind == "import":
         model = {"kind": "import", "target": f"{users_models}:works", "width": 9}
     # So fast that the last epoch is not the best.
@@ -159,9 +157,11 @@ def test_a_member_stopped_after_every_epoch_is_the_reference_loops(
     list(alone.epochs(until=4))
     assert whole.epochs == alone.epoch
     assert alone.kept_epoch == (alone.epoch if keep == "last" else alone.best_epoch)
+    # At such a rate a rounding that turns one ReLU off is seen.
+    atol = 1e-4 if (kind, keep) == ("conv1d", "last") else 1e-5
     for name, value in alone.kept_state.items():
         assert torch.equal(whole_state[name], pieces_state[name])
-        torch.testing.assert_close(whole_state[name], value, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(whole_state[name], value, atol=atol, rtol=1e-4)
 
 
 def new_member(task: TeacherTask) -> Classifier:
