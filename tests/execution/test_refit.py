@@ -21,13 +21,13 @@ from kdsearch.execution import cohort as cohort_module
 from kdsearch.execution import engine as engine_module
 from kdsearch.execution.cohort import train_cohort
 from kdsearch.execution.materials import open_bank
-from kdsearch.execution.student import students_path
+from kdsearch.execution.student import Student, students_path
 from kdsearch.models import build_model, predict_logits
 from kdsearch.results import Outcome
 from kdsearch.training import Population, StudentRun, TrainingData, evaluate_logits
 from tests.execution.conftest import Log, MakeTask, essence, with_teachers
 from tests.execution.test_cohort import drive
-from tests.study.records import make_config
+from tests.study.records import history, make_config
 
 # Rates at which students overfit or stop early, so that not all keep their last epoch.
 SETTINGS: tuple[dict[str, Scalar], ...] = (
@@ -183,6 +183,36 @@ def test_a_refit_is_what_one_would_train_by_hand(section: str, make_task: MakeTa
     kept = [o.best_epoch for o in log.outcomes.values()]
     assert min(kept) < 9, "else the number of epochs shows nothing"
     check_by_hand(config, task, log.outcomes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "scores", "epochs", "warmup"),
+    [
+        ({}, (0.5, 0.8, 0.7), 2, 0),
+        ({"training.warmup_epochs": 2}, (0.5, 0.6, 0.7, 0.8, 0.1), 4, 2),
+        ({"training.warmup_epochs": 4, "training.patience": 2}, (0.5, 0.6, 0.6, 0.6), 2, 1),
+        ({"training.warmup_epochs": 4}, (0.5, 0.4), 1, 0),
+        ({"training.keep": "last", "training.patience": 2}, (0.5, 0.4, 0.3), 3, 0),
+    ],
+    ids=str,
+)
+def test_a_refit_is_scheduled_for_the_epochs_that_were_kept(
+    settings: dict[str, Scalar],
+    scores: tuple[float, ...],
+    epochs: int,
+    warmup: int,
+    make_task: MakeTask,
+) -> None:
+    task = refit(make_task(settings=[settings]))
+    (row,) = task.rows
+    student = Student(row, task)
+    for metrics in history(*scores):
+        student.progress.add(metrics, dict)
+    final = student.refit().row
+    changes = {"epochs": epochs, "warmup_epochs": warmup, "patience": None, "keep": "last"}
+    assert final.trial.training == row.trial.training.model_copy(update=changes)
+    assert final.trial.model_copy(update={"training": row.trial.training}) == row.trial
+    assert (final.seed, final.order_seed) == (row.seed, row.order_seed)
 
 
 @pytest.mark.parametrize(
