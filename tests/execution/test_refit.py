@@ -1,7 +1,6 @@
-"""The second training, on validation samples, too: by hand, in pieces, killed, failing."""
+"""The second training, on validation samples, too: what one would train by hand."""
 
 import itertools
-from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -16,18 +15,17 @@ from kdsearch.config import Scalar, StudyConfig
 from kdsearch.data import Augmentation, Split, cache_folder, load_dataset
 from kdsearch.distill import TeacherBank, ensemble_logits
 from kdsearch.distill.logits import LOGITS_BATCH
-from kdsearch.execution import CohortTask, InlineExecutor, ProcessExecutor, Row
+from kdsearch.execution import CohortTask, Row
 from kdsearch.execution import cohort as cohort_module
 from kdsearch.execution import engine as engine_module
-from kdsearch.execution.cohort import train_cohort
 from kdsearch.execution.materials import open_bank
-from kdsearch.execution.student import students_path
+from kdsearch.execution.student import Student, students_path
 from kdsearch.models import build_model, predict_logits
 from kdsearch.results import Outcome
-from kdsearch.training import Population, StudentRun, TrainingData, evaluate_logits
-from tests.execution.conftest import Log, MakeTask, essence, with_teachers
+from kdsearch.training import StudentRun, TrainingData, evaluate_logits
+from tests.execution.conftest import Log, MakeTask, with_teachers
 from tests.execution.test_cohort import drive
-from tests.study.records import make_config
+from tests.study.records import history, make_config
 
 # Rates at which students overfit or stop early, so that not all keep their last epoch.
 SETTINGS: tuple[dict[str, Scalar], ...] = (
@@ -35,8 +33,6 @@ SETTINGS: tuple[dict[str, Scalar], ...] = (
     {"learning_rate": 0.002, "alpha": 0.0, "width": 12},
     {"learning_rate": 0.02, "alpha": 1.0, "training.patience": 1, "training.warmup_epochs": 6},
 )
-REFIT_LAST_BATCH = 1438 % 128
-"""Size of the batch that only a refit sees: by it a user's model knows that it is in one."""
 
 
 def refit(task: CohortTask) -> CohortTask:
@@ -55,17 +51,6 @@ def without_refit(task: CohortTask) -> CohortTask:
 
 def weights_of(task: CohortTask, key: str) -> dict[str, Tensor]:
     return load_file(students_path(task.students, key))
-
-
-def check_the_same(log: Log, task: CohortTask, expected: Log, whole: CohortTask) -> None:
-    """To the bit, weights and all."""
-    assert log.failures == expected.failures == {}
-    assert essence(log.outcomes) == essence(expected.outcomes)
-    for key, outcome in expected.outcomes.items():
-        if outcome.state == "COMPLETE":
-            mine, its = weights_of(task, key), weights_of(whole, key)
-            assert mine.keys() == its.keys()
-            assert all(torch.equal(mine[name], value) for name, value in its.items())
 
 
 class HandMade:
@@ -186,6 +171,36 @@ def test_a_refit_is_what_one_would_train_by_hand(section: str, make_task: MakeTa
 
 
 @pytest.mark.parametrize(
+    ("settings", "scores", "epochs", "warmup"),
+    [
+        ({}, (0.5, 0.8, 0.7), 2, 0),
+        ({"training.warmup_epochs": 2}, (0.5, 0.6, 0.7, 0.8, 0.1), 4, 2),
+        ({"training.warmup_epochs": 4, "training.patience": 2}, (0.5, 0.6, 0.6, 0.6), 2, 1),
+        ({"training.warmup_epochs": 4}, (0.5, 0.4), 1, 0),
+        ({"training.keep": "last", "training.patience": 2}, (0.5, 0.4, 0.3), 3, 0),
+    ],
+    ids=str,
+)
+def test_a_refit_is_scheduled_for_the_epochs_that_were_kept(
+    settings: dict[str, Scalar],
+    scores: tuple[float, ...],
+    epochs: int,
+    warmup: int,
+    make_task: MakeTask,
+) -> None:
+    task = refit(make_task(settings=[settings]))
+    (row,) = task.rows
+    student = Student(row, task)
+    for metrics in history(*scores):
+        student.progress.add(metrics, dict)
+    final = student.refit().row
+    changes = {"epochs": epochs, "warmup_epochs": warmup, "patience": None, "keep": "last"}
+    assert final.trial.training == row.trial.training.model_copy(update=changes)
+    assert final.trial.model_copy(update={"training": row.trial.training}) == row.trial
+    assert (final.seed, final.order_seed) == (row.seed, row.order_seed)
+
+
+@pytest.mark.parametrize(
     "settings",
     [{"student.dropout": 0.3}, {"training.keep": "last"}, {"training.lr_scaling": "mup"}],
     ids=str,
@@ -252,185 +267,3 @@ def test_the_seconds_of_both_trainings_count(
     (outcome,) = drive(refit(make_task(settings=SETTINGS[:1])), Log()).outcomes.values()
     assert outcome.best_epoch is not None
     assert outcome.train_seconds == 4.0 * (outcome.epochs + outcome.best_epoch)
-
-
-PIECES: tuple[dict[str, Scalar], ...] = (
-    {"learning_rate": 0.1, "alpha": 0.5, "training.epochs": 5},
-    {"learning_rate": 0.002, "alpha": 0.0, "width": 12, "training.epochs": 3},
-    {"learning_rate": 0.02, "training.patience": 1, "training.epochs": 6},
-    {"learning_rate": 0.02, "student.dropout": 0.3, "training.epochs": 4},
-)
-
-
-def test_stopped_after_every_step_it_ends_the_same(make_task: MakeTask, tmp_path: Path) -> None:
-    config = with_teachers(make_config(data={"kind": "digits"} | DATA["a part"]))
-    whole = refit(make_task(config=config, settings=PIECES, folder=tmp_path / "whole"))
-    expected = drive(whole, Log())
-    task = refit(make_task(config=config, settings=PIECES, folder=tmp_path / "pieces"))
-    log, in_refit = Log(), 0
-    for number in range(80):
-        torch.manual_seed(number)
-        drive(task, log, should_stop=lambda: True)
-        if log.outcomes:
-            break
-        saved = cohort_module.load_checkpoint(task.checkpoint)
-        assert saved is not None
-        in_refit += any(key.endswith("/refit") for key in saved["students"])
-    assert in_refit > 5, "else it was not stopped there"
-    check_the_same(log, task, expected, whole)
-    assert log.epochs == expected.epochs
-
-
-class Killed(Exception):
-    """In place of SIGKILL: nothing after it is done."""
-
-
-def drive_until_killed(task: CohortTask, log: Log, steps: int) -> None:
-    """Go on for some steps; what is told before the kill is kept, as a coordinator does."""
-    left = itertools.count(steps - 1, -1)
-
-    def kill() -> bool:
-        if next(left) <= 0:
-            raise Killed
-        return False
-
-    with suppress(Killed):
-        for event in train_cohort(task, kill):
-            log.notify(task, event)
-
-
-@pytest.mark.parametrize("steps", [2, 7])
-def test_killed_after_some_steps_again_and_again_it_ends_the_same(
-    steps: int, make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A process that goes away leaves its last checkpoint, here that of the step before."""
-    whole = refit(make_task(settings=PIECES, folder=tmp_path / "whole"))
-    expected = drive(whole, Log())
-    monkeypatch.setattr(cohort_module, "CHECKPOINT_SECONDS", 0.0)
-    task, log = refit(make_task(settings=PIECES, folder=tmp_path / "killed")), Log()
-    kills = 0
-    while not log.outcomes:
-        drive_until_killed(task, log, steps)
-        kills += not log.outcomes
-        assert kills < 100
-    assert kills >= 2
-    check_the_same(log, task, expected, whole)
-
-
-def run(executor: InlineExecutor | ProcessExecutor, *tasks: CohortTask) -> Log:
-    log = Log()
-    executor.run(tasks, notify=log.notify, should_stop=lambda: False)
-    return log
-
-
-def own_task(
-    make_task: MakeTask,
-    study: StudyConfig,
-    target: str,
-    folder: Path,
-    *rates: float,
-    **options: Any,
-) -> CohortTask:
-    """A cohort of a user's own students that want a refit."""
-    student = {"kind": "import", "target": target, "width": 8, "options": options}
-    config = StudyConfig.model_validate(study.model_dump(mode="json") | {"student": student})
-    name = target.partition(":")[2]
-    settings: list[dict[str, Scalar]] = [{"learning_rate": rate, "alpha": 0.5} for rate in rates]
-    return refit(make_task(name, settings, config=config, folder=folder))
-
-
-@pytest.mark.parametrize(("workers", "engine"), [(1, "reference"), (2, "population")])
-def test_workers_and_a_kill_in_the_middle_of_a_refit_change_nothing(
-    workers: int,
-    make_task: MakeTask,
-    study: StudyConfig,
-    users_models: str,
-    tmp_path: Path,
-) -> None:
-    def tasks(folder: Path, kills: int) -> list[CohortTask]:
-        folder.mkdir()
-        file = folder / "kills"
-        file.write_text(str(kills))
-        options = {"file": str(file), "size": REFIT_LAST_BATCH}
-        target = f"{users_models}:kills_refit"
-        killer = own_task(make_task, study, target, folder, 0.003, **options)
-        return [refit(make_task(settings=SETTINGS, folder=folder)), killer]
-
-    inline, elsewhere = tasks(tmp_path / "inline", 0), tasks(tmp_path / "pool", 1)
-    expected = run(InlineExecutor(), *inline)
-    with closing(ProcessExecutor(workers)) as pool:
-        log = run(pool, *elsewhere)
-    assert (tmp_path / "pool" / "kills").read_text() == "0"
-    for mine, its in zip(elsewhere, inline, strict=True):
-        check_the_same(log, mine, expected, its)
-    assert log.outcomes["kills_refit/0"].state == "COMPLETE"
-
-
-def test_a_refit_that_fails_fails_its_row_alone(
-    make_task: MakeTask, study: StudyConfig, users_models: str, tmp_path: Path
-) -> None:
-    good = refit(make_task("good", SETTINGS, folder=tmp_path))
-    alone = refit(make_task("good", SETTINGS, folder=tmp_path / "alone"))
-    expected = drive(alone, Log())
-    rows = list(good.rows)
-    for name in ("breaks_refit", "raises_refit"):
-        target = f"{users_models}:{name}"
-        task = own_task(make_task, study, target, tmp_path, 0.003, 0.001, size=REFIT_LAST_BATCH)
-        rows += task.rows
-    task = replace(good, rows=tuple(rows))
-    log = drive(task, Log())
-    failed = {key: o for key, o in log.outcomes.items() if o.state == "FAIL"}
-    assert failed.keys() == {f"{n}_refit/{i}" for n in ("breaks", "raises") for i in (0, 1)}
-    for key, outcome in failed.items():
-        reason = outcome.failure or ""
-        if key.startswith("breaks"):
-            assert "training loss became nan in epoch 1" in reason
-        else:
-            assert reason == "KeyError: 'not again'"
-        assert (outcome.epochs, len(outcome.history)) == (9, 9), "the first training is told"
-        assert (outcome.val, outcome.test) == (None, None)
-        assert not students_path(task.students, key).exists()
-    kept = {key: o for key, o in log.outcomes.items() if key.startswith("good")}
-    assert essence(kept) == essence(expected.outcomes)
-    again = drive(task, Log())
-    assert essence(again.outcomes) == essence(log.outcomes)
-
-
-def test_stopped_after_every_step_the_same_refits_fail(
-    make_task: MakeTask, study: StudyConfig, users_models: str, tmp_path: Path
-) -> None:
-    def task(folder: Path) -> CohortTask:
-        target = f"{users_models}:breaks_refit"
-        own = own_task(make_task, study, target, folder, 0.003, size=REFIT_LAST_BATCH)
-        good = refit(make_task("good", PIECES[:2], folder=folder))
-        return replace(good, rows=(*own.rows, *good.rows))
-
-    expected = drive(whole := task(tmp_path / "whole"), Log())
-    pieces, log = task(tmp_path / "pieces"), Log()
-    for _ in range(80):
-        drive(pieces, log, should_stop=lambda: True)
-        if log.outcomes:
-            break
-    assert [o.state for _, o in sorted(log.outcomes.items())] == ["FAIL", "COMPLETE", "COMPLETE"]
-    check_the_same(log, pieces, expected, whole)
-
-
-def test_a_population_of_refits_that_fails_leaves_them_to_the_reference_loop(
-    make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task = replace(refit(make_task(settings=SETTINGS, folder=tmp_path)), engine="population")
-    once = drive(without_refit(task), Log())
-    real = Population._train_epoch
-
-    def out_of_memory(self: Population) -> list[float]:
-        if len(self._data.train_y) % 128 == REFIT_LAST_BATCH:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        return real(self)
-
-    monkeypatch.setattr(Population, "_train_epoch", out_of_memory)
-    log = drive(task, Log())
-    config = make_config()
-    check_by_hand(config, task, log.outcomes)
-    for key, outcome in log.outcomes.items():
-        assert outcome.history == once.outcomes[key].history
-        assert outcome.val == once.outcomes[key].val
