@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from kdsearch.config import MlpModel, ModelConfig, StudyConfig, TrialConfig
+from kdsearch.config import Conv1dModel, MlpModel, ModelConfig, StudyConfig, TrialConfig
 from kdsearch.data import Dataset
 from kdsearch.models import count_model
 from kdsearch.study.lane import Lane
@@ -18,7 +18,8 @@ class Pace(NamedTuple):
     macs_per_second: float
 
 
-LOOP, POPULATION = Pace(1e-3, 15e9), Pace(5e-5, 50e9)
+LOOP, MLPS, SIGNALS = Pace(1e-3, 15e9), Pace(5e-5, 50e9), Pace(1e-4, 25e9)
+"""Of the reference loop, and of populations of MLPs and of conv1d."""
 HARNESS_SECONDS = 0.15
 """Of a student, whatever it is: Optuna, MLflow and its model."""
 BACKWARD_FACTOR = 3
@@ -49,8 +50,7 @@ def train_seconds(trial: TrialConfig, dataset: Dataset) -> float:
     macs = count_model(trial.student, **shape).macs
     training = trial.training
     steps = math.ceil(len(dataset.train) / training.batch_size)
-    is_stacked = _is_plain_mlp(trial.student) and training.engine != "reference"
-    pace = POPULATION if is_stacked else LOOP
+    pace = LOOP if training.engine == "reference" else _pace_of(trial.student)
     arithmetic = len(dataset.train) * macs * BACKWARD_FACTOR / pace.macs_per_second
     return training.epochs * (steps * pace.step_seconds + arithmetic)
 
@@ -67,5 +67,8 @@ def search_cost(config: StudyConfig) -> float:
     return exempt + (1 - exempt) * spent / config.training.epochs
 
 
-def _is_plain_mlp(model: ModelConfig) -> bool:
-    return isinstance(model, MlpModel) and not model.is_regularized
+def _pace_of(model: ModelConfig) -> Pace:
+    """At which such students are trained where the study leaves the engine open."""
+    if isinstance(model, MlpModel) and not model.is_regularized:
+        return MLPS
+    return SIGNALS if isinstance(model, Conv1dModel) else LOOP

@@ -114,7 +114,7 @@ def test_a_refit_is_a_second_training_of_each_confirmed_student() -> None:
         )
 
     once, twice = (seconds(0.0, 1.0, confirm__refit=refit) for refit in (False, True))
-    assert twice == pytest.approx(2 * once)
+    assert twice > once  # by how much, `test_workload` says
     assert seconds(1.0, 0.0, confirm__refit=True) == seconds(1.0, 0.0)
 
 
