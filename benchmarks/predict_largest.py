@@ -17,6 +17,8 @@ from benchmarks.machine import print_table
 from kdsearch.analysis import fit_capacity_curve
 
 REPORTS = Path(__file__).parents[1] / "reports"
+KEPT = Path(__file__).parent / "results" / "fashion_mlp_of_cnn.csv"
+"""A larger study of version 0.1: MLPs of convolutional teachers."""
 LEAST = 4
 """Sizes that a prediction is made from."""
 
@@ -58,7 +60,8 @@ def curves(path: Path) -> Iterator[tuple[str, dict[int, list[float]]]]:
             if size not in best or merit > best[size][0]:
                 best[size] = merit, [float(r["test_accuracy"]) for r in own]
         if len(best) > LEAST:
-            yield f"{path.parent.name}, {arm}", {s: best[s][1] for s in sorted(best)}
+            name = path.parent.name if path.name == "results.csv" else path.stem
+            yield f"{name}, {arm}", {s: best[s][1] for s in sorted(best)}
 
 
 def predictions(name: str, points: dict[int, list[float]]) -> Iterator[Prediction]:
@@ -81,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tables", nargs="*", type=Path)
     args = parser.parse_args()
-    tables = args.tables or sorted(REPORTS.glob("*/results.csv"))
+    tables = args.tables or [KEPT, *sorted(REPORTS.glob("*/results.csv"))]
     found = [
         p for path in tables for name, points in curves(path) for p in predictions(name, points)
     ]
