@@ -157,7 +157,9 @@ def _clause(fit: CapacityFit, width: float | None, labels: Mapping[float, str]) 
                 f"tested gain at most {most} points"
             )
         case "not_saturated":
-            return f"accuracy is {fit.reason}"
+            return (
+                fit.reason if fit.reason.startswith("the curve") else f"accuracy is {fit.reason}"
+            )
         case "undetermined":
             return f"where accuracy saturates cannot be told: {fit.reason}"
 

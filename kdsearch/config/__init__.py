@@ -24,7 +24,7 @@ from kdsearch.config.search import (
     SearchParameter,
 )
 from kdsearch.config.study import StudyConfig, TrackingConfig, applies_to_baseline, baseline_strata
-from kdsearch.config.training import DistillationConfig, TrainingConfig
+from kdsearch.config.training import DistillationConfig, EngineChoice, TrainingConfig
 from kdsearch.config.trial import SHORT_NAMES, TeacherConfig, TrialConfig
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "DataConfig",
     "DigitsData",
     "DistillationConfig",
+    "EngineChoice",
     "FashionMnistData",
     "IdxData",
     "ImportData",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from kdsearch.config.data import AugmentConfig, DataConfig, DigitsData, ImportData, NpzData
-from kdsearch.config.model import CnnModel, Conv1dModel, ImportModel, ModelConfig
+from kdsearch.config.model import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
 from kdsearch.config.problem import Problem, did_you_mean
 from kdsearch.config.saturation import SaturationConfig, ladder_problems, with_ladder
 from kdsearch.config.search import (
@@ -217,6 +217,24 @@ def _warmup(search: Search, key: str, training: TrainingConfig) -> Problems:
         )
 
 
+def _student_suits_its_engine(student: ModelConfig, training: TrainingConfig) -> Problems:
+    yield from _engine_problems("training.engine", student, training)
+
+
+def _teacher_suits_its_engine(teacher: TeacherConfig) -> Problems:
+    yield from _engine_problems("teacher.training.engine", teacher.model, teacher.training)
+
+
+def _engine_problems(key: str, model: ModelConfig, training: TrainingConfig) -> Problems:
+    is_regularized = isinstance(model, MlpModel) and model.is_regularized
+    if training.engine == "population" and is_regularized:
+        yield Problem(
+            key,
+            "population trains without dropout and max_norm; allowed with them are auto and "
+            "reference",
+        )
+
+
 def _student_is_untrained(student: ModelConfig) -> Problems:
     if isinstance(student, ImportModel) and student.pretrained:
         yield Problem("student.pretrained", "a student is always trained here; allowed is false")
@@ -367,6 +385,8 @@ _CHECKS: tuple[Check, ...] = (
     (("parameters", "training", "pruner"), _rungs_fit),
     (("parameters", "training"), _student_warms_up),
     (("parameters", "teacher"), _teacher_warms_up),
+    (("student", "training"), _student_suits_its_engine),
+    (("teacher",), _teacher_suits_its_engine),
     (("student",), _student_is_untrained),
     (("teacher",), _pretrained_teacher_is_one),
     (("parameters", "teacher"), _pretrained_teacher_stays),

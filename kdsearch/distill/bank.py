@@ -98,7 +98,8 @@ class TeacherBank:
 
     def _hash_identity(self, member: int) -> str:
         model = self._build(member)
-        training = self._config.training.identity(exclude=frozenset({"device", "engine"}))
+        left_open = {"device"} | ({"engine"} if self._config.training.engine == "auto" else set())
+        training = self._config.training.identity(exclude=frozenset(left_open))
         identity = {
             "data": self._dataset.fingerprint,
             # options of a user's model may change what it computes and neither weights nor repr

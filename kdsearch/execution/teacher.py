@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kdsearch.config import DataConfig, DistillationConfig, TeacherConfig
+from kdsearch.config import DataConfig, DistillationConfig, EngineChoice, TeacherConfig
 from kdsearch.config.seed import derive_seed
 from kdsearch.data import Split
 from kdsearch.distill import TeacherBank, TeacherInterrupted, ensemble_logits
+from kdsearch.errors import UserInputError
 from kdsearch.execution.materials import (
     load_data,
     open_bank,
@@ -29,8 +30,10 @@ from kdsearch.results import (
 from kdsearch.training import (
     LoneRun,
     StudentRun,
+    TrainingData,
     evaluate_logits,
     gains_alone,
+    is_stackable,
     load_checkpoint,
     save_checkpoint,
     select_device,
@@ -103,8 +106,7 @@ def _start_run(model: Classifier, task: TeacherTask) -> StudentRun | LoneRun:
     hard_labels = DistillationConfig(alpha=1.0)
     order_seed = derive_seed("teacher order", task.teacher.seed, task.member)
     body = model.body.to(device)
-    run = LoneRun if gains_alone(body) else StudentRun
-    return run(
+    return _run_of(body, data, training.engine)(
         body,
         data,
         training=training,
@@ -112,6 +114,27 @@ def _start_run(model: Classifier, task: TeacherTask) -> StudentRun | LoneRun:
         width=task.teacher.model.width,
         order_seed=order_seed,
     )
+
+
+def _run_of(
+    body: nn.Module, data: TrainingData, engine: EngineChoice
+) -> type[StudentRun] | type[LoneRun]:
+    """What trains a member: a population of one where the section asks for it, or where it gains.
+
+    Raises:
+        UserInputError: It is asked for and cannot train such a module.
+    """
+    if engine == "auto":
+        return LoneRun if gains_alone(body) else StudentRun
+    if engine == "reference":
+        return StudentRun
+    if not gains_alone(body) and not is_stackable(body, data.train_x):
+        raise UserInputError(
+            "teacher.training.engine: this architecture cannot be trained as a population "
+            "(dropout, or a forward pass that torch.func cannot follow); allowed are auto and "
+            "reference"
+        )
+    return LoneRun
 
 
 def _train(

@@ -238,6 +238,16 @@ def test_one_mistake_gives_one_sentence(
 
 
 SEVERAL_EDITS = [
+    (
+        [(STUDENT, "student: {kind: mlp, dropout: 0.1}"),
+         ("lr_scaling: none", "engine: population")],
+        9, "training.engine", "without dropout and max_norm; allowed with them are auto and",
+    ),
+    (
+        [(TEACHER, "model: {kind: mlp, max_norm: 2.0}"),
+         ("2.0e-3}", "2.0e-3, engine: population}")],
+        7, "teacher.training.engine", "without dropout and max_norm",
+    ),
     ([GRID], 11, "search.temperature", "needs `values: [...]` or a `step`"),
     ([(ALPHA, "alpha: {role: fixed, value: 1}")], 11, "search.temperature", "no effect"),
     (

@@ -11,8 +11,15 @@ from kdsearch.config import DistillationConfig, StudyConfig, TeacherConfig
 from kdsearch.config.seed import derive_seed
 from kdsearch.data import cache_folder
 from kdsearch.distill import TeacherBank, TeacherInterrupted, ensemble_logits
+from kdsearch.errors import UserInputError
 from kdsearch.execution import EpochDone, InlineExecutor, ProcessExecutor, Task, TeacherTask
-from kdsearch.execution.materials import load_data, plain_data, resident_data, taught_data
+from kdsearch.execution.materials import (
+    load_data,
+    open_bank,
+    plain_data,
+    resident_data,
+    taught_data,
+)
 from kdsearch.execution.teacher import fit_member, measure_bank
 from kdsearch.models import Classifier, Normalization, build_model
 from kdsearch.results import TeacherRecord
@@ -197,3 +204,40 @@ def fit(
 
 def ignore(event: EpochDone) -> None:
     del event
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn"])
+def test_the_engine_of_teachers_is_obeyed(study: StudyConfig, tmp_path: Path, kind: str) -> None:
+    states: dict[str, dict[str, torch.Tensor]] = {}
+    for engine in ("auto", "reference", "population"):
+        task = member_task(study, {"kind": kind, "width": 5, "depth": 1}, engine)
+        _, states[engine] = fit(task, tmp_path / engine, stops=0)
+    gains = "population" if kind == "mlp" else "reference"
+    for name, value in states["auto"].items():
+        assert torch.equal(value, states[gains][name])
+        torch.testing.assert_close(states["population"][name], states["reference"][name])
+    alone, together = states["reference"], states["population"]
+    assert not all(torch.equal(alone[n], together[n]) for n in alone), "they cannot be told apart"
+
+
+def test_engines_that_were_asked_for_have_teachers_of_their_own(study: StudyConfig) -> None:
+    model = {"kind": "mlp", "width": 5, "depth": 1}
+    tasks = [member_task(study, model, engine) for engine in ("auto", "reference", "population")]
+    banks = [open_bank(t.teacher, t.data, t.cache) for t in tasks]
+    assert len({bank.member_key(2) for bank in banks}) == 3
+
+
+def test_a_population_of_a_teacher_with_dropout_is_refused(
+    study: StudyConfig, tmp_path: Path
+) -> None:
+    model = {"kind": "mlp", "width": 5, "depth": 1, "dropout": 0.5}
+    with pytest.raises(UserInputError, match=r"^teacher\.training\.engine: .* auto and refer"):
+        fit(member_task(study, model, "population"), tmp_path / "a", stops=0)
+
+
+def member_task(study: StudyConfig, model: dict[str, object], engine: str) -> TeacherTask:
+    training = {"epochs": 2, "learning_rate": 0.01, "engine": engine}
+    teacher = TeacherConfig.model_validate(
+        study.teacher.model_dump() | {"model": model, "training": training}
+    )
+    return TeacherTask("member", teacher, study.data, 2, cache_folder())
