@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
@@ -23,6 +22,7 @@ from kdsearch.errors import StudyChangedError, UnknownStudyError, UserInputError
 from kdsearch.results import Arm, Stage, TeacherBankRecord, TrialRecord
 from kdsearch.study.database import connect
 from kdsearch.study.objective import objective_values, rung_value
+from kdsearch.study.space import Space, as_known
 from kdsearch.tracking.redaction import redact_url
 
 if TYPE_CHECKING:
@@ -74,11 +74,14 @@ class Ledger:
         """By part and number."""
         self._generations: dict[tuple[str, int], int] = {}
         self._ordered: tuple[TrialRecord, ...] | None = None
+        self._spaces: dict[str, Space] = {}
+        """Of each part's first trial."""
         for part, study_id in self._ids.items():
             self._records[part] = []
             linked = self._linked_runs(study_id)
             for trial in storage.get_all_trials(study_id, deepcopy=False):
                 self._generations[part, trial.number] = int(trial.user_attrs["generation"])
+                self._spaces.setdefault(part, dict(trial.distributions))
                 self._remember(_read_record(part, trial, linked))
 
     @classmethod
@@ -191,7 +194,7 @@ class Ledger:
     def add(
         self,
         record: TrialRecord,
-        space: Mapping[str, BaseDistribution],
+        space: Space,
         *,
         generation: int = 0,
         system_attrs: Mapping[str, Any] | None = None,
@@ -205,10 +208,12 @@ class Ledger:
             system_attrs: What the sampler wants remembered.
         """
         part = optuna_name(self.name, record.stage, record.arm)
+        stored = as_known(space, self._spaces.get(part, {}), record.settings)
+        self._spaces.setdefault(part, stored)
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING,
-            params={name: record.settings[name] for name in space},
-            distributions=dict(space),
+            params={name: record.settings[name] for name in stored},
+            distributions=stored,
             user_attrs={
                 "record": record.model_dump(mode="json"),
                 "generation": generation,

@@ -98,6 +98,7 @@ def test_a_flat_curve_with_one_better_student_is_not_called_rising():
     info = verdict(data)
     assert info.verdict == "not_saturated"
     assert "rising" not in info.clause
+    assert info.clause.startswith("the curve flattens (the last doubling of size gained ")
     assert "no larger student at hand is better by more than 0.5 points" in info.clause
     assert "still rising" in verdict(replicates(late)).clause
 

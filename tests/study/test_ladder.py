@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import optuna
 import pytest
 
 import kdsearch
@@ -302,3 +303,24 @@ def test_a_ladder_end_to_end_spends_equal_budgets_and_resumes_to_the_same_number
     pieces = interrupted(config, every=83)
     assert [essence(t) for t in pieces.trials] == [essence(t) for t in whole.trials]
     assert load_results(config).trials == pieces.trials
+
+
+def test_a_ladder_that_saturates_looks_closer_in_a_real_study(write_study: WriteStudy) -> None:
+    path = write_study(
+        name="closer",
+        search=SEARCH,
+        study={"tolerance": 0.2, "ladder": {"start": 12, "factor": 2, "max": 384}},
+        training={"epochs": 6, "batch_size": 128},
+        budget={"trials": 2, "generation": 2},
+    )
+    config = kdsearch.load_study(path)
+    results = kdsearch.run_study(config, workers=0).results
+    ladder = config.study.ladder
+    assert ladder is not None
+    between = set(sizes_tried(config, results.trials)) - set(ladder.sizes())
+    assert between, "it did not look closer, so this shows nothing"
+    closer = [t for t in results.trials if t.width in between]
+    assert {t.state for t in closer} == {"COMPLETE"}
+    assert {t.stage for t in closer} == {"search", "confirm"}
+    study = optuna.load_study(study_name="closer", storage=config.storage)
+    assert between <= {t.params["width"] for t in study.trials}

@@ -11,7 +11,16 @@ from optuna.distributions import (
 )
 
 from kdsearch.config import Scalar, SearchParameter
-from kdsearch.study.space import distributions, from_unit, grid_points, sobol_point, to_unit
+from kdsearch.study.space import (
+    LADDER_SIZES,
+    Space,
+    as_known,
+    distributions,
+    from_unit,
+    grid_points,
+    sobol_point,
+    to_unit,
+)
 from tests.study.records import make_config
 
 SEARCH = {
@@ -104,3 +113,15 @@ def test_a_grid_is_complete_without_repeats_and_shuffled_by_its_seed() -> None:
     expected = {(width, alpha) for width in (4, 8) for alpha in (0.0, 0.25, 0.5, 0.75, 1.0)}
     assert len(points) == 10
     assert {(point["width"], point["alpha"]) for point in points} == expected
+
+
+def test_an_old_ladder_keeps_its_list_of_sizes_and_does_without_others() -> None:
+    listed = CategoricalDistribution((4, 8))
+    rate = FloatDistribution(0.1, 1.0)
+    space: Space = {"width": LADDER_SIZES, "learning_rate": rate}
+    known: Space = {"width": listed, "learning_rate": FloatDistribution(0.1, 1.0)}
+    settings: dict[str, Scalar] = {"width": 8, "learning_rate": 0.5}
+    assert as_known(space, {}, settings) == space
+    assert as_known(space, known, settings) == {"width": listed, "learning_rate": rate}
+    assert as_known(space, known, settings | {"width": 6}) == {"learning_rate": rate}
+    assert as_known(space, {"width": LADDER_SIZES}, settings) == space
