@@ -22,7 +22,7 @@ from kdsearch.errors import StudyChangedError, UnknownStudyError, UserInputError
 from kdsearch.results import Arm, Stage, TeacherBankRecord, TrialRecord
 from kdsearch.study.database import connect
 from kdsearch.study.objective import objective_values, rung_value
-from kdsearch.study.space import Space, as_known
+from kdsearch.study.stored_space import Space, as_known
 from kdsearch.tracking.redaction import redact_url
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from kdsearch.results.tolerance import with_absolute_tolerance
 from kdsearch.study.change import as_begun
 from kdsearch.study.cost import HARNESS_SECONDS, LaneCost, train_seconds
 from kdsearch.study.database import connect_existing, without_password
+from kdsearch.study.duration import in_words
 from kdsearch.study.executors import available_cores
 from kdsearch.study.ladder import FINER_SIZES, strata_ahead
 from kdsearch.study.lane import Lane, lane_budget, lane_candidates, lanes_of
@@ -176,12 +177,3 @@ def pruning_in_words(config: StudyConfig) -> str:
     return f"{config.pruner.kind} at {'epoch' if len(rungs) == 1 else 'epochs'} " + ", ".join(
         map(str, rungs)
     )
-
-
-def in_words(seconds: float) -> str:
-    """A time for people."""
-    if seconds < 90:
-        return f"{max(round(seconds), 1)} seconds"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours"

@@ -15,8 +15,8 @@ from scipy.stats import qmc
 
 from kdsearch.config import Scalar, SearchParameter, StudyConfig
 from kdsearch.config.saturation import MAX_SIZE
+from kdsearch.study.stored_space import Space
 
-Space = dict[str, BaseDistribution]
 LADDER_SIZES = IntDistribution(1, MAX_SIZE, log=True)
 """Of a ladder's parameter: nobody knows beforehand between which sizes it will look closer."""
 
@@ -30,27 +30,6 @@ def distributions(config: StudyConfig, parameters: Mapping[str, SearchParameter]
         else to_distribution(parameter, is_integer=config.is_integer(name))
         for name, parameter in parameters.items()
     }
-
-
-def as_known(space: Space, known: Space, settings: Mapping[str, Scalar]) -> Space:
-    """The distributions of settings that a study in Optuna's storage takes.
-
-    It keeps one kind for each name. A study begun with version 0.1 has a list of a ladder's
-    sizes, which holds no size between them: there Optuna does without the parameter.
-
-    Args:
-        space: What the settings were drawn from.
-        known: The distributions of the study's first trial; empty before it.
-        settings: The values, by name.
-    """
-    found: Space = {}
-    for name, distribution in space.items():
-        first = known.get(name, distribution)
-        if type(first) is type(distribution):
-            found[name] = distribution
-        elif isinstance(first, CategoricalDistribution) and settings[name] in first.choices:
-            found[name] = first
-    return found
 
 
 def to_distribution(parameter: SearchParameter, *, is_integer: bool) -> BaseDistribution:

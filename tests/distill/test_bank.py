@@ -104,7 +104,7 @@ def address_of_version_0_1(bank: TeacherBank, config: TeacherConfig, data: Datas
         "initial": state_hash(model),
         "architecture": repr(model),
         "training": config.training.model_dump(mode="json", exclude={"device", "engine", "keep"}),
-        "recipe": bank_module.RECIPE_VERSION,
+        "recipe": bank_module.RECIPE_VERSIONS[config.model.kind],
         "seed": seed,
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:40]
@@ -148,7 +148,9 @@ def test_address_changes_with_the_recipe(
     open_bank: OpenBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = open_bank().member_key(1)
-    monkeypatch.setattr(bank_module, "RECIPE_VERSION", bank_module.RECIPE_VERSION + 1)
+    recipes = bank_module.RECIPE_VERSIONS
+    kind = TEACHER.model.kind
+    monkeypatch.setitem(recipes, kind, recipes[kind] + 1)
     assert open_bank().member_key(1) != before
 
 

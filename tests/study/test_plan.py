@@ -6,8 +6,10 @@ import pytest
 
 import kdsearch
 from kdsearch.data import load_dataset
+from kdsearch.study.cost import train_seconds
+from kdsearch.study.duration import in_words
 from kdsearch.study.lane import lanes_of
-from kdsearch.study.plan import estimate_seconds, in_words, plan_study, train_seconds
+from kdsearch.study.plan import estimate_seconds, plan_study
 from tests.conftest import WriteStudy
 from tests.study.records import make_config
 

@@ -13,14 +13,13 @@ from optuna.distributions import (
 from kdsearch.config import Scalar, SearchParameter
 from kdsearch.study.space import (
     LADDER_SIZES,
-    Space,
-    as_known,
     distributions,
     from_unit,
     grid_points,
     sobol_point,
     to_unit,
 )
+from kdsearch.study.stored_space import Space, as_known
 from tests.study.records import make_config
 
 SEARCH = {
