@@ -107,7 +107,9 @@ class Student:
         self.body.load_state_dict(self.progress.kept_state)
         dataset, task = self._dataset, self._task
         trial = self.row.trial
-        data = taught_data(trial.data, trial.teacher, task.teacher_data, task.cache)
+        data = taught_data(
+            trial.data, trial.teacher, task.teacher_data, task.cache, with_val=False
+        )
         assert data.teacher_val is not None
         test, correct = None, None
         seconds = self.train_seconds
