@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from kdsearch.cache import cache_folder
 from kdsearch.config import (
     CnnModel,
     DistillationConfig,
@@ -20,8 +21,8 @@ from kdsearch.config import (
     ModelConfig,
     TrainingConfig,
 )
-from kdsearch.data import cache_folder, load_dataset
-from kdsearch.data.fashion_mnist import DEBIAN_FOLDER
+from kdsearch.data import load_dataset
+from kdsearch.data.sources.fashion_mnist import DEBIAN_FOLDER
 from kdsearch.models import Normalization, build_model, predict_logits
 from kdsearch.training import TrainingData
 

@@ -33,8 +33,8 @@ from benchmarks.machine import add_json_option, header, print_table, this_machin
 from benchmarks.problem import save_data
 from benchmarks.study_folder import Watch, study_folder
 from benchmarks.target import NUM_TEACHERS, Size
+from kdsearch.cache import cache_folder
 from kdsearch.config import StudyConfig
-from kdsearch.data import cache_folder
 from kdsearch.study.executors import available_cores
 
 RAY = "2.60.0"

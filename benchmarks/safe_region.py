@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import header, this_machine
 from benchmarks.simulated import simulate, trained
-from kdsearch.analysis.optimum import compute_optimum
-from kdsearch.analysis.optimum_map import CELLS
+from kdsearch.analysis.answers.optimum import compute_optimum
+from kdsearch.analysis.response.optimum_map import CELLS
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.config import StudyConfig
 from kdsearch.results import Results, TrialRecord

@@ -24,11 +24,11 @@ from benchmarks.machine import add_json_option, header, print_table, this_machin
 from benchmarks.simulated import simulate, trained
 from benchmarks.truth import STUDY, TUNED, WIDTHS, Table
 from kdsearch import load_study
-from kdsearch.analysis.surface import Warp
+from kdsearch.analysis.response.surface import Warp
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.results import Arm, TrialRecord
-from kdsearch.study.choice import ranked_trials, study_response
-from kdsearch.study.lane import Lane, lanes_of
+from kdsearch.study.proposal.choice import ranked_trials, study_response
+from kdsearch.study.proposal.lane import Lane, lanes_of
 
 BUDGETS = (16, 24, 32, 48, 64)
 """Whole trainings that a stratum and arm may cost, in student-epochs."""

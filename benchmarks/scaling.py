@@ -29,14 +29,15 @@ from benchmarks.study_folder import Moment, Watch, study_folder
 from benchmarks.synthetic import FillCost, confirm, fill
 from kdsearch import load_results, run_study
 from kdsearch.analysis import write_report
+from kdsearch.cache import cache_folder
 from kdsearch.config import StudyConfig
-from kdsearch.data import cache_folder, load_dataset
+from kdsearch.data import load_dataset
 from kdsearch.study.confirm import selected_trials
-from kdsearch.study.lane import Lane, lanes_of
-from kdsearch.study.ledger import Ledger
 from kdsearch.study.mirror import summarize
-from kdsearch.study.sampler import LaneSampler
-from kdsearch.tracking.mlflow_sink import MlflowSink
+from kdsearch.study.proposal.lane import Lane, lanes_of
+from kdsearch.study.proposal.sampler import LaneSampler
+from kdsearch.study.storage.ledger import Ledger
+from kdsearch.tracking.mlflow.sink import MlflowSink
 
 GENERATION = 16
 WIDTHS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128)

@@ -22,7 +22,7 @@ import yaml
 from benchmarks.machine import add_json_option, header, print_table, this_machine, write_json
 from benchmarks.study_folder import study_folder
 from kdsearch import load_study, run_study
-from kdsearch.analysis.gain import compute_gain
+from kdsearch.analysis.answers.gain import compute_gain
 from kdsearch.analysis.strata import compute_strata
 
 MNIST1D: dict[str, Any] = {

@@ -20,11 +20,11 @@ from benchmarks.machine import add_json_option, header, print_table, this_machin
 from benchmarks.study_folder import study_folder
 from benchmarks.truth import ARMS, STUDY, TUNED, WIDTHS, Student, Table, the_study, train
 from kdsearch import load_study, run_study
+from kdsearch.analysis.answers.gain import compute_gain
 from kdsearch.analysis.estimate import estimate_accuracy
-from kdsearch.analysis.gain import compute_gain
-from kdsearch.analysis.response import Encoding, Who
+from kdsearch.analysis.response.response import Encoding, Who
+from kdsearch.analysis.response.surface import Warp, fit_surface
 from kdsearch.analysis.strata import compute_strata
-from kdsearch.analysis.surface import Warp, fit_surface
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.config.seed import derive_seed
 from kdsearch.results import Arm, Results

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
-from kdsearch.analysis.response import Encoding, forecast_at, who_of
+from kdsearch.analysis.response.response import Encoding, forecast_at, who_of
 from kdsearch.config import StudyConfig
 from kdsearch.results import EpochMetrics, Evaluation, TrialRecord
 from kdsearch.results.score import score_by, score_name
-from kdsearch.study.generation import next_generation
-from kdsearch.study.lane import Lane, Proposal, lanes_of, new_record
-from kdsearch.study.pruning import is_exempt, rung_epochs, survivors
-from kdsearch.study.sampler import LaneSampler
-from kdsearch.study.surface_sampler import SurfaceSampler
+from kdsearch.study.proposal.generation import next_generation
+from kdsearch.study.proposal.lane import Lane, Proposal, lanes_of, new_record
+from kdsearch.study.proposal.pruning import is_exempt, rung_epochs, survivors
+from kdsearch.study.proposal.sampler import LaneSampler
+from kdsearch.study.proposal.surface_sampler import SurfaceSampler
 
 Train = Callable[[TrialRecord], TrialRecord]
 """Gives a RUNNING record what came of it, trained to the end."""

@@ -11,10 +11,17 @@ import torch
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.execution.student import pack_flags
 from kdsearch.results import EpochMetrics, Evaluation, Outcome, State, TrialRecord
-from kdsearch.study.lane import Lane, Proposal, new_record, nuisances, searched, weights_seed
-from kdsearch.study.ledger import Ledger
-from kdsearch.study.pruning import rung_epochs
-from kdsearch.study.space import distributions, from_unit
+from kdsearch.study.proposal.lane import (
+    Lane,
+    Proposal,
+    new_record,
+    nuisances,
+    searched,
+    weights_seed,
+)
+from kdsearch.study.proposal.pruning import rung_epochs
+from kdsearch.study.proposal.space import distributions, from_unit
+from kdsearch.study.storage.ledger import Ledger
 from kdsearch.tracking import Sink
 
 NUM_TEST = 10_000

@@ -22,8 +22,8 @@ from benchmarks.problem import Spec, mlp
 from benchmarks.study_folder import study_folder
 from benchmarks.workers import Job, Workers
 from kdsearch import run_study
+from kdsearch.cache import cache_folder
 from kdsearch.config import StudyConfig
-from kdsearch.data import cache_folder
 from kdsearch.execution.materials import taught_data
 from kdsearch.training import TrainingData
 

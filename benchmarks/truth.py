@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
+from kdsearch.cache import cache_folder
 from kdsearch.config import Scalar, StudyConfig, load_study
 from kdsearch.config.seed import derive_seed
-from kdsearch.data import cache_folder
 from kdsearch.execution import CohortTask, Event, ProcessExecutor, Row, RowDone, Task, TeacherTask
 from kdsearch.results import Arm, Outcome
 from kdsearch.study.cohorts import form_cohorts

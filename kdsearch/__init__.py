@@ -4,15 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kdsearch.config.loading import load_study
-    from kdsearch.study.outcome import load_results
+    from kdsearch.config.reading.loading import load_study
     from kdsearch.study.run import run_study
+    from kdsearch.study.storage.outcome import load_results
 
     __version__: str
 
 _HOMES = {
-    "load_study": "kdsearch.config.loading",
-    "load_results": "kdsearch.study.outcome",
+    "load_study": "kdsearch.config.reading.loading",
+    "load_results": "kdsearch.study.storage.outcome",
     "run_study": "kdsearch.study.run",
 }
 

@@ -4,8 +4,8 @@ import dataclasses
 import re
 from typing import Any
 
+from kdsearch.redaction import redact
 from kdsearch.results import Results
-from kdsearch.tracking.redaction import redact
 
 # Database URLs allow a slash, a quote and an @ in a password, so up to the last @ of the word.
 _USERINFO = re.compile(r"://\S*@")

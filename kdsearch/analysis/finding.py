@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.gain import GainInfo, gain_sentence
-from kdsearch.analysis.importance import ImportanceInfo, importance_sentence
+from kdsearch.analysis.answers.gain import GainInfo, gain_sentence
+from kdsearch.analysis.answers.saturation import SaturationInfo
 from kdsearch.analysis.recommendation import (
     accuracy_words,
     compute_recommendation,
     every_failure,
     varying_size,
 )
-from kdsearch.analysis.saturation import SaturationInfo
+from kdsearch.analysis.searching.importance import ImportanceInfo, importance_sentence
 from kdsearch.analysis.stratum import StrataInfo, Stratum
 from kdsearch.analysis.teachers import TeachersInfo
 from kdsearch.results import Results

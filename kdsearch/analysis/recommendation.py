@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from kdsearch.analysis import wording
+from kdsearch.analysis.answers.gain import GainInfo
+from kdsearch.analysis.answers.saturation import SaturationInfo
 from kdsearch.analysis.estimate import estimate_difference
-from kdsearch.analysis.gain import GainInfo
-from kdsearch.analysis.saturation import SaturationInfo
 from kdsearch.analysis.statistics.capacity import CapacityFit
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.analysis.teachers import EnsembleAccuracy, TeachersInfo

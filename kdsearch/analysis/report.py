@@ -7,12 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from kdsearch.analysis import style
 from kdsearch.analysis.credentials import redact_results, without_credentials
-from kdsearch.analysis.document import json_document
-from kdsearch.analysis.figures import build_figures
-from kdsearch.analysis.page import render_page
-from kdsearch.analysis.report_figure import ReportFigure
+from kdsearch.analysis.page.document import json_document
+from kdsearch.analysis.page.figures import build_figures
+from kdsearch.analysis.page.page import render_page, style
+from kdsearch.analysis.page.report_figure import ReportFigure
 from kdsearch.analysis.summary import Summary, compute_summary
 from kdsearch.analysis.table import results_table, write_table
 from kdsearch.results import Results

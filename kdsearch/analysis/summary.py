@@ -2,41 +2,45 @@
 
 from typing import NamedTuple
 
-from kdsearch.analysis.capacity_curve import CapacityCurveInfo, compute_capacity_curve
-from kdsearch.analysis.convergence import (
+from kdsearch.analysis.answers.convergence import (
     ConvergenceInfo,
     compute_convergence,
     convergence_sentence,
 )
-from kdsearch.analysis.data_share import DataShareInfo, compute_data_share, data_share_sentence
-from kdsearch.analysis.ensemble_size import EnsembleSizeInfo, compute_ensemble_size
-from kdsearch.analysis.finding import FindingInfo, compute_finding
-from kdsearch.analysis.gain import GainInfo, compute_gain
-from kdsearch.analysis.grid import GridInfo, compute_grid, grid_sentence
-from kdsearch.analysis.importance import ImportanceInfo, compute_importance
-from kdsearch.analysis.ladder import LadderInfo, compute_ladder, ladder_sentence
-from kdsearch.analysis.learning_curve import LearningCurveInfo, compute_learning_curve
-from kdsearch.analysis.levels import compute_levels, levels_sentence
-from kdsearch.analysis.optimization_history import (
-    OptimizationHistoryInfo,
-    compute_optimization_history,
+from kdsearch.analysis.answers.data_share import (
+    DataShareInfo,
+    compute_data_share,
+    data_share_sentence,
 )
-from kdsearch.analysis.optimum import OptimumInfo, compute_optimum
-from kdsearch.analysis.optimum_view import optimum_sentences, region_words
-from kdsearch.analysis.pareto import ParetoInfo, compute_pareto
-from kdsearch.analysis.rungs import Rung, compute_rungs
-from kdsearch.analysis.saturation import (
+from kdsearch.analysis.answers.ensemble_size import EnsembleSizeInfo, compute_ensemble_size
+from kdsearch.analysis.answers.gain import GainInfo, compute_gain
+from kdsearch.analysis.answers.grid import GridInfo, compute_grid, grid_sentence
+from kdsearch.analysis.answers.ladder import LadderInfo, compute_ladder, ladder_sentence
+from kdsearch.analysis.answers.levels import compute_levels, levels_sentence
+from kdsearch.analysis.answers.optimum import OptimumInfo, compute_optimum
+from kdsearch.analysis.answers.optimum_view import optimum_sentences, region_words
+from kdsearch.analysis.answers.pareto import ParetoInfo, compute_pareto
+from kdsearch.analysis.answers.saturation import (
     SaturationInfo,
     compute_saturation,
     compute_saturations,
 )
-from kdsearch.analysis.strata import BudgetInfo, compute_budget, compute_strata
-from kdsearch.analysis.stratum import StrataInfo, Stratum
-from kdsearch.analysis.teachers import TeachersInfo, compute_teachers
-from kdsearch.analysis.temperature_alpha import (
+from kdsearch.analysis.capacity_curve import CapacityCurveInfo, compute_capacity_curve
+from kdsearch.analysis.finding import FindingInfo, compute_finding
+from kdsearch.analysis.searching.importance import ImportanceInfo, compute_importance
+from kdsearch.analysis.searching.learning_curve import LearningCurveInfo, compute_learning_curve
+from kdsearch.analysis.searching.optimization_history import (
+    OptimizationHistoryInfo,
+    compute_optimization_history,
+)
+from kdsearch.analysis.searching.rungs import Rung, compute_rungs
+from kdsearch.analysis.searching.temperature_alpha import (
     TemperatureAlphaInfo,
     compute_temperature_alpha,
 )
+from kdsearch.analysis.strata import BudgetInfo, compute_budget, compute_strata
+from kdsearch.analysis.stratum import StrataInfo, Stratum
+from kdsearch.analysis.teachers import TeachersInfo, compute_teachers
 from kdsearch.results import Results
 
 

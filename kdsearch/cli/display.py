@@ -19,8 +19,8 @@ from rich.table import Table
 
 from kdsearch.config import StudyConfig
 from kdsearch.results import EpochMetrics, Stage, TeacherBankRecord, TrialRecord
-from kdsearch.study.duration import in_words
 from kdsearch.study.listener import StageName
+from kdsearch.study.planning.duration import in_words
 from kdsearch.study.run import StudyResult
 
 LINE_EVERY_SECONDS = 5.0

@@ -10,8 +10,8 @@ from kdsearch.cli.study import DEFAULT_STORAGE, Storage, StudyName
 def report(name: StudyName, storage: Storage = DEFAULT_STORAGE) -> None:
     """Write reports/NAME from what the storage holds."""
     from kdsearch.analysis import write_report
-    from kdsearch.study.outcome import load_results
-    from kdsearch.study.paths import StudyPaths
+    from kdsearch.study.storage.outcome import load_results
+    from kdsearch.study.storage.paths import StudyPaths
 
     results = load_results(name, storage=storage)
     written = write_report(results, StudyPaths(Path.cwd(), name).report)

@@ -56,7 +56,7 @@ def plan(file: StudyFile, overrides: Overrides = []) -> None:  # noqa: B006
 
     config = load_study(file, overrides)
     from kdsearch.cli.tables import print_plan
-    from kdsearch.study.plan import plan_study
+    from kdsearch.study.planning.plan import plan_study
 
     print_plan(plan_study(config))
 
@@ -65,7 +65,7 @@ def plan(file: StudyFile, overrides: Overrides = []) -> None:  # noqa: B006
 def status(name: StudyName, storage: Storage = DEFAULT_STORAGE) -> None:
     """Print how far a study has come."""
     from kdsearch.cli.tables import print_status
-    from kdsearch.study.outcome import load_results
+    from kdsearch.study.storage.outcome import load_results
 
     print_status(load_results(name, storage=storage, derived=False))
 
@@ -74,7 +74,7 @@ def status(name: StudyName, storage: Storage = DEFAULT_STORAGE) -> None:
 def list_studies(storage: Storage = DEFAULT_STORAGE) -> None:
     """Print the studies of a storage."""
     from kdsearch.cli.tables import print_studies
-    from kdsearch.study.outcome import list_results
+    from kdsearch.study.storage.outcome import list_results
 
     print_studies(list_results(storage))
 
@@ -83,7 +83,7 @@ def list_studies(storage: Storage = DEFAULT_STORAGE) -> None:
 def best(name: StudyName, storage: Storage = DEFAULT_STORAGE) -> None:
     """Print the best settings of every stratum and what they were confirmed to reach."""
     from kdsearch.cli.tables import print_best
-    from kdsearch.study.outcome import load_results
+    from kdsearch.study.storage.outcome import load_results
 
     print_best(load_results(name, storage=storage))
 
@@ -99,7 +99,7 @@ def export(
 ) -> None:
     """Write one row per trained student."""
     from kdsearch.cli.tables import export_table
-    from kdsearch.study.outcome import load_results
+    from kdsearch.study.storage.outcome import load_results
 
     results = load_results(name, storage=storage, derived=False)
     export_table(results, table_format.value, out)
@@ -124,9 +124,9 @@ def predict(
 
     if sum(value is not None for value in (params, accuracy, size_bytes)) != 1:
         raise UserInputError("give one of --params, --accuracy and --size-bytes")
-    from kdsearch.analysis.prediction import Query, predict_students
+    from kdsearch.analysis.answers.prediction import Query, predict_students
     from kdsearch.cli.tables import print_sentences
-    from kdsearch.study.outcome import load_results
+    from kdsearch.study.storage.outcome import load_results
 
     results = load_results(name, storage=storage, derived=False)
     print_sentences(predict_students(results, Query(params, size_bytes, accuracy)))

@@ -14,7 +14,7 @@ from kdsearch.results import Results, TeacherBankRecord, TeacherRecord, sizes_tr
 
 if TYPE_CHECKING:  # analysis and plan take seconds to import, which most tables do not need
     from kdsearch.analysis.stratum import Choice
-    from kdsearch.study.plan import StudyPlan
+    from kdsearch.study.planning.plan import StudyPlan
 
 WIDE = 1000
 """Columns where no terminal limits them: a file or a pipe gets one line a row."""

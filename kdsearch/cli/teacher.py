@@ -27,8 +27,8 @@ def train(file: StudyFile, overrides: Overrides = []) -> None:  # noqa: B006
 @app.command("list")
 def list_teachers() -> None:
     """Print the teachers in the cache."""
+    from kdsearch.cache import cache_folder
     from kdsearch.cli.tables import print_teachers
-    from kdsearch.data import cache_folder
     from kdsearch.distill import cached_teachers
 
     print_teachers(cached_teachers(cache_folder()), cache_folder())

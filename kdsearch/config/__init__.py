@@ -12,8 +12,8 @@ from kdsearch.config.data import (
     MnistData,
     NpzData,
 )
-from kdsearch.config.loading import load_study
 from kdsearch.config.model import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
+from kdsearch.config.reading.loading import load_study
 from kdsearch.config.saturation import LadderConfig, SaturationConfig
 from kdsearch.config.search import (
     BudgetConfig,

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from kdsearch.config import consistency
 from kdsearch.config.base import Scalar, Section
 from kdsearch.config.data import DataConfig
 from kdsearch.config.model import ModelConfig
+from kdsearch.config.reading import consistency
 from kdsearch.config.saturation import SaturationConfig, with_ladder
 from kdsearch.config.search import (
     BudgetConfig,

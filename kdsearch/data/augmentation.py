@@ -16,9 +16,9 @@ from torch import Tensor
 
 from kdsearch.config import AugmentConfig
 from kdsearch.config.seed import derive_seed
-from kdsearch.data.imported import UserCode, import_target
 from kdsearch.data.split import Split, samples_digest
 from kdsearch.errors import DataError
+from kdsearch.user_code import UserCode, import_target
 
 VIEWS_VERSION = 1
 """Part of every view's address. Raise it with a change after which the same section gives other

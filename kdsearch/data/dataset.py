@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdsearch.cache.folder import cache_folder
+from kdsearch.cache.mapped import Mapped
+from kdsearch.cache.prepared import prepared_tensors
 from kdsearch.config import (
     DataConfig,
     DigitsData,
@@ -20,20 +23,17 @@ from kdsearch.config import (
     NpzData,
 )
 from kdsearch.data.augmentation import Augmentation
-from kdsearch.data.cache import cache_folder
-from kdsearch.data.digits import load_digits
-from kdsearch.data.fashion_mnist import load_fashion_mnist
 from kdsearch.data.fingerprint import fingerprint_splits
-from kdsearch.data.idx import load_idx
-from kdsearch.data.imported import load_imported
-from kdsearch.data.mapped import Mapped
-from kdsearch.data.mnist import load_mnist
-from kdsearch.data.mnist1d import load_mnist1d
 from kdsearch.data.normalization import measure_normalization
-from kdsearch.data.npz import load_npz
-from kdsearch.data.prepared import prepared_tensors
-from kdsearch.data.raw import RawData
 from kdsearch.data.source import arrays_digest, source_digest
+from kdsearch.data.sources.digits import load_digits
+from kdsearch.data.sources.fashion_mnist import load_fashion_mnist
+from kdsearch.data.sources.idx import load_idx
+from kdsearch.data.sources.imported import load_imported
+from kdsearch.data.sources.mnist import load_mnist
+from kdsearch.data.sources.mnist1d import load_mnist1d
+from kdsearch.data.sources.npz import load_npz
+from kdsearch.data.sources.raw import RawData
 from kdsearch.data.split import SealedSplit, Split
 from kdsearch.data.stratify import choose_rows
 from kdsearch.errors import DataError

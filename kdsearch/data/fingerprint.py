@@ -1,10 +1,7 @@
 """The identity of data: hashes of everything in it."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
-
-import torch
-from torch import Tensor
+from collections.abc import Iterable
 
 from kdsearch.data.split import Split
 
@@ -17,15 +14,4 @@ def fingerprint_splits(splits: Iterable[tuple[str, Split]]) -> str:
             array = getattr(split, field).contiguous().numpy()
             digest.update(f"{name}.{field} {array.dtype.str} {array.shape}\n".encode())
             digest.update(memoryview(array).cast("B"))
-    return digest.hexdigest()
-
-
-def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, shapes, types and values of `tensors`, in the order of their names."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name}:{tensor.dtype}:{list(tensor.shape)};".encode())
-        # as bytes, because NumPy knows no bfloat16; as a view, because samples fill memory
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -17,10 +17,10 @@ from kdsearch.config import (
     MnistData,
     NpzData,
 )
-from kdsearch.data.fashion_mnist import fashion_mnist_files
-from kdsearch.data.idx import idx_files
-from kdsearch.data.mnist import mnist_files
-from kdsearch.data.raw import RawData
+from kdsearch.data.sources.fashion_mnist import fashion_mnist_files
+from kdsearch.data.sources.idx import idx_files
+from kdsearch.data.sources.mnist import mnist_files
+from kdsearch.data.sources.raw import RawData
 
 
 def source_digest(config: DataConfig, cache: Path) -> str | None:

@@ -10,7 +10,7 @@ from kdsearch.distill.bank import (
 from kdsearch.distill.ensemble import EnsembleMode, ensemble_logits
 from kdsearch.distill.fingerprint import state_hash
 from kdsearch.distill.logits import CachedLogits, LogitsCache
-from kdsearch.distill.losses import distillation_loss, soft_target_loss, soften
+from kdsearch.distill.losses.kd import distillation_loss, soft_target_loss, soften
 
 __all__ = [
     "CachedLogits",

@@ -18,9 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from kdsearch.cache import Mapped, prepared_tensors, tensors_hash
 from kdsearch.config import ImportModel, TeacherConfig
 from kdsearch.config.seed import derive_seed
-from kdsearch.data import Dataset, Mapped, Samples, prepared_tensors, tensors_hash
+from kdsearch.data import Dataset, Samples
 from kdsearch.distill.fingerprint import state_hash
 from kdsearch.distill.logits import (
     LOGITS_VERSION,

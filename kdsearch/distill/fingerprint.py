@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from kdsearch.data import tensors_hash
+from kdsearch.cache import tensors_hash
 
 
 def state_hash(model: nn.Module) -> str:

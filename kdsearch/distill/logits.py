@@ -12,8 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kdsearch.data import Mapped, Samples, mapped_tensors
-from kdsearch.data.mapped import load_mapped
+from kdsearch.cache import Mapped, mapped_tensors
+from kdsearch.cache.mapped import load_mapped
+from kdsearch.data import Samples
 from kdsearch.distill.fingerprint import state_hash
 from kdsearch.errors import DivergedError, StaleCacheError
 from kdsearch.models import predict_logits

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
+from kdsearch.cache import Mapped, prepared_tensors
 from kdsearch.config import DataConfig, TeacherConfig
-from kdsearch.data import Dataset, Mapped, Samples, load_dataset, prepared_tensors
+from kdsearch.data import Dataset, Samples, load_dataset
 from kdsearch.distill import TeacherBank, ensemble_logits
 from kdsearch.training import EpochViews, TrainingData
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from kdsearch.config import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
-from kdsearch.data import call_target
 from kdsearch.errors import UserInputError
 from kdsearch.models.cnn import Cnn
 from kdsearch.models.conv1d import Conv1dNet
 from kdsearch.models.mlp import Mlp, RegularizedMlp
+from kdsearch.user_code import call_target
 
 USERS_FAILURES = (Exception, SystemExit)
 """A user's forward may raise anything on samples it cannot read, and may leave by mistake."""

@@ -4,17 +4,17 @@ import itertools
 import statistics
 from collections.abc import Sequence
 
-from kdsearch.analysis.response import Response
+from kdsearch.analysis.response.response import Response
 from kdsearch.config import StudyConfig
 from kdsearch.results import TrialRecord, best_candidate, confirmed_choice, strata_of
-from kdsearch.study.choice import find_candidates, num_settings, study_response
 from kdsearch.study.crew import Crew
-from kdsearch.study.lane import lanes_of, searched, weights_seed
-from kdsearch.study.ledger import Ledger
 from kdsearch.study.objective import best_score
 from kdsearch.study.pareto import pareto_front
-from kdsearch.study.paths import StudyPaths
-from kdsearch.study.space import distributions
+from kdsearch.study.proposal.choice import find_candidates, num_settings, study_response
+from kdsearch.study.proposal.lane import lanes_of, searched, weights_seed
+from kdsearch.study.proposal.space import distributions
+from kdsearch.study.storage.ledger import Ledger
+from kdsearch.study.storage.paths import StudyPaths
 
 ROUND = "confirm"
 """Begins the names of the stage's checkpoints."""

@@ -26,13 +26,13 @@ from kdsearch.results import Outcome, TrialRecord
 from kdsearch.results.score import score_name
 from kdsearch.study.course import Course, Group, Leg, Survive
 from kdsearch.study.engines import with_engine
-from kdsearch.study.lane import order_seed
-from kdsearch.study.ledger import Ledger
 from kdsearch.study.listener import Listener
 from kdsearch.study.mirror import Mirror
-from kdsearch.study.paths import StudyPaths
+from kdsearch.study.planning.workload import Workload
+from kdsearch.study.proposal.lane import order_seed
+from kdsearch.study.storage.ledger import Ledger
+from kdsearch.study.storage.paths import StudyPaths
 from kdsearch.study.teachers import Teachers
-from kdsearch.study.workload import Workload
 
 TELL_SECONDS = 1.0
 """Between two estimates of the time left."""

@@ -7,8 +7,8 @@ from kdsearch.config import StudyConfig
 from kdsearch.execution import CohortTask
 from kdsearch.execution.measurement import population_speedup
 from kdsearch.execution.task import EngineName
-from kdsearch.study.ledger import Ledger
 from kdsearch.study.listener import Listener
+from kdsearch.study.storage.ledger import Ledger
 from kdsearch.training.data import select_device
 
 MARGIN = 1.5

@@ -21,7 +21,7 @@ from kdsearch.config.saturation import FIRST_SIZES
 from kdsearch.results import TrialRecord, sizes_tried
 from kdsearch.results.tolerance import absolute_tolerance
 from kdsearch.study.confirm import chosen_trials, selected_trials
-from kdsearch.study.lane import lane_budget, lanes_of
+from kdsearch.study.proposal.lane import lane_budget, lanes_of
 
 MIN_FIT_SIZES = 3
 """Fewer have no curve, which happens only if whole sizes failed."""

@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdsearch.analysis import Report, write_report
+from kdsearch.cache import cache_folder
 from kdsearch.config import Scalar, StudyConfig
-from kdsearch.data import cache_folder
+from kdsearch.redaction import redact, redact_command
 from kdsearch.results import Results, TrialRecord
 from kdsearch.results.tolerance import with_absolute_tolerance
-from kdsearch.study.change import as_begun, refuse_change
 from kdsearch.study.confirm import Confirm, champion_of, confirmed_records
 from kdsearch.study.crew import Crew
-from kdsearch.study.database import check_storage, sqlite_file
 from kdsearch.study.executors import open_executor, stop_on_signals
 from kdsearch.study.ladder import strata_ahead, strata_to_run
-from kdsearch.study.ledger import Ledger
 from kdsearch.study.listener import Listener, SilentListener
-from kdsearch.study.lock import hold_study
 from kdsearch.study.mirror import Mirror
-from kdsearch.study.outcome import refuse_all_failed, results_of
-from kdsearch.study.paths import StudyPaths
-from kdsearch.study.pieces import check_pieces
+from kdsearch.study.planning.pieces import check_pieces
+from kdsearch.study.planning.workload import Workload
 from kdsearch.study.search import Search
-from kdsearch.study.workload import Workload
+from kdsearch.study.storage.change import as_begun, refuse_change
+from kdsearch.study.storage.database import check_storage, sqlite_file
+from kdsearch.study.storage.ledger import Ledger
+from kdsearch.study.storage.lock import hold_study
+from kdsearch.study.storage.outcome import refuse_all_failed, results_of
+from kdsearch.study.storage.paths import StudyPaths
 from kdsearch.tracking import Sink
-from kdsearch.tracking.redaction import redact, redact_command
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def open_sink() -> Sink:
     Raises:
         UserInputError: `MLFLOW_TRACKING_URI` cannot work.
     """
-    from kdsearch.tracking.mlflow_sink import MlflowSink
+    from kdsearch.tracking.mlflow.sink import MlflowSink
 
     return MlflowSink()
 

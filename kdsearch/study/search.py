@@ -6,14 +6,14 @@ trained, lane after lane, so their numbers and proposals do not depend on who fi
 
 from collections.abc import Mapping, Sequence
 
-from kdsearch.analysis.forecast import Forecast
-from kdsearch.analysis.response import Encoding, forecast_at, who_of
+from kdsearch.analysis.response.forecast import Forecast
+from kdsearch.analysis.response.response import Encoding, forecast_at, who_of
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.results import TrialRecord
 from kdsearch.results.score import score_by, score_name
 from kdsearch.study.crew import Crew
-from kdsearch.study.generation import Generation, next_generation
-from kdsearch.study.lane import (
+from kdsearch.study.proposal.generation import Generation, next_generation
+from kdsearch.study.proposal.lane import (
     Lane,
     Proposal,
     lane_budget,
@@ -23,13 +23,13 @@ from kdsearch.study.lane import (
     on_fresh_seed,
     searched,
 )
-from kdsearch.study.ledger import Ledger
-from kdsearch.study.paths import StudyPaths
-from kdsearch.study.pruning import is_exempt, rung_epochs, survivors
-from kdsearch.study.sampler import LaneSampler
-from kdsearch.study.space import distributions
-from kdsearch.study.surface_sampler import SurfaceSampler
-from kdsearch.study.warm_start import warm_starts
+from kdsearch.study.proposal.pruning import is_exempt, rung_epochs, survivors
+from kdsearch.study.proposal.sampler import LaneSampler
+from kdsearch.study.proposal.space import distributions
+from kdsearch.study.proposal.surface_sampler import SurfaceSampler
+from kdsearch.study.proposal.warm_start import warm_starts
+from kdsearch.study.storage.ledger import Ledger
+from kdsearch.study.storage.paths import StudyPaths
 
 ROUND = "search"
 """Begins the names of a round's checkpoints: one round is open at a time."""

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from kdsearch.cache import cache_folder
 from kdsearch.config import StudyConfig, TeacherConfig
-from kdsearch.data import cache_folder
 from kdsearch.distill import TeacherBank
 from kdsearch.errors import InterruptedStudyError, KdsearchError
 from kdsearch.execution import EpochDone, Event, Task, TaskFailed, TeacherTask
@@ -12,10 +12,10 @@ from kdsearch.execution.materials import open_bank
 from kdsearch.execution.teacher import measure_bank
 from kdsearch.results import TeacherBankRecord
 from kdsearch.study.executors import open_executor, stop_on_signals
-from kdsearch.study.ledger import Ledger
 from kdsearch.study.listener import Listener
 from kdsearch.study.mirror import Mirror
-from kdsearch.study.pieces import check_pieces
+from kdsearch.study.planning.pieces import check_pieces
+from kdsearch.study.storage.ledger import Ledger
 
 
 class Teachers:

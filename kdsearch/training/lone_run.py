@@ -14,10 +14,10 @@ from kdsearch.errors import DivergedError
 from kdsearch.models.mlp import Mlp
 from kdsearch.results import EpochMetrics
 from kdsearch.training.data import TrainingData
-from kdsearch.training.functional import FunctionalPopulation
-from kdsearch.training.population import Member, Population
+from kdsearch.training.mlp.population import Member, Population
 from kdsearch.training.progress import Progress
-from kdsearch.training.stacking import has_own_passes
+from kdsearch.training.vmap.population import FunctionalPopulation
+from kdsearch.training.vmap.stacking import has_own_passes
 
 
 def gains_alone(model: nn.Module) -> bool:

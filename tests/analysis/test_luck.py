@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from synthetic import evaluation, make_results, study_config
 
-from kdsearch.analysis.gain import compute_gain
+from kdsearch.analysis.answers.gain import compute_gain
 from kdsearch.analysis.luck import luck_words
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.analysis.summary import compute_summary

@@ -8,7 +8,7 @@ from matplotlib.image import imread
 from synthetic import COMMAND, make_results, study_config, teacher_bank
 
 from kdsearch.analysis import write_report
-from kdsearch.analysis.page import accuracy_table
+from kdsearch.analysis.page.page import accuracy_table
 from kdsearch.analysis.summary import compute_summary
 from kdsearch.results import Results
 

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 from synthetic import evaluation, make_results, study_config
 
-from kdsearch.analysis.page import _made
+from kdsearch.analysis.page.page import _made
 from kdsearch.analysis.strata import compute_budget, compute_strata
 from kdsearch.analysis.summary import compute_summary
 from kdsearch.results import Results

@@ -6,7 +6,7 @@ import pytest
 from benchmarks import safe_region, samplers, search_regret
 from benchmarks.simulated import simulate, trained
 from benchmarks.truth import SEEDS, SETTINGS, TUNED, WIDTHS, Table, design, the_study
-from kdsearch.study.lane import Proposal, lanes_of, new_record
+from kdsearch.study.proposal.lane import Proposal, lanes_of, new_record
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from benchmarks import overhead, scaling, target
 from benchmarks.synthetic import confirm, fill
 from kdsearch import load_results
 from kdsearch.study.confirm import selected_trials
-from kdsearch.study.lane import lanes_of
-from kdsearch.study.ledger import Ledger
+from kdsearch.study.proposal.lane import lanes_of
+from kdsearch.study.storage.ledger import Ledger
 
 
 def test_a_filled_study_is_a_study(folder: Path) -> None:

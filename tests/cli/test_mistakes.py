@@ -6,9 +6,9 @@ import pytest
 
 from kdsearch.cli.main import main
 from kdsearch.errors import StudyFileError
-from kdsearch.study import plan
-from kdsearch.study.lock import hold_study
-from kdsearch.study.paths import StudyPaths
+from kdsearch.study.planning import plan
+from kdsearch.study.storage.lock import hold_study
+from kdsearch.study.storage.paths import StudyPaths
 from tests.cli.conftest import Command
 from tests.conftest import WriteStudy
 

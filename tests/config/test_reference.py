@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from kdsearch.config.reference import render_reference
+from kdsearch.config.reading.reference import render_reference
 from kdsearch.config.study import StudyConfig
 
 DOCS = Path(__file__).parents[2] / "docs"

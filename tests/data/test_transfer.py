@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from kdsearch.cache.prepared import PREPARED_VERSION
 from kdsearch.config.data import AugmentConfig, TransferConfig
 from kdsearch.data import Dataset, Split, load_dataset
-from kdsearch.data.prepared import PREPARED_VERSION
 from kdsearch.data.source import source_digest
 from kdsearch.errors import DataError
 from tests.data.conftest import Load, Sources

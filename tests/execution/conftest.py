@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from kdsearch.cache import cache_folder
 from kdsearch.config import Scalar, StudyConfig
-from kdsearch.data import cache_folder
 from kdsearch.execution import (
     CohortTask,
     EpochDone,

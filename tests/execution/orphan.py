@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kdsearch.data import cache_folder
+from kdsearch.cache import cache_folder
 from kdsearch.execution import CohortTask, Row
 from tests.study.records import make_config
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from kdsearch.cache import cache_folder
 from kdsearch.config import DataConfig, StudyConfig
-from kdsearch.data import cache_folder
 from kdsearch.distill import ensemble_logits, soften
 from kdsearch.distill.logits import LOGITS_BATCH
 from kdsearch.execution import CohortTask, InlineExecutor, ProcessExecutor, TeacherTask

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from kdsearch.cache import cache_folder
 from kdsearch.config import DistillationConfig, StudyConfig
 from kdsearch.config.seed import derive_seed
-from kdsearch.data import cache_folder
 from kdsearch.distill import TeacherBank
 from kdsearch.distill.logits import LOGITS_BATCH
 from kdsearch.execution import CohortTask

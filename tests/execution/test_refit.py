@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from kdsearch.cache import cache_folder
 from kdsearch.config import Scalar, StudyConfig
-from kdsearch.data import Augmentation, Split, cache_folder, load_dataset
+from kdsearch.data import Augmentation, Split, load_dataset
 from kdsearch.distill import TeacherBank, ensemble_logits
 from kdsearch.distill.logits import LOGITS_BATCH
 from kdsearch.execution import CohortTask, Row

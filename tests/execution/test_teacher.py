@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from kdsearch.cache import cache_folder
 from kdsearch.config import DistillationConfig, StudyConfig, TeacherConfig
 from kdsearch.config.seed import derive_seed
-from kdsearch.data import cache_folder
 from kdsearch.distill import TeacherBank, TeacherInterrupted, ensemble_logits
 from kdsearch.errors import UserInputError
 from kdsearch.execution import EpochDone, InlineExecutor, ProcessExecutor, Task, TeacherTask

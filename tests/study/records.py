@@ -7,7 +7,7 @@ import yaml
 
 from kdsearch.config import StudyConfig
 from kdsearch.results import EpochMetrics, Evaluation, TrialRecord
-from kdsearch.study.lane import Proposal, lanes_of, new_record
+from kdsearch.study.proposal.lane import Proposal, lanes_of, new_record
 from tests.conftest import SMALL_STUDY
 
 

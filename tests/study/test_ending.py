@@ -9,7 +9,7 @@ import kdsearch
 from kdsearch.errors import KdsearchError
 from kdsearch.results import Results
 from kdsearch.study.executors import open_executor
-from kdsearch.study.outcome import list_results, load_results, refuse_all_failed
+from kdsearch.study.storage.outcome import list_results, load_results, refuse_all_failed
 from tests.conftest import WriteStudy
 from tests.study.records import make_config, make_record
 

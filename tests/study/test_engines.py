@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 import kdsearch
+from kdsearch.cache import cache_folder
 from kdsearch.config import Scalar, StudyConfig
-from kdsearch.data import cache_folder
 from kdsearch.execution import CohortTask, InlineExecutor, Row, TeacherTask
 from kdsearch.execution.task import EngineName
 from kdsearch.results import Results
 from kdsearch.study import engines
-from kdsearch.study.database import connect_existing
 from kdsearch.study.engines import with_engine
-from kdsearch.study.ledger import Ledger
+from kdsearch.study.storage.database import connect_existing
+from kdsearch.study.storage.ledger import Ledger
 from tests.conftest import WriteStudy
 from tests.study.records import make_config
 

@@ -16,8 +16,8 @@ from mlflow.entities import Run
 
 import kdsearch
 from kdsearch.results import Results
-from kdsearch.study.database import connect_existing
-from kdsearch.study.ledger import Ledger
+from kdsearch.study.storage.database import connect_existing
+from kdsearch.study.storage.ledger import Ledger
 from tests.conftest import WriteStudy
 from tests.study.test_run import METHODS, essence, run
 

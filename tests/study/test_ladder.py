@@ -20,8 +20,8 @@ from kdsearch.study.ladder import (
     sizes_around,
     strata_to_run,
 )
-from kdsearch.study.lane import Lane, Proposal, lanes_of, new_record
-from kdsearch.study.outcome import load_results
+from kdsearch.study.proposal.lane import Lane, Proposal, lanes_of, new_record
+from kdsearch.study.storage.outcome import load_results
 from tests.conftest import SMALL_STUDY, WriteStudy
 from tests.study.records import evaluation, make_config
 from tests.study.test_run import essence, interrupted

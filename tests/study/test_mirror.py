@@ -14,7 +14,7 @@ from kdsearch.study import mirror as mirror_module
 from kdsearch.study.listener import SilentListener
 from kdsearch.study.mirror import RETRY_SECONDS, best_so_far
 from kdsearch.tracking import DatasetSummary, LoggableModel, TrackingUnavailableError
-from kdsearch.tracking import mlflow_sink as sink_module
+from kdsearch.tracking.mlflow import sink as sink_module
 from kdsearch.tracking.sink import StudyState
 from tests.conftest import WriteStudy
 from tests.study.records import make_config, make_record

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import kdsearch
-from kdsearch.data import cache_folder
+from kdsearch.cache import cache_folder
 from kdsearch.errors import InterruptedStudyError, KdsearchError, StudyChangedError
 from kdsearch.results import Results
-from kdsearch.study.lane import lane_epochs, lanes_of
+from kdsearch.study.proposal.lane import lane_epochs, lanes_of
 from tests.conftest import WriteStudy
 from tests.study.test_run import essence
 

@@ -17,7 +17,7 @@ from kdsearch.config import StudyConfig
 from kdsearch.data import SealedSplit, load_dataset
 from kdsearch.errors import StudyChangedError, TooManyFailuresError
 from kdsearch.results import Results, TrialRecord
-from kdsearch.study.plan import plan_study
+from kdsearch.study.planning.plan import plan_study
 from tests.conftest import WriteStudy
 from tests.study.records import stored_before
 

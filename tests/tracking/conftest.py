@@ -16,8 +16,9 @@ from kdsearch.results import (
     TeacherRecord,
     TrialRecord,
 )
-from kdsearch.tracking import DatasetSummary, LoggableModel, database
-from kdsearch.tracking.mlflow_sink import MlflowSink
+from kdsearch.tracking import DatasetSummary, LoggableModel
+from kdsearch.tracking.mlflow import database
+from kdsearch.tracking.mlflow.sink import MlflowSink
 
 
 @pytest.fixture(scope="session")

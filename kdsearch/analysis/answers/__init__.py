@@ -1,0 +1,1 @@
+"""What a study asks, one question a file."""

@@ -1,0 +1,276 @@
+"""Do distilled students need fewer epochs? Epochs to 95 % of the final accuracy, by arm."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from kdsearch.analysis import wording
+from kdsearch.analysis.answers.gain import Gain
+from kdsearch.analysis.estimate import Estimate, estimate_difference, estimate_mean
+from kdsearch.analysis.page import style
+from kdsearch.analysis.page.data_table import Table
+from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
+from kdsearch.results import TrialRecord
+
+SHARE = 0.95
+"""Of the final accuracy: what counts as arrived."""
+EARLY = 2.0
+"""Epochs before which an arrival is not measured: validation once an epoch sees no difference
+between students that arrive within the first, and little within the second."""
+SAME = math.log(1.05)
+"""Log ratios within five per cent are called equally fast."""
+
+
+class Speed(NamedTuple):
+    """One stratum: epochs to `SHARE` of each arm's own final validation accuracy."""
+
+    label: str
+    distilled: Estimate
+    baseline: Estimate
+    log_ratio: Estimate | None
+    """Logarithm of baseline / distilled epochs: above 0, the distilled student is faster."""
+    by_replicate: dict[int, float]
+    """The logarithm for each replicate of both arms; empty where they are not paired."""
+    same_target: Estimate | None
+    """The same, where both must reach `SHARE` of the baseline's final accuracy."""
+
+    @property
+    def is_early(self) -> bool:
+        """Whether an arm arrives too early to be measured; then nothing is claimed from it."""
+        return min(self.distilled.mean, self.baseline.mean) < EARLY
+
+
+class ConvergenceInfo(NamedTuple):
+    """Strata that both arms have confirmed."""
+
+    speeds: tuple[Speed, ...]
+    overall: Estimate | None
+    """Mean of the log ratio over the strata that do not arrive too early, by replicate; None
+    where nothing is paired."""
+    same_target: Estimate | None
+    confidence: float
+    missing: str
+
+
+def compute_convergence(info: StrataInfo, gains: tuple[Gain, ...]) -> ConvergenceInfo:
+    """Epochs to 95 % of the final accuracy in the confirm runs, paired by replicate.
+
+    Args:
+        info: The strata.
+        gains: Their gains, which say where the arms chose different students.
+    """
+    unpaired = {g.label for g in gains if g.unpaired}
+    speeds, targets = [], []
+    for stratum in info.strata:
+        made = _speed(stratum, info.confidence, paired=stratum.label not in unpaired)
+        if made is not None:
+            speeds.append(made[0])
+            targets.append(made[1])
+    return ConvergenceInfo(
+        speeds=tuple(speeds),
+        overall=_overall([s.by_replicate for s in speeds if not s.is_early], info.confidence),
+        same_target=_overall(
+            [t for s, t in zip(speeds, targets, strict=True) if not s.is_early], info.confidence
+        ),
+        confidence=info.confidence,
+        missing="" if speeds else _why(info),
+    )
+
+
+def _why(info: StrataInfo) -> str:
+    if not info.baseline_asked:
+        return "The study has no baseline arm to compare the speed of learning with."
+    return "No stratum has confirmed students of both arms with recorded epochs."
+
+
+def _speed(
+    stratum: Stratum, confidence: float, *, paired: bool
+) -> tuple[Speed, dict[int, float]] | None:
+    distilled, baseline = _runs(stratum.distilled), _runs(stratum.baseline)
+    own = {r: _epochs_to(t, SHARE * _final(t)) for r, t in distilled.items()}
+    hard = {r: _epochs_to(t, SHARE * _final(t)) for r, t in baseline.items()}
+    first = estimate_mean(list(own.values()), confidence=confidence)
+    second = estimate_mean(list(hard.values()), confidence=confidence)
+    if first is None or second is None:
+        return None
+    shared = sorted(own.keys() & hard.keys()) if paired else []
+    ratios = {r: math.log(hard[r] / own[r]) for r in shared}
+    targets = {}
+    for r in shared:
+        level = SHARE * _final(baseline[r])
+        targets[r] = math.log(hard[r] / _epochs_to(distilled[r], level))
+    if paired:
+        ratio = estimate_mean(list(ratios.values()), confidence=confidence)
+    else:
+        logs = [[math.log(v) for v in values] for values in (hard.values(), own.values())]
+        ratio = estimate_difference(*logs, confidence=confidence)
+    same = estimate_mean(list(targets.values()), confidence=confidence)
+    return Speed(stratum.label, first, second, ratio, ratios, same), targets
+
+
+def _runs(choice: Choice | None) -> dict[int, TrialRecord]:
+    if choice is None:
+        return {}
+    return {t.replicate: t for t in choice.replicates if t.history and _final(t) > 0}
+
+
+def _final(trial: TrialRecord) -> float:
+    """Validation accuracy of the weights that were kept."""
+    kept = min(trial.best_epoch or len(trial.history), len(trial.history))
+    return trial.history[kept - 1].val_accuracy
+
+
+def _epochs_to(trial: TrialRecord, level: float) -> float:
+    """When validation accuracy first reaches `level`, between epochs by interpolation.
+
+    At least 1, the first that is measured; a run that never arrives counts as one epoch longer
+    than it lasted.
+    """
+    values = [e.val_accuracy for e in trial.history]
+    at = next((i for i, v in enumerate(values) if v >= level), None)
+    if at is None:
+        return len(values) + 1.0
+    if at == 0:
+        return 1.0
+    return at + (level - values[at - 1]) / (values[at] - values[at - 1])
+
+
+def _overall(strata: list[dict[int, float]], confidence: float) -> Estimate | None:
+    """Over replicates that every stratum has: seeds are shared, so strata are not independent."""
+    strata = [s for s in strata if s]
+    if not strata:
+        return None
+    shared = set.intersection(*(set(s) for s in strata))
+    means = [float(np.mean([s[r] for s in strata])) for r in sorted(shared)]
+    return estimate_mean(means, confidence=confidence)
+
+
+def convergence_sentence(info: ConvergenceInfo) -> str:
+    """By how much faster distilled students converge, or that they do not; may be empty.
+
+    Both measures are said: a better student is often later at its own final accuracy, and sooner
+    at the other one's.
+    """
+    if info.missing:
+        return ""
+    late = [s for s in info.speeds if not s.is_early]
+    if not late:
+        return (
+            f"How fast students converge is not measured: they reach {100 * SHARE:g} % of their "
+            f"final validation accuracy within {EARLY:g} epochs, and validation is once an epoch."
+        )
+    distilled = float(np.mean([s.distilled.mean for s in late]))
+    baseline = float(np.mean([s.baseline.mean for s in late]))
+    arrival = (
+        f"{100 * SHARE:g} % of their final validation accuracy after {distilled:.1f} epochs, "
+        f"those on hard labels after {baseline:.1f}"
+    )
+    e = info.overall
+    if e is None or e.low is None or e.high is None:
+        return f"Distilled students reach {arrival}; without paired replicates no more is known."
+    basis = f"{_factor(e, info)}, {_basis(e, info)}"
+    if e.low > -SAME and e.high < SAME:
+        lead = f"Distilled students converge as fast as the others: they reach {arrival}"
+    elif e.low > 0:
+        lead = f"Distilled students converge faster: they reach {arrival}"
+    elif e.high < 0:
+        lead = f"Distilled students converge more slowly: they reach {arrival}"
+    else:
+        lead = f"Distilled students are not shown to converge faster: they reach {arrival}"
+    return f"{lead} ({basis}).{_same_target_words(info)}"
+
+
+def _same_target_words(info: ConvergenceInfo) -> str:
+    e = info.same_target
+    if e is None or e.low is None or e.high is None:
+        return ""
+    verdict = "not shown to be faster"
+    if e.low > 0:
+        verdict = "faster"
+    elif e.high < 0:
+        verdict = "slower"
+    return (
+        f" To {100 * SHARE:g} % of the final accuracy on hard labels they are "
+        f"{verdict} ({_factor(e, info)})."
+    )
+
+
+def _factor(e: Estimate, info: ConvergenceInfo) -> str:
+    assert e.low is not None
+    assert e.high is not None
+    ends = f"{math.exp(e.low):.2f} to {math.exp(e.high):.2f}"
+    level = wording.level(info.confidence)
+    return f"{math.exp(e.mean):.2f} times as fast, {level} interval {ends}"
+
+
+def _basis(e: Estimate, info: ConvergenceInfo) -> str:
+    late = sum(not s.is_early for s in info.speeds)
+    several = f", mean of {late} strata" if late > 1 else ""
+    if late < len(info.speeds):
+        several += f", {len(info.speeds) - late} that arrive within {EARLY:g} epochs left out"
+    return f"n = {e.n} replicates paired by seed{several}"
+
+
+def convergence_table(info: ConvergenceInfo) -> Table:
+    """Epochs by arm and their ratio at every stratum."""
+    level = wording.level(info.confidence)
+    header = (
+        "Stratum", "Distilled (epochs)", f"{level} interval", "Hard labels (epochs)",
+        f"{level} interval", "n", "Times as fast", f"{level} interval",
+        "Times as fast to the same accuracy", f"{level} interval",
+    )  # fmt: skip
+    rows = [
+        (
+            s.label or "best settings",
+            f"{s.distilled.mean:.1f}", _ends(s.distilled),
+            f"{s.baseline.mean:.1f}", _ends(s.baseline),
+            str(min(s.distilled.n, s.baseline.n)),
+            *_ratio_cells(None if s.is_early else s.log_ratio),
+            *_ratio_cells(None if s.is_early else s.same_target),
+        )
+        for s in info.speeds
+    ]  # fmt: skip
+    return Table(
+        header,
+        tuple(rows),
+        caption=f"Confirm runs, validation: epochs to {100 * SHARE:g} % of each student's own "
+        f"final accuracy, and (last columns) of the hard-labels student's. Above 1: the "
+        "distilled student is faster. No ratio where an arm arrives within "
+        f"{EARLY:g} epochs: validation once an epoch cannot measure it.",
+    )
+
+
+def _ends(e: Estimate) -> str:
+    if e.low is None or e.high is None:
+        return wording.DASH
+    return f"{max(e.low, 1.0):.1f} to {e.high:.1f}"
+
+
+def _ratio_cells(e: Estimate | None) -> tuple[str, str]:
+    if e is None:
+        return wording.DASH, wording.DASH
+    if e.low is None or e.high is None:
+        return f"{math.exp(e.mean):.2f}", wording.DASH
+    return f"{math.exp(e.mean):.2f}", f"{math.exp(e.low):.2f} to {math.exp(e.high):.2f}"
+
+
+def draw_convergence(info: ConvergenceInfo, ax: Axes) -> None:
+    """Epochs to arrival of both arms, stratum by stratum, with intervals."""
+    for arm, offset, marker in (("distilled", -0.1, "o"), ("baseline", 0.1, "s")):
+        label = style.ARM_NAMES[arm]
+        for x, speed in enumerate(info.speeds):
+            e: Estimate = getattr(speed, arm)
+            reach = None
+            if e.low is not None and e.high is not None:
+                reach = [[e.mean - max(e.low, 1.0)], [e.high - e.mean]]
+            bar = style.error_bar(style.ARM_COLORS[arm], marker)
+            ax.errorbar(x + offset, e.mean, yerr=reach, label=label, **bar)
+            label = "_nolegend_"
+    style.category_ticks(ax, [s.label or "best settings" for s in info.speeds])
+    ax.set_xlim(-0.6, len(info.speeds) - 0.4)
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel(f"Epochs to {100 * SHARE:g} % of final accuracy")
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="best")

@@ -1,0 +1,263 @@
+"""Less data: accuracy by share of the training set, and what share distillation can do without.
+
+Where the share of the training data is a scientific parameter, the question is how little of it a
+distilled student needs to match the same student on hard labels with the most data tested. The
+answer is read off the distilled curve, made monotone and interpolated over log(share); its
+interval comes from a parametric bootstrap of the means with the pooled replicate variance,
+because resampling three or five replicates gives intervals that are too narrow.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from kdsearch.analysis import wording
+from kdsearch.analysis.estimate import Estimate
+from kdsearch.analysis.page import style
+from kdsearch.analysis.page.data_table import Table
+from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
+
+Array = NDArray[np.float64]
+NAME = "data.train_fraction"
+_DRAWS = 4000
+
+
+class Share(NamedTuple):
+    """One share of the training data."""
+
+    fraction: float
+    distilled: Estimate | None
+    baseline: Estimate | None
+    accuracies: dict[str, tuple[float, ...]]
+    """Of the replicates, by arm."""
+
+
+class Need(NamedTuple):
+    """The share at which the distilled student matches the baseline with the most data."""
+
+    fraction: float | None
+    """None where the mean curve does not get there."""
+    low: float | None
+    """None where the interval goes on below the smallest share tested."""
+    high: float | None
+    """None where it goes on above the largest."""
+    reached: float
+    """Share of the bootstrap draws that get there."""
+
+
+class ShareCurve(NamedTuple):
+    """Students that differ in their data only."""
+
+    label: str
+    """The other scientific values; empty if there are none."""
+    shares: tuple[Share, ...]
+    """By rising share."""
+    target: Estimate | None
+    """The baseline with the most data."""
+    need: Need | None
+
+
+class DataShareInfo(NamedTuple):
+    """Every curve of the study."""
+
+    curves: tuple[ShareCurve, ...]
+    confidence: float
+    missing: str
+
+
+def compute_data_share(info: StrataInfo) -> DataShareInfo | None:
+    """Accuracy by share of the data; None for a study that does not ask about it."""
+    if NAME not in info.scientific:
+        return None
+    groups: dict[str, list[Stratum]] = {}
+    for stratum in info.strata:
+        rest = {n: v for n, v in stratum.key.items() if n != NAME}
+        groups.setdefault(wording.stratum_label(rest), []).append(stratum)
+    curves = tuple(_curve(label, strata, info) for label, strata in groups.items())
+    shown = any(s.distilled or s.baseline for c in curves for s in c.shares)
+    return DataShareInfo(curves, info.confidence, "" if shown else "Nothing is confirmed yet.")
+
+
+def _curve(label: str, strata: list[Stratum], info: StrataInfo) -> ShareCurve:
+    made = [_share(s) for s in strata]
+    shares = sorted((s for s in made if s.distilled or s.baseline), key=lambda s: s.fraction)
+    target = shares[-1].baseline if shares else None
+    return ShareCurve(label, tuple(shares), target, _need(shares, info.confidence))
+
+
+def _share(stratum: Stratum) -> Share:
+    arms = {"distilled": stratum.distilled, "baseline": stratum.baseline}
+    return Share(
+        fraction=float(stratum.key[NAME]),
+        distilled=_estimate(stratum.distilled),
+        baseline=_estimate(stratum.baseline),
+        accuracies={arm: _accuracies(choice) for arm, choice in arms.items()},
+    )
+
+
+def _estimate(choice: Choice | None) -> Estimate | None:
+    return choice.test_accuracy if choice else None
+
+
+def _accuracies(choice: Choice | None) -> tuple[float, ...]:
+    return tuple(t.test.accuracy for t in choice.replicates if t.test) if choice else ()
+
+
+def _need(shares: list[Share], confidence: float) -> Need | None:
+    """None without a baseline at the largest share, replicates, or two distilled shares."""
+    distilled = [s for s in shares if s.distilled is not None]
+    if len(distilled) < 2 or shares[-1].baseline is None:
+        return None
+    rows = [np.array(s.accuracies["distilled"]) for s in distilled]
+    rows.append(np.array(shares[-1].accuracies["baseline"]))
+    dof = sum(row.size - 1 for row in rows)
+    if dof < 1:
+        return None
+    variance = sum(float(((row - row.mean()) ** 2).sum()) for row in rows) / dof
+    means = np.array([row.mean() for row in rows])
+    errors = np.sqrt(variance / np.array([row.size for row in rows]))
+    logs = np.log([s.fraction for s in distilled])
+    rng = np.random.default_rng(0)
+    scale = np.sqrt(
+        dof / rng.chisquare(dof, (_DRAWS, 1))
+    )  # Student's t: the variance is estimated
+    drawn = means + errors * scale * rng.standard_normal((_DRAWS, means.size))
+    curves = _rising(np.concatenate([means[None, :-1], drawn[:, :-1]]))
+    crossed = np.array([
+        _crossing(logs, curve, goal)
+        for curve, goal in zip(curves, [means[-1], *drawn[:, -1]], strict=True)
+    ])  # fmt: skip
+    middle, needs = float(crossed[0]), crossed[1:]
+    tail = (1 - confidence) / 2
+    low, high = (float(np.quantile(needs, q, method="nearest")) for q in (tail, 1 - tail))
+    return Need(
+        fraction=float(np.exp(middle)) if np.isfinite(middle) else None,
+        low=float(np.exp(low)) if low > logs[0] and np.isfinite(low) else None,
+        high=float(np.exp(high)) if np.isfinite(high) else None,
+        reached=float(np.isfinite(needs).mean()),
+    )
+
+
+def _rising(means: Array) -> Array:
+    """Isotonic regression of each row, [B, S]: the largest over starts, smallest over ends."""
+    rows, sizes = means.shape
+    sums = np.concatenate([np.zeros((rows, 1)), np.cumsum(means, axis=1)], axis=1)
+    result = np.empty_like(means)
+    for i in range(sizes):
+        starts, ends = np.arange(i + 1), np.arange(i + 1, sizes + 1)
+        spans = sums[:, None, ends] - sums[:, starts, None]
+        averages = spans / (ends[None] - starts[:, None])
+        result[:, i] = averages.min(axis=2).max(axis=1)
+    return result
+
+
+def _crossing(logs: Array, rising: Array, target: float) -> float:
+    """Log share where the curve reaches `target`; its first if it starts there, inf if never."""
+    if rising[-1] < target:
+        return np.inf
+    at = int(np.argmax(rising >= target))
+    if at == 0:
+        return float(logs[0])
+    step = (target - rising[at - 1]) / (rising[at] - rising[at - 1])
+    return float(logs[at - 1] + step * (logs[at] - logs[at - 1]))
+
+
+def data_share_sentence(info: DataShareInfo | None) -> str:
+    """How much less data distilled students need, or that they do not; may be empty."""
+    if info is None or info.missing:
+        return ""
+    clauses = [text for curve in info.curves if (text := _clause(curve, info))]
+    if not clauses:
+        return ""
+    most = info.curves[0].shares[-1].fraction
+    data = "all training data" if most >= 1 else f"{wording.percent(most, 0)} of the training data"
+    return f"To match the hard-labels student with {data}, {'; '.join(clauses)}."
+
+
+def _clause(curve: ShareCurve, info: DataShareInfo) -> str:
+    need = curve.need
+    if need is None:
+        return ""
+    who = f"the distilled student{f' at {curve.label}' if curve.label else ''}"
+    most, level = curve.shares[-1].fraction, wording.level(info.confidence)
+    n = curve.target.n if curve.target else 0
+    smallest = min(s.fraction for s in curve.shares if s.distilled)
+    if need.fraction is None:
+        open_end = "" if need.low is None else f"; from {_share_words(need.low)} on it might"
+        return f"{who} does not suffice with any share tested (n = {n}{open_end})"
+    low = _share_words(need.low) if need.low else f"below {_share_words(smallest)}"
+    if need.high is None:
+        high = f"more than {_share_words(most)}"
+        return (
+            f"{who} needs {_share_words(need.fraction)} on average, but that it needs no less "
+            f"data is not excluded ({level} interval {low} to {high}, n = {n})"
+        )
+    if need.fraction < 1.001 * smallest:
+        return (
+            f"{who} needs at most {_share_words(smallest)}, the least tested (upper end of the "
+            f"{level} interval {_share_words(need.high)}, n = {n})"
+        )
+    return (
+        f"{who} needs {_share_words(need.fraction)} of the data ({level} interval {low} to "
+        f"{_share_words(need.high)}, n = {n})"
+    )
+
+
+def _share_words(fraction: float) -> str:
+    return f"{100 * fraction:.2g} %" if fraction < 0.995 else f"{100 * fraction:.0f} %"
+
+
+def data_share_table(info: DataShareInfo) -> Table:
+    """Both arms by share of the data."""
+    level = wording.level(info.confidence)
+    several = any(c.label for c in info.curves)
+    header: tuple[str, ...] = (
+        "Share of the data", "Distilled (%)", f"{level} interval", "n",
+        "Hard labels (%)", f"{level} interval", "n",
+    )  # fmt: skip
+    rows = []
+    for curve in info.curves:
+        for s in curve.shares:
+            cells = (_share_words(s.fraction), *_cells(s.distilled), *_cells(s.baseline))
+            rows.append((curve.label, *cells) if several else cells)
+    if several:
+        header = ("Student", *header)
+    return Table(header, tuple(rows), text_columns=1)
+
+
+def _cells(e: Estimate | None) -> tuple[str, str, str]:
+    if e is None:
+        return wording.DASH, wording.DASH, "0"
+    return wording.estimate(e, 2).removesuffix(" %"), wording.estimate_interval(e, 2), str(e.n)
+
+
+def draw_data_share(curve: ShareCurve, ax: Axes) -> None:
+    """Accuracy against the share (log), both arms, and the share that matches the baseline."""
+    for arm, marker in (("distilled", "o"), ("baseline", "s")):
+        shown = [(s.fraction, e) for s in curve.shares if (e := getattr(s, arm)) is not None]
+        if not shown:
+            continue
+        color, means = style.ARM_COLORS[arm], [e.mean for _, e in shown]
+        reach = np.array([
+            (e.mean - e.low, e.high - e.mean) if e.low is not None else (0, 0) for _, e in shown
+        ]).T  # fmt: skip
+        x = [fraction for fraction, _ in shown]
+        ax.errorbar(x, means, yerr=reach, label=style.ARM_NAMES[arm],
+                    **style.error_bar(color, marker), zorder=4)  # fmt: skip
+        ax.plot(x, means, color=color, lw=1.0, alpha=0.5)
+    if curve.target is not None:
+        ax.axhline(curve.target.mean, color=style.BASELINE, lw=1.0, ls=":", zorder=1)
+    need, fractions = curve.need, [s.fraction for s in curve.shares]
+    if need is not None and need.fraction is not None:
+        low, high = need.low or min(fractions), need.high or max(fractions)
+        ax.axvspan(low, high, color=style.DISTILLED, alpha=0.10, lw=0, zorder=0)
+        ax.axvline(need.fraction, color=style.DISTILLED, lw=1.2, ls="--", zorder=1,
+                   label=f"matches at {_share_words(need.fraction)}")  # fmt: skip
+    ax.set_xscale("log")
+    ax.set_xticks(fractions, [_share_words(f) for f in fractions])
+    ax.minorticks_off()
+    ax.set_title(curve.label)
+    style.percent_axis(ax.yaxis)
+    ax.legend(loc="upper left", fontsize=8)

@@ -1,0 +1,346 @@
+"""Does distillation help? The paired difference to the same student on hard labels only."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+from scipy import stats
+
+from kdsearch.analysis import wording
+from kdsearch.analysis.estimate import (
+    Estimate,
+    ExampleInterval,
+    bootstrap_examples,
+    unpack_correct,
+)
+from kdsearch.analysis.luck import total_error
+from kdsearch.analysis.page import style
+from kdsearch.analysis.statistics.joint import holm
+from kdsearch.analysis.statistics.moderated import moderated
+from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
+from kdsearch.config import SHORT_NAMES
+from kdsearch.results import TrialRecord
+from kdsearch.results.record import Scalar
+
+Verdict = Literal["helps", "hurts", "fell short", "no difference", "unclear", "not measured"]
+"""`fell short`: the interval lies below zero, but hard labels were among the settings to choose
+from (alpha 1), so it is the search that missed them and not distillation that hurts."""
+NO_BASELINE = "No baseline replicates to compare with."
+NOT_ASKED = "The study asks for no baseline (confirm.baseline is false)."
+
+
+class Gain(NamedTuple):
+    """Distilled minus baseline test accuracy at one stratum, as fractions."""
+
+    label: str
+    num_params: int | None
+    differences: tuple[float, ...]
+    """One for each replicate that both arms have; none where the arms chose other students."""
+    estimate: Estimate | None
+    """Its error is of the replicates, shrunk over strata, and of the luck of both searches."""
+    examples: ExampleInterval | None
+    """What another test set would change; None without per-example correctness."""
+    verdict: Verdict
+    unpaired: bool
+    """Whether the arms chose different students: best against best, with nothing to pair."""
+
+
+class GainInfo(NamedTuple):
+    """Gains of the strata, in their order."""
+
+    gains: tuple[Gain, ...]
+    missing: str
+    """Why there is nothing to show; empty if there is."""
+    tolerance: float
+    """A difference inside it is called none."""
+    confidence: float
+    """Of each interval alone, and of all verdicts together."""
+
+
+def compute_gain(info: StrataInfo) -> GainInfo:
+    """Gain of every stratum that both arms have confirmed."""
+    shown = [s for s in info.strata if s.distilled is not None or s.baseline is None]
+    pairs = {s.label: _pair(s) for s in shown}
+    scores = {label: s for label, (_, s) in pairs.items() if s is not None}
+    sizes = {s.size for s in scores.values()}
+    examples = bootstrap_examples(scores, confidence=info.confidence) if len(sizes) == 1 else {}
+    estimates = _estimates(shown, {label: d for label, (d, _) in pairs.items()}, info)
+    verdicts = _verdicts([e for e, _ in estimates], [d for _, d in estimates], info)
+    gains = tuple(
+        Gain(
+            label=s.label,
+            num_params=s.num_params,
+            differences=() if _other_student(s) else tuple(pairs[s.label][0]),
+            estimate=estimate,
+            examples=examples.get(s.label),
+            verdict=verdict,
+            unpaired=_other_student(s),
+        )
+        for s, (estimate, _), verdict in zip(shown, estimates, verdicts, strict=True)
+    )
+    missing = "" if any(g.estimate for g in gains) else _nothing_to_compare(info)
+    return GainInfo(gains, missing, info.tolerance, info.confidence)
+
+
+def _nothing_to_compare(info: StrataInfo) -> str:
+    if not any(s.baseline and s.baseline.test_accuracy for s in info.strata):
+        return NO_BASELINE if info.baseline_asked else NOT_ASKED
+    if not info.confirmed:
+        return "No distilled student is confirmed to compare the hard-labels students with."
+    return (
+        "No distilled student has the size of a confirmed hard-labels one, so there is nothing "
+        "to compare at equal size."
+    )
+
+
+def _estimates(
+    strata: Sequence[Stratum], pairs: Mapping[str, list[float]], info: StrataInfo
+) -> list[tuple[Estimate | None, float]]:
+    """The gain of each stratum, and the degrees of freedom of its error."""
+    paired = [[] if _other_student(s) else pairs[s.label] for s in strata]
+    arms = [(s.distilled, s.baseline) if _other_student(s) else (None, None) for s in strata]
+    sizes = [s.num_params for s in strata]
+    parts = [
+        moderated(paired, sizes),
+        moderated([_accuracies(a) if a else [] for a, _ in arms], sizes),
+        moderated([[-x for x in _accuracies(b)] if b else [] for _, b in arms], sizes),
+    ]
+    found: list[tuple[Estimate | None, float]] = []
+    for own in zip(*parts, strict=True):
+        known = [part for part in own if part is not None]
+        if not known:
+            found.append((None, math.nan))
+            continue
+        mean, n = sum(part.mean for part in known), min(part.n for part in known)
+        if n < 2:
+            found.append((Estimate(mean, n, None, None, None), math.nan))
+            continue
+        error, dof = total_error(
+            [p.error**2 for p in known], [p.dof for p in known],
+            [info.distilled_luck, info.baseline_luck],
+        )  # fmt: skip
+        reach = float(stats.t.ppf(0.5 + info.confidence / 2, dof)) * error
+        found.append((Estimate(mean, n, error, mean - reach, mean + reach), dof))
+    return found
+
+
+def _verdicts(
+    estimates: Sequence[Estimate | None], freedoms: Sequence[float], info: StrataInfo
+) -> list[Verdict]:
+    """What the intervals say, with a level that holds for all strata together."""
+    differs, equals = [], []
+    for estimate, dof in zip(estimates, freedoms, strict=True):
+        if estimate is None or estimate.se is None:
+            differs.append(math.nan)
+            equals.append(math.nan)
+            continue
+        away = abs(estimate.mean) / estimate.se
+        room = (info.tolerance - abs(estimate.mean)) / estimate.se
+        differs.append(2 * float(stats.t.sf(away, dof)))
+        equals.append(float(stats.t.sf(room, dof)))
+    different = holm(differs, 1 - info.confidence)
+    equal = holm(equals, (1 - info.confidence) / 2)
+    return [
+        _verdict(e, different[i], equal[i], includes_hard_labels=info.includes_hard_labels)
+        for i, e in enumerate(estimates)
+    ]
+
+
+def _verdict(
+    estimate: Estimate | None, is_different: bool, is_equal: bool, *, includes_hard_labels: bool
+) -> Verdict:
+    if estimate is None or estimate.se is None:
+        return "not measured"
+    if is_different and estimate.mean > 0:
+        return "helps"
+    if is_different:
+        return "fell short" if includes_hard_labels else "hurts"
+    return "no difference" if is_equal else "unclear"
+
+
+def _other_student(stratum: Stratum) -> bool:
+    """Whether the arms' students differ in architecture, so that a seed gives other weights."""
+    if stratum.distilled is None or stratum.baseline is None:
+        return False
+    a, b = stratum.distilled.trial, stratum.baseline.trial
+    return _architecture(a) != _architecture(b)
+
+
+def _architecture(trial: TrialRecord) -> tuple[int, dict[str, Scalar]]:
+    chosen = {
+        SHORT_NAMES.get(name, name): value
+        for name, value in trial.settings.items()
+        if SHORT_NAMES.get(name, name).startswith("student.")
+    }
+    return trial.width, chosen
+
+
+def _accuracies(choice: Choice) -> list[float]:
+    return [t.test.accuracy for t in choice.replicates if t.test is not None]
+
+
+def _pair(stratum: Stratum) -> tuple[list[float], NDArray[np.float64] | None]:
+    """Differences by replicate, and by test example where correctness was kept for all."""
+    if stratum.distilled is None or stratum.baseline is None:
+        return [], None
+    distilled, baseline = _by_replicate(stratum.distilled), _by_replicate(stratum.baseline)
+    shared = sorted(distilled.keys() & baseline.keys())
+    differences = [distilled[r][0] - baseline[r][0] for r in shared]
+    by_example = [
+        d[1].astype(float) - b[1]
+        for d, b in ((distilled[r], baseline[r]) for r in shared)
+        if d[1] is not None and b[1] is not None and d[1].size == b[1].size
+    ]
+    complete = bool(shared) and len(by_example) == len(shared)
+    return differences, np.mean(by_example, axis=0) if complete else None
+
+
+def _by_replicate(choice: Choice) -> dict[int, tuple[float, NDArray[np.uint8] | None]]:
+    return {
+        t.replicate: (
+            t.test.accuracy,
+            unpack_correct(t.test_correct, t.test.num_samples) if t.test_correct else None,
+        )
+        for t in choice.replicates
+        if t.test is not None
+    }
+
+
+def effect_verdict(estimate: Estimate | None, tolerance: float) -> Verdict:
+    """What one interval of a difference says; within `tolerance` there is no difference."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "not measured"
+    if estimate.low > 0:
+        return "helps"
+    if estimate.high < 0:
+        return "hurts"
+    if estimate.low > -tolerance and estimate.high < tolerance:
+        return "no difference"
+    return "unclear"
+
+
+def gain_sentence(info: GainInfo) -> str:
+    """Where distillation helps, does nothing or hurts, in one sentence."""
+    if info.missing == NOT_ASKED:
+        return "Whether distillation helps was not asked: confirm.baseline is false."
+    if info.missing:
+        why = "the baseline arm has not been confirmed."
+        if info.missing != NO_BASELINE:
+            why = f"{info.missing[0].lower()}{info.missing[1:]}"
+        return f"Whether distillation helps is not known: {why}"
+    where = {verdict: [g for g in info.gains if g.verdict == verdict] for verdict in _PHRASES}
+    if not any(where.values()):
+        return (
+            "Whether distillation helps cannot be said from one replicate: it has no standard "
+            "error; set confirm.replicates to 3 or more."
+        )
+    if not any(where[v] for v in ("helps", "hurts", "fell short", "unclear")):
+        return (
+            "Distillation does not help: it makes no difference of "
+            f"{100 * info.tolerance:g} points anywhere"
+            f"{_basis_words(info)}{_unpaired_words(info)}."
+        )
+    clauses = [_PHRASES[v] + _places(gains, info.gains) for v, gains in where.items() if gains]
+    lead = "Distillation " if where["helps"] else "Distillation is not shown to help: it "
+    return f"{lead}{wording.listing(clauses)}{_basis_words(info)}{_unpaired_words(info)}."
+
+
+def _basis_words(info: GainInfo) -> str:
+    """On how many replicates the verdicts stand."""
+    n = wording.span([g.estimate.n for g in info.gains if g.estimate is not None])
+    several = sum(g.estimate is not None for g in info.gains) > 1
+    together = "all at once " if several else ""
+    return f", {together}with {wording.level(info.confidence)} confidence, n = {n} replicates"
+
+
+def _unpaired_words(info: GainInfo) -> str:
+    shown = [g for g in info.gains if g.estimate is not None]
+    labels = [g.label for g in shown if g.unpaired]
+    if not labels:
+        return ""
+    where = "" if len(labels) == len(shown) else f"at {wording.listing(labels)} "
+    return (
+        f"; {where}the arms chose different students, so this compares the best distilled with "
+        "the best hard-labels student and is not paired"
+    )
+
+
+def pairing_words(info: GainInfo) -> str:
+    """How the two arms are compared, for a figure's explanation."""
+    shown = [g for g in info.gains if g.estimate is not None]
+    paired = "paired by replicate (same seed, so the same initial weights; faint dots)"
+    labels = [g.label for g in shown if g.unpaired]
+    if not labels:
+        return paired
+    best = "best student against best student, unpaired, because the arms chose different students"
+    if len(labels) == len(shown):
+        return best
+    return f"{paired}; at {wording.listing(labels)} {best}"
+
+
+_PHRASES: dict[Verdict, str] = {
+    "helps": "helps ",
+    "no difference": "makes no difference ",
+    "unclear": "has no effect that these replicates can tell from zero ",
+    "hurts": "hurts ",
+    "fell short": "was not found to help, although alpha 1, hard labels, was among its settings, ",
+}
+
+
+def _places(gains: list[Gain], everywhere: tuple[Gain, ...]) -> str:
+    """Where a verdict holds, with the gains: each stratum by name, or many of them as ranges."""
+    if len(gains) == 1 and not gains[0].label:
+        return f"({_amount(gains[0])})"
+    if len(gains) <= 2:
+        return "at " + wording.listing([f"{g.label} ({_amount(g)})" for g in gains])
+    known = sorted((g.estimate for g in gains if g.estimate is not None), key=lambda e: e.mean)
+    span = f"({wording.shift(known[0])} to {wording.shift(known[-1])} points)"
+    heads = {g.label.rpartition(" ")[0] for g in everywhere}
+    if len(heads) > 1:
+        return f"in {len(gains)} of {len(everywhere)} strata {span}"
+    return f"at {heads.pop()} {_runs([g in gains for g in everywhere], everywhere)} {span}"
+
+
+def _runs(held: list[bool], everywhere: tuple[Gain, ...]) -> str:
+    """Values of the axis where the verdict holds, neighbours joined: `8 to 64 and 256`."""
+    values = [g.label.rpartition(" ")[2] for g in everywhere]
+    runs: list[list[str]] = []
+    for index, (value, holds) in enumerate(zip(values, held, strict=True)):
+        if holds and index and held[index - 1]:
+            runs[-1].append(value)
+        elif holds:
+            runs.append([value])
+    items = [[f"{r[0]} to {r[-1]}"] if len(r) > 2 else r for r in runs]
+    return wording.listing([item for run in items for item in run])
+
+
+def _amount(gain: Gain) -> str:
+    return f"{wording.shift(gain.estimate)} points"
+
+
+def draw_gain(info: GainInfo, ax: Axes) -> None:
+    """Gain in points for each stratum, with its interval and the replicates themselves."""
+    shown = [g for g in info.gains if g.estimate is not None]
+    ax.axhspan(-100 * info.tolerance, 100 * info.tolerance, color=style.GRID, alpha=0.6, lw=0)
+    ax.axhline(0, color=style.INK, lw=1)
+    for x, g in enumerate(shown):
+        assert g.estimate is not None
+        color = {"helps": style.DISTILLED, "hurts": style.WARN, "fell short": style.WARN}.get(
+            g.verdict, style.MUTED
+        )
+        spread = np.linspace(-0.16, 0.16, len(g.differences)) if g.differences else []
+        ax.scatter(
+            x + np.asarray(spread), 100 * np.array(g.differences), s=14, color=color, alpha=0.35,
+            linewidths=0, zorder=3,
+        )  # fmt: skip
+        mean, reach = 100 * g.estimate.mean, 0.0
+        if g.estimate.high is not None:
+            reach = 100 * g.estimate.high - mean
+        ax.errorbar(x, mean, yerr=reach or None, **style.error_bar(color), zorder=4)
+    style.category_ticks(ax, [g.label or "best settings" for g in shown])
+    ax.set_ylabel("Gain over hard labels (points)")
+    ax.margins(y=0.15)
+    ax.grid(axis="x", visible=False)

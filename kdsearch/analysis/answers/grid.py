@@ -1,0 +1,292 @@
+"""Two scientific parameters: accuracy over their grid, and where the second one matters.
+
+Replicates share their seeds across strata where the students are the same, so effects are paired
+differences between columns of one row.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from kdsearch.analysis import wording
+from kdsearch.analysis.answers.gain import Verdict, effect_verdict
+from kdsearch.analysis.estimate import Estimate, estimate_difference, estimate_mean
+from kdsearch.analysis.page import style
+from kdsearch.analysis.page.data_table import Table
+from kdsearch.analysis.stratum import StrataInfo, Stratum
+from kdsearch.config import SHORT_NAMES
+from kdsearch.results.record import Scalar
+
+MAX_CURVES = 8
+
+
+class Cell(NamedTuple):
+    """One confirmed point of the grid."""
+
+    estimate: Estimate
+    by_replicate: dict[int, float]
+    num_params: int | None
+
+
+class Effect(NamedTuple):
+    """The last value of the second parameter against its first, in one row."""
+
+    row: Scalar
+    estimate: Estimate
+    verdict: Verdict
+
+
+class GridInfo(NamedTuple):
+    """Rows are the student's size where the study has one, columns the other parameter."""
+
+    rows: str
+    """Name of the rows' parameter."""
+    columns: str
+    row_values: tuple[Scalar, ...]
+    column_values: tuple[Scalar, ...]
+    cells: dict[tuple[Scalar, Scalar], Cell]
+    effects: tuple[Effect, ...]
+    interaction: Estimate | None
+    """Effect in the first row minus effect in the last."""
+    paired: bool
+    confidence: float
+    tolerance: float
+    missing: str
+
+
+def compute_grid(info: StrataInfo) -> GridInfo | None:
+    """Accuracy over two scientific parameters; None for studies with another number of them."""
+    if len(info.scientific) != 2:
+        return None
+    rows, columns = sorted(info.scientific, key=lambda n: not _is_size(n))
+    cells = {
+        (s.key[rows], s.key[columns]): cell
+        for s in info.strata
+        if rows in s.key and columns in s.key and (cell := _cell(s)) is not None
+    }
+    row_values = tuple(dict.fromkeys(s.key[rows] for s in info.strata if rows in s.key))
+    column_values = tuple(dict.fromkeys(s.key[columns] for s in info.strata if columns in s.key))
+    # A size in the columns makes them other students, whose seeds give other weights.
+    paired = not _is_size(columns)
+    effects = _effects(cells, row_values, column_values, info, paired=paired)
+    return GridInfo(
+        rows=rows,
+        columns=columns,
+        row_values=row_values,
+        column_values=column_values,
+        cells=cells,
+        effects=effects,
+        interaction=_interaction(cells, row_values, column_values, info) if paired else None,
+        paired=paired,
+        confidence=info.confidence,
+        tolerance=info.tolerance,
+        missing="" if cells else "Nothing is confirmed yet.",
+    )
+
+
+def _is_size(name: str) -> bool:
+    return SHORT_NAMES.get(name, name).startswith("student.")
+
+
+def _cell(stratum: Stratum) -> Cell | None:
+    choice = stratum.distilled
+    if choice is None or choice.test_accuracy is None:
+        return None
+    found = {t.replicate: t.test.accuracy for t in choice.replicates if t.test}
+    return Cell(choice.test_accuracy, found, stratum.num_params)
+
+
+def _ends(
+    cells: dict[tuple[Scalar, Scalar], Cell], row: Scalar, columns: tuple[Scalar, ...]
+) -> tuple[Cell, Cell] | None:
+    shown = [cells[row, c] for c in columns if (row, c) in cells]
+    return (shown[0], shown[-1]) if len(shown) > 1 else None
+
+
+def _effects(
+    cells: dict[tuple[Scalar, Scalar], Cell],
+    rows: tuple[Scalar, ...],
+    columns: tuple[Scalar, ...],
+    info: StrataInfo,
+    *,
+    paired: bool,
+) -> tuple[Effect, ...]:
+    effects = []
+    for row in rows:
+        ends = _ends(cells, row, columns)
+        if ends is None:
+            continue
+        first, last = ends
+        if paired:
+            values = list(_differences(first, last).values())
+            estimate = estimate_mean(values, confidence=info.confidence)
+        else:
+            a, b = (list(cell.by_replicate.values()) for cell in (last, first))
+            estimate = estimate_difference(a, b, confidence=info.confidence)
+        if estimate is not None:
+            effects.append(Effect(row, estimate, effect_verdict(estimate, info.tolerance)))
+    return tuple(effects)
+
+
+def _differences(first: Cell, last: Cell) -> dict[int, float]:
+    shared = sorted(first.by_replicate.keys() & last.by_replicate.keys())
+    return {r: last.by_replicate[r] - first.by_replicate[r] for r in shared}
+
+
+def _interaction(
+    cells: dict[tuple[Scalar, Scalar], Cell],
+    rows: tuple[Scalar, ...],
+    columns: tuple[Scalar, ...],
+    info: StrataInfo,
+) -> Estimate | None:
+    small, large = _ends(cells, rows[0], columns), _ends(cells, rows[-1], columns)
+    if len(rows) < 2 or small is None or large is None:
+        return None
+    a, b = _differences(*small), _differences(*large)
+    values = [a[r] - b[r] for r in sorted(a.keys() & b.keys())]
+    return estimate_mean(values, confidence=info.confidence)
+
+
+def grid_sentence(info: GridInfo | None) -> str:
+    """Where the second parameter matters, and whether more so for the first row; may be empty."""
+    if info is None or info.missing or not info.effects:
+        return ""
+    first, last = (wording.scalar(info.column_values[i]) for i in (0, -1))
+    name, row = wording.words(info.columns), wording.words(info.rows)
+    where: dict[Verdict, list[Effect]] = {}
+    for effect in info.effects:
+        where.setdefault(effect.verdict, []).append(effect)
+    clauses = [
+        f"{_PHRASES[verdict]} at {row} {_places(where[verdict])}"
+        for verdict in _PHRASES
+        if verdict in where
+    ]
+    n = min(e.estimate.n for e in info.effects)
+    how = f"{'paired, ' if info.paired else ''}n = {n}, {wording.level(info.confidence)} intervals"
+    text = f"{wording.capitalized(name)} {last} instead of {first} {wording.listing(clauses)} "
+    return f"{text}({how}){_interaction_words(info)}."
+
+
+def _places(effects: list[Effect]) -> str:
+    return wording.listing([
+        f"{wording.scalar(e.row)} ({wording.shift(e.estimate)}"
+        f"{_interval(e.estimate)})"
+        for e in effects
+    ])  # fmt: skip
+
+
+def _interval(e: Estimate) -> str:
+    ends = wording.shift_interval(e)
+    return "" if ends == wording.DASH else f" {ends}"
+
+
+def _interaction_words(info: GridInfo) -> str:
+    e = info.interaction
+    if e is None or e.low is None or e.high is None:
+        return ""
+    row = wording.words(info.rows)
+    first, last = (f"{row} {wording.scalar(info.row_values[i])}" for i in (0, -1))
+    ends = f"{wording.shift(e)} points, {wording.shift_interval(e)}"
+    if e.low > 0:
+        return f"; it adds more at {first} than at {last} ({ends})"
+    if e.high < 0:
+        return f"; it adds less at {first} than at {last} ({ends})"
+    return f"; that it matters more at {first} than at {last} is not shown ({ends})"
+
+
+_PHRASES: dict[Verdict, str] = {
+    "helps": "helps",
+    "hurts": "hurts",
+    "no difference": "makes no difference",
+    "unclear": "has no effect that these replicates can tell from zero",
+    "not measured": "is not measured with an interval",
+}
+
+
+def grid_table(info: GridInfo) -> Table:
+    """Accuracy in every cell with its standard error and n, and the effect along each row."""
+    level, column = wording.level(info.confidence), wording.words(info.columns)
+    values = [wording.scalar(v) for v in info.column_values]
+    header = (
+        wording.capitalized(wording.words(info.rows)),
+        *(f"{column} {v} (%)" for v in values),
+        f"{values[-1]} minus {values[0]} (points)", f"{level} interval", "n",
+    )  # fmt: skip
+    effects = {e.row: e for e in info.effects}
+    rows = tuple(
+        (
+            wording.scalar(row),
+            *(_cell_text(info.cells.get((row, c))) for c in info.column_values),
+            *_effect_cells(effects.get(row)),
+        )
+        for row in info.row_values
+    )
+    caption = (
+        "Confirmed test accuracy of distilled students: mean ± standard error (n replicates). "
+        + ("Differences are paired by seed." if info.paired else "Differences are not paired.")
+    )
+    return Table(header, rows, caption=caption)
+
+
+def _cell_text(cell: Cell | None) -> str:
+    if cell is None:
+        return wording.DASH
+    return f"{wording.estimate(cell.estimate).removesuffix(' %')} ({cell.estimate.n})"
+
+
+def _effect_cells(effect: Effect | None) -> tuple[str, str, str]:
+    if effect is None:
+        return wording.DASH, wording.DASH, "0"
+    e = effect.estimate
+    return wording.shift(e, 2), wording.shift_interval(e, 2), str(e.n)
+
+
+def draw_grid(info: GridInfo, ax: Axes) -> None:
+    """One accuracy curve along the rows for each value of the columns."""
+    kept = info.column_values
+    if len(kept) > MAX_CURVES:
+        kept = tuple(
+            kept[i] for i in np.linspace(0, len(kept) - 1, MAX_CURVES).round().astype(int)
+        )
+    for index, column in enumerate(kept):
+        shown = [(i, info.cells.get((row, column))) for i, row in enumerate(info.row_values)]
+        points = [(i, cell.estimate) for i, cell in shown if cell is not None]
+        x = [i + 0.06 * (index - (len(kept) - 1) / 2) for i, _ in points]
+        means = [e.mean for _, e in points]
+        reach = np.array([_reach(e) for _, e in points]).T if points else None
+        color = style.shade(index / max(len(kept) - 1, 1))
+        bar = style.error_bar(color, style.MARKERS[index % len(style.MARKERS)])
+        label = f"{wording.words(info.columns)} {wording.scalar(column)}"
+        ax.errorbar(x, means, yerr=reach, label=label, **bar, zorder=3)
+        ax.plot(x, means, color=color, lw=1.2, alpha=0.7)
+    style.category_ticks(ax, [wording.scalar(v) for v in info.row_values])
+    ax.set_xlabel(wording.capitalized(wording.words(info.rows)))
+    ax.set_ylabel("Test accuracy")
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="lower right", fontsize=8.5)
+    style.percent_axis(ax.yaxis)
+
+
+def draw_effects(info: GridInfo, ax: Axes) -> None:
+    """The effect of the last column against the first, row by row."""
+    ax.axhspan(-100 * info.tolerance, 100 * info.tolerance, color=style.GRID, alpha=0.6, lw=0)
+    ax.axhline(0, color=style.INK, lw=1)
+    for x, effect in enumerate(info.effects):
+        color = {"helps": style.DISTILLED, "hurts": style.WARN}.get(effect.verdict, style.MUTED)
+        e = effect.estimate
+        reach = 100 * np.array([_reach(e)]).T
+        ax.errorbar(x, 100 * e.mean, yerr=reach, **style.error_bar(color), zorder=3)
+    style.category_ticks(ax, [wording.scalar(e.row) for e in info.effects])
+    ax.set_xlabel(wording.capitalized(wording.words(info.rows)))
+    first, last = (wording.scalar(info.column_values[i]) for i in (0, -1))
+    ax.set_ylabel(f"{wording.capitalized(wording.words(info.columns))} {last} minus {first} "
+                  "(points)")  # fmt: skip
+    ax.margins(y=0.15)
+    ax.grid(axis="x", visible=False)
+
+
+def _reach(e: Estimate) -> tuple[float, float]:
+    if e.low is None or e.high is None:
+        return 0.0, 0.0
+    return e.mean - e.low, e.high - e.mean

@@ -1,0 +1,234 @@
+"""How the report shows the best temperature and alpha: sentences, a table, a figure."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from kdsearch.analysis import wording
+from kdsearch.analysis.answers.optimum import IDENTIFIED, Optimum, OptimumInfo, Regret, Trend
+from kdsearch.analysis.page import style
+from kdsearch.analysis.page.data_table import Table
+from kdsearch.analysis.response.optimum_map import MAX_STRATA, MIN_TRIALS, Target
+
+_NAMES: dict[Target, str] = {"temperature": "temperature", "alpha": "alpha"}
+_SHORT: dict[Target, str] = {"temperature": "T", "alpha": "alpha"}
+
+
+def optimum_sentences(info: OptimumInfo) -> tuple[str, ...]:
+    """Which pairs are good enough, what others cost, and whether that moves with size."""
+    if info.missing:
+        return ()
+    trends = [_trend_sentence(trend, info) for trend in info.trends]
+    sentences = (
+        _region_sentence(info), _chance_sentence(info), _edge_sentence(info),
+        _regret_sentence(info), *trends,
+    )  # fmt: skip
+    return tuple(filter(None, sentences))
+
+
+def _region_sentence(info: OptimumInfo) -> str:
+    """Where the best is, at up to three strata: the first, the middle one and the last."""
+    known = [o for o in info.optima if o.region.share < IDENTIFIED]
+    level = wording.level(info.confidence)
+    total = wording.plural(len(info.optima), "stratum").replace("stratums", "strata")
+    if not known:
+        whole = max(info.optima, key=lambda o: o.region.share)
+        return (
+            f"No temperature and alpha stand out: what is as good as the best ({level}) spans "
+            f"most of the range in each of {total}, {100 * whole.region.share:.0f} % at most."
+        )
+    named = {o.label: o for o in (known[0], known[len(known) // 2], known[-1])}
+    places = [
+        f"{f'at {label} ' if label else ''}{region_words(o, info)}, which costs at most "
+        f"{_score(o.region.cost, info)}{_unit(info)}"
+        for label, o in named.items()
+    ]
+    rest = "" if len(known) == 1 else f" ({len(known)} of {total} have such a region)"
+    return (
+        f"Temperature and alpha to take, each with {level} confidence that the best is among "
+        f"them: {'; '.join(places)}{rest}."
+    )
+
+
+def region_words(o: Optimum, info: OptimumInfo) -> str:
+    """The rectangle of a stratum's region, such as `T 2 to 9 with alpha up to 0.5`."""
+    parts = []
+    for target, (low, high) in o.box.items():
+        values = info.axes[target]
+        name, at_low, at_high = _SHORT[target], low <= values[0], high >= values[-1]
+        a, b = _value(low, target), _value(high, target)
+        if at_low and at_high:
+            parts.append(f"any {name}")
+        elif at_low:
+            parts.append(f"{name} up to {b}")
+        elif at_high:
+            parts.append(f"{name} of {a} or more")
+        else:
+            parts.append(f"{name} {a} to {b}" if a != b else f"{name} {a}")
+    return " with ".join(parts)
+
+
+def _chance_sentence(info: OptimumInfo) -> str:
+    """What it costs not to choose."""
+    ordered = sorted(info.optima, key=lambda o: o.region.cost_of_chance)
+    least, most = ordered[0].region, ordered[-1].region
+    low, high = _score(least.cost_of_chance, info), _score(most.cost_of_chance, info)
+    span = low if low == high else f"{low} to {high}"
+    return (
+        f"A pair drawn at random from the range costs {span}{_unit(info)} on average, the worst "
+        f"{_score(max(o.region.cost_of_worst for o in info.optima), info)}."
+    )
+
+
+def _edge_sentence(info: OptimumInfo) -> str:
+    """Ranges that end where the best is."""
+    found: dict[tuple[str, str, float], list[str]] = {}
+    for o in info.optima:
+        for edge in o.edges:
+            found.setdefault(edge, []).append(o.label)
+    if not found:
+        return ""
+    clauses = []
+    for (name, end, value), labels in found.items():
+        side = "upper" if end == "high" else "lower"
+        where = wording.listing(labels) if all(labels) and len(labels) <= 3 else ""
+        if not where and len(info.optima) > 1:
+            where = f"{len(labels)} of {len(info.optima)} strata"
+        clauses.append(
+            f"the best {wording.words(name)} lies at the {side} end of its range "
+            f"({wording.scalar(value)}){f' at {where}' if where else ''}"
+        )
+    text = "; ".join(clauses)
+    return f"{text[0].upper()}{text[1:]}: what lies beyond is not known."
+
+
+def _unit(info: OptimumInfo) -> str:
+    return " points" if info.in_points else ""
+
+
+def _trend_sentence(trend: Trend, info: OptimumInfo) -> str:
+    name, level = _NAMES[trend.target], wording.level(info.confidence)
+    ends = f"{_change(trend, trend.low)} to {_change(trend, trend.high)}"
+    known = [o for o in info.optima if o.located[trend.target].identified]
+    trials = sum(o.num_trials for o in info.optima)
+    basis = f"{level} interval {ends}; {trend.num_sizes} sizes, {trials:,} trials"
+    each = f"for each doubling of the {info.size_name}"
+    amount = f"{_change(trend, trend.change)} {each} ({basis})"
+    hinton = trend.target == "temperature"
+    if trend.verdict == "grows":
+        shape = ", the shape that Hinton et al. (2015) saw" if hinton else ""
+        return f"The best {name} grows with the {info.size_name}: {amount}{shape}."
+    if trend.verdict == "falls":
+        shape = ", the reverse of what Hinton et al. (2015) saw" if hinton else ""
+        return f"The best {name} falls with the {info.size_name}: {amount}{shape}."
+    flat = f"; it is pinned down at {len(known)} of {wording.plural(len(info.optima), 'stratum')}"
+    flat = flat.replace("stratums", "strata")
+    shape = "That small students want a lower temperature is not seen here"
+    lead = shape if hinton else f"That the best {name} moves with size is not seen here"
+    return f"{lead}: the best {name} changes by {amount}{flat}."
+
+
+def _change(trend: Trend, value: float) -> str:
+    if trend.target == "temperature":
+        return f"×{value:.2f}"
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _regret_sentence(info: OptimumInfo) -> str:
+    if info.regret is None or not info.shared:
+        return ""
+    pair = wording.listing([f"{_SHORT[t]} = {v:.2g}" for t, v in info.shared.items()])
+    cost = _amount(info.regret, info)
+    worst = max(info.optima, key=lambda o: o.regret.value if o.regret else -np.inf)
+    most = f", most at {worst.label} ({_amount(worst.regret, info)})" if worst.regret else ""
+    verdict = "costs" if info.regret.low > 0 else "is not shown to cost anything: it costs"
+    return (
+        f"One setting for all strata ({pair}) {verdict} {cost} of validation score on average "
+        f"beside each stratum's own{most}; estimated from the search trials."
+    )
+
+
+def _amount(regret: Regret, info: OptimumInfo) -> str:
+    low, high = _score(regret.low, info), _score(regret.high, info)
+    unit = " points" if info.in_points else ""
+    level = wording.level(info.confidence)
+    return f"{_score(regret.value, info)}{unit} ({level} interval {low} to {high})"
+
+
+def _score(value: float, info: OptimumInfo) -> str:
+    text = f"{100 * value + 0.0:.1f}" if info.in_points else f"{value + 0.0:.2g}"
+    return text.replace("-0.0", "0.0").replace("-", "−")
+
+
+def optimum_table(info: OptimumInfo) -> Table:
+    """Safe regions by stratum, and what choices cost."""
+    targets: list[Target] = list(info.shared)
+    level = wording.level(info.confidence)
+    header = (
+        "Stratum", "Trials", f"Holds the best ({level})", "Of the range", "Costs at most",
+        "Star", "Random pair", "One pair for all",
+    )  # fmt: skip
+    rows = tuple(_row(o, targets, info) for o in info.optima)
+    return Table(header, rows, caption=_caption(info), text_columns=1)
+
+
+def _row(o: Optimum, targets: list[Target], info: OptimumInfo) -> tuple[str, ...]:
+    pair = ", ".join(f"{_SHORT[t]} = {_value(o.serves[t], t)}" for t in targets)
+    cost = wording.DASH if o.regret is None else _score(o.regret.value, info)
+    if o.regret is not None:
+        cost += f" ({_score(o.regret.low, info)} to {_score(o.regret.high, info)})"
+    return (
+        o.label or "all", str(o.num_trials), region_words(o, info),
+        f"{100 * o.region.share:.0f} %", _score(o.region.cost, info), pair,
+        _score(o.region.cost_of_chance, info), cost,
+    )  # fmt: skip
+
+
+def _value(value: float, target: Target) -> str:
+    return f"{value:.1f}" if target == "temperature" else f"{value:.2f}"
+
+
+def _caption(info: OptimumInfo) -> str:
+    unit = "points" if info.in_points else "units of the score"
+    text = (
+        f"From one Gaussian process through {info.num_trials:,} search trials of both arms "
+        "(validation, one seed each; hard labels are alpha 1; pruned trials count as far as their "
+        "rung forecasts). Other settings are the best for each pair. The region on the map may "
+        f"be larger than the rectangle named here. Costs are in {unit} of validation."
+    )
+    if info.left_out:
+        text += (
+            f" Left out: {info.left_out} of {info.left_out + len(info.optima)} strata, which have "
+            f"fewer than {MIN_TRIALS} complete trials or are beyond the {MAX_STRATA} looked at."
+        )
+    return text
+
+
+def draw_optimum(info: OptimumInfo, target: Target, ax: Axes) -> None:
+    """Best value by stratum with its interval; hollow where the trials do not tell."""
+    sized = all(o.size for o in info.optima) and len({o.size for o in info.optima}) == len(
+        info.optima
+    )
+    x = [o.size or 0.0 for o in info.optima] if sized else list(range(len(info.optima)))
+    for at, o in zip(x, info.optima, strict=True):
+        spot = o.located[target]
+        reach = [[spot.value - spot.low], [spot.high - spot.value]]
+        bar = style.error_bar(style.DISTILLED if spot.identified else style.MUTED)
+        if not spot.identified:
+            bar |= {"markerfacecolor": "white", "markeredgecolor": style.MUTED, "alpha": 0.75}
+        ax.errorbar(at, spot.value, yerr=reach, **bar, zorder=3)
+    if target in info.shared:
+        ax.axhline(info.shared[target], color=style.WARN, lw=1.2, ls="--", zorder=1)
+    if sized:
+        ax.set_xscale("log")
+        ax.set_xticks(x, [f"{value:g}" for value in x])
+        ax.minorticks_off()
+        ax.set_xlabel(wording.capitalized(info.size_name))
+    else:
+        style.category_ticks(ax, [o.label or "all" for o in info.optima])
+    if target == "temperature":
+        ax.set_yscale("log")
+        style.value_axis(ax.yaxis, log=True)
+        ax.set_ylabel("Best temperature")
+    else:
+        ax.set_ylim(-0.03, 1.03)
+        ax.set_ylabel("Best alpha (weight of the hard loss)")

@@ -1,0 +1,81 @@
+"""The front of a Pareto study: what no other trial beats in every objective."""
+
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+
+from kdsearch.analysis import wording
+from kdsearch.analysis.page import style
+from kdsearch.config import Objective
+from kdsearch.results import Results
+from kdsearch.results.score import ACCURACY_LIKE, objective_value
+
+CAPACITY_LIKE = ("num_params", "macs", "size_bytes")
+
+
+class ParetoPoint(NamedTuple):
+    """One complete distilled search trial."""
+
+    trial: int
+    x: float
+    y: float
+    on_front: bool
+
+
+class ParetoInfo(NamedTuple):
+    """Two objectives of every complete trial; a capacity goes to the x axis."""
+
+    points: tuple[ParetoPoint, ...]
+    """Those on the front first come by rising x."""
+    x_metric: str
+    y_metric: str
+    num_objectives: int
+    missing: str
+
+
+def compute_pareto(results: Results) -> ParetoInfo | None:
+    """The first two objectives of every complete trial; None for a study with one objective."""
+    if len(results.config.objective) < 2:
+        return None
+    x_objective, y_objective = _axes(results.config.objective)
+    front = set(results.pareto)
+    points = []
+    for t in results.select(stage="search", arm="distilled", state="COMPLETE"):
+        x, y = objective_value(t, x_objective), objective_value(t, y_objective)
+        if x is not None and y is not None:
+            points.append(ParetoPoint(t.trial, x, y, t.trial in front))
+    return ParetoInfo(
+        points=tuple(sorted(points, key=lambda p: (not p.on_front, p.x, p.y))),
+        x_metric=x_objective.metric,
+        y_metric=y_objective.metric,
+        num_objectives=len(results.config.objective),
+        missing="" if points else "No search trial is complete yet.",
+    )
+
+
+def _axes(objectives: tuple[Objective, ...]) -> tuple[Objective, Objective]:
+    first, second = objectives[:2]
+    return (second, first) if second.metric in CAPACITY_LIKE else (first, second)
+
+
+def draw_pareto(info: ParetoInfo, ax: Axes) -> None:
+    """Every complete trial, and the front as a line through its points."""
+    rest = [p for p in info.points if not p.on_front]
+    front = [p for p in info.points if p.on_front]
+    ax.scatter([p.x for p in rest], [p.y for p in rest], s=24, color="#a9b2bc", linewidths=0,
+               label="other complete trials")  # fmt: skip
+    ax.plot([p.x for p in front], [p.y for p in front], "o-", color=style.DISTILLED, lw=1.4,
+            markersize=6.5, markeredgecolor="white", label="Pareto front")  # fmt: skip
+    ax.set_xlabel(_axis_name(info.x_metric))
+    ax.set_ylabel(_axis_name(info.y_metric))
+    if info.x_metric in CAPACITY_LIKE:
+        style.log_size_axis(ax, [p.x for p in info.points])
+    for metric, axis in ((info.x_metric, ax.xaxis), (info.y_metric, ax.yaxis)):
+        if metric in ACCURACY_LIKE:
+            style.percent_axis(axis)
+    ax.legend(loc="lower right")
+
+
+def _axis_name(metric: str) -> str:
+    searched = " (search)" if metric.startswith("val_") else ""
+    return wording.capitalized(wording.metric(metric)) + searched

@@ -1,0 +1,1 @@
+"""How answers are shown: figures, tables, the page, results.json."""

@@ -1,0 +1,173 @@
+"""results.json: the report's numbers for programs."""
+
+import platform
+from importlib import metadata
+from typing import Any
+
+from kdsearch.analysis.answers.gain import Gain
+from kdsearch.analysis.answers.saturation import saturation_document
+from kdsearch.analysis.estimate import Estimate
+from kdsearch.analysis.page.answer_document import answer_documents
+from kdsearch.analysis.stratum import Choice, Stratum
+from kdsearch.analysis.summary import Summary
+from kdsearch.results import Results, TeacherBankRecord
+from kdsearch.results.record import Evaluation
+
+PACKAGES = ("kdsearch", "torch", "optuna", "mlflow", "numpy", "scipy", "pandas", "matplotlib")
+
+
+def json_document(summary: Summary) -> dict[str, Any]:
+    """JSON-ready: no NaN, no tuples as keys; accuracies are fractions."""
+    results, config = summary.results, summary.results.config
+    gains = {g.label: g for g in summary.gain.gains}
+    recommended = summary.finding.recommended
+    return {
+        "study": config.name,
+        "question": summary.finding.question,
+        "finding": list(summary.finding.finding),
+        "recommendation": summary.finding.recommendation,
+        "recommended_stratum": recommended and recommended.key,
+        "saturation": saturation_document(summary.saturation),
+        **answer_documents(summary),
+        "strata": [_stratum(s, gains.get(s.label)) for s in summary.strata.strata],
+        "teachers": [_bank(bank) for bank in results.banks],
+        "importance": dict(results.importance),
+        "pareto": list(results.pareto),
+        "alpha_convention": "alpha * CE + (1 - alpha) * T^2 * KL: alpha weights the hard loss",
+        "learning_rate_policy": learning_rate_policy(results),
+        "trials": {
+            "search_states": summary.budget.states,
+            "per_stratum": [
+                {"stratum": label, "arm": arm, "trials": n}
+                for label, arm, n in summary.budget.per_stratum
+            ],
+            "equal_budget": summary.budget.equal,
+            "student_epochs": list(summary.budget.epochs),
+            "rungs": [rung._asdict() for rung in summary.rungs],
+            "failures": list(summary.budget.failures),
+        },
+        "test_openings": summary.budget.test_openings,
+        "confidence": config.study.confidence,
+        "tolerance": summary.strata.tolerance,
+        "seeds": seeds(results),
+        "command": results.command,
+        "versions": versions(),
+        "config": config.model_dump(mode="json"),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what made the results, as installed where the report is written."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def seeds(results: Results) -> dict[str, Any]:
+    """The seeds that the study file names, and the training seeds of the confirmed replicates."""
+    replicates: dict[int, set[int]] = {}
+    for t in results.select(stage="confirm"):
+        replicates.setdefault(t.replicate, set()).add(t.seed)
+    return {
+        "study": results.config.seed,
+        "data": results.config.data.seed,
+        "teacher": results.config.teacher.seed,
+        "replicates": {str(r): sorted(replicates[r]) for r in sorted(replicates)},
+    }
+
+
+def learning_rate_policy(results: Results) -> str:
+    """How the study keeps the learning rate from being confounded with the student's size."""
+    config = results.config
+    names = ("learning_rate", "training.learning_rate")
+    parameter = next((config.search[n] for n in names if n in config.search), None)
+    mup = config.training.lr_scaling == "mup"
+    scaled = f", scaled by the muP rule from width {config.training.mup_base_width}" if mup else ""
+    if parameter is not None and parameter.role == "nuisance":
+        where = "in every stratum and arm" if config.parameters("scientific") else "in each arm"
+        return f"tuned {where} with the same budget{scaled}"
+    if parameter is not None and parameter.role == "scientific":
+        return f"a scientific parameter of this study{scaled}"
+    if mup:
+        return f"one rate{scaled}"
+    return (
+        "one fixed rate for every student: a comparison across sizes is confounded with it, "
+        "because each size has its own best rate"
+    )
+
+
+def _stratum(stratum: Stratum, gain: Gain | None) -> dict[str, Any]:
+    return {
+        "label": stratum.label,
+        "stratum": stratum.key,
+        "num_params": stratum.num_params,
+        "search_trials": stratum.trial_states,
+        "distilled": _choice(stratum.distilled),
+        "baseline": _choice(stratum.baseline),
+        "gain": None if gain is None or gain.estimate is None else _gain(gain),
+    }
+
+
+def _choice(choice: Choice | None) -> dict[str, Any] | None:
+    if choice is None:
+        return None
+    trial = choice.trial
+    return {
+        "trial": trial.trial,
+        "settings": trial.settings,
+        "width": trial.width,
+        "num_params": trial.num_params,
+        "macs": trial.macs,
+        "size_bytes": trial.size_bytes,
+        "test_accuracy": estimate_document(choice.test_accuracy),
+        "test_accuracy_replicates": [t.test.accuracy for t in choice.replicates if t.test],
+        "search_objective_best_of_n": choice.search_value,
+        "search_has_newer_choice": choice.newer_choice,
+    }
+
+
+def _gain(gain: Gain) -> dict[str, Any]:
+    return {
+        **(estimate_document(gain.estimate) or {}),
+        "verdict": gain.verdict,
+        "paired": not gain.unpaired,
+        "differences": list(gain.differences),
+        "test_sampling_interval": gain.examples and [gain.examples.low, gain.examples.high],
+    }
+
+
+def estimate_document(estimate: Estimate | None) -> dict[str, Any] | None:
+    """An estimate as a mapping."""
+    return None if estimate is None else estimate._asdict()
+
+
+def _bank(bank: TeacherBankRecord) -> dict[str, Any]:
+    return {
+        "key": bank.key,
+        "settings": bank.settings,
+        "members": [
+            {
+                "member": m.member,
+                "model": m.model,
+                "num_params": m.num_params,
+                "macs": m.macs,
+                "size_bytes": m.size_bytes,
+                "epochs": m.epochs,
+                "val_accuracy": m.val.accuracy,
+                "test_accuracy": _accuracy(m.test),
+            }
+            for m in bank.members
+        ],
+        "ensembles": [
+            {"size": e.size, "val_accuracy": e.val.accuracy, "test_accuracy": _accuracy(e.test)}
+            for e in bank.ensembles
+        ],
+    }
+
+
+def _accuracy(evaluation: Evaluation | None) -> float | None:
+    return None if evaluation is None else evaluation.accuracy

@@ -1,0 +1,1 @@
+"""Scores as one surface over settings, strata and arms: what a search has learned so far."""

@@ -1,0 +1,1 @@
+"""How the search went: which settings were tried, and which of them mattered."""

@@ -1,0 +1,83 @@
+"""Validation accuracy by epoch of the confirmed best, in both arms."""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from kdsearch.analysis.page import style
+from kdsearch.analysis.stratum import Choice, Stratum
+from kdsearch.results import Arm
+
+
+class Curve(NamedTuple):
+    """Replicates of one arm."""
+
+    arm: Arm
+    replicates: tuple[tuple[float, ...], ...]
+    """Validation accuracy by epoch, from epoch 1; lengths differ with early stopping."""
+    mean: tuple[float, ...]
+    """Mean over replicates, up to the epoch that all of them reached."""
+    confirmed: bool
+    """False: the one run of the search, for want of confirmed ones."""
+
+
+class LearningCurveInfo(NamedTuple):
+    """The curves of one stratum."""
+
+    label: str
+    curves: tuple[Curve, ...]
+    missing: str
+
+
+def compute_learning_curve(stratum: Stratum | None) -> LearningCurveInfo:
+    """Learning curves of a stratum's chosen settings."""
+    if stratum is None:
+        return LearningCurveInfo("", (), "No stratum has a complete trial yet.")
+    arms: tuple[tuple[Arm, Choice | None], ...] = (
+        ("distilled", stratum.distilled),
+        ("baseline", stratum.baseline),
+    )
+    curves = tuple(c for arm, choice in arms if (c := _curve(arm, choice)) is not None)
+    return LearningCurveInfo(stratum.label, curves, "" if curves else "No epoch was recorded.")
+
+
+def _curve(arm: Arm, choice: Choice | None) -> Curve | None:
+    if choice is None:
+        return None
+    runs = [t for t in (choice.replicates or (choice.trial,)) if t.history]
+    if not runs:
+        return None
+    accuracies = tuple(tuple(e.val_accuracy for e in t.history) for t in runs)
+    shared = min(map(len, accuracies))
+    mean = np.mean([a[:shared] for a in accuracies], axis=0)
+    return Curve(
+        arm=arm,
+        replicates=accuracies,
+        mean=tuple(float(m) for m in mean),
+        confirmed=bool(choice.replicates),
+    )
+
+
+def draw_learning_curve(info: LearningCurveInfo, ax: Axes) -> None:
+    """Thin lines for replicates, a thick one for their mean."""
+    for curve in info.curves:
+        color = style.ARM_COLORS[curve.arm]
+        if len(curve.replicates) > 1:
+            for values in curve.replicates:
+                ax.plot(range(1, len(values) + 1), values, color=color, lw=0.8, alpha=0.35)
+        what = f"mean of {len(curve.replicates)}" if len(curve.replicates) > 1 else "one run"
+        where = what if curve.confirmed else f"{what}, search"
+        epochs = range(1, len(curve.mean) + 1)
+        ax.plot(epochs, curve.mean, color=color, lw=2.2,
+                label=f"{style.ARM_NAMES[curve.arm]} ({where})")  # fmt: skip
+    settled = [v for c in info.curves for v in c.mean[len(c.mean) // 5 :]]
+    low, high = min(settled), max(v for c in info.curves for run in c.replicates for v in run)
+    pad = 0.08 * max(high - low, 0.005)
+    ax.set_ylim(low - pad, high + pad)
+    ax.set_xlim(1, max(2, *(len(run) for c in info.curves for run in c.replicates)))
+    ax.set_xlabel("Epoch")
+    ax.set_ylabel("Validation accuracy")
+    ax.set_title(info.label)
+    ax.legend(loc="lower right")
+    style.percent_axis(ax.yaxis)

@@ -1,0 +1,102 @@
+"""How the search went: values by trial, and the running best."""
+
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from kdsearch.analysis import wording
+from kdsearch.analysis.page import style
+from kdsearch.config import Objective
+from kdsearch.results import Arm, Results, TrialRecord
+from kdsearch.results.score import ACCURACY_LIKE, objective_value
+
+MAX_PANELS = 12
+
+
+class History(NamedTuple):
+    """One arm of one stratum, in the order its trials were asked. Lists share that order."""
+
+    arm: Arm
+    values: tuple[float | None, ...]
+    """First objective; for a PRUNED trial what it had when it was stopped."""
+    states: tuple[str, ...]
+    running_best: tuple[float | None, ...]
+    """Best of the COMPLETE trials so far."""
+
+
+class HistoryPanel(NamedTuple):
+    """One stratum."""
+
+    title: str
+    arms: tuple[History, ...]
+
+
+class OptimizationHistoryInfo(NamedTuple):
+    """The panels, in the order of the strata."""
+
+    panels: tuple[HistoryPanel, ...]
+    metric: str
+    left_out: int
+    """Strata beyond the panels that are drawn."""
+    missing: str
+
+
+def compute_optimization_history(results: Results) -> OptimizationHistoryInfo:
+    """Objective and running best of every stratum and arm."""
+    objective = results.config.objective[0]
+    grouped: dict[str, dict[Arm, list[TrialRecord]]] = {}
+    for t in results.select(stage="search"):
+        if t.state != "RUNNING":
+            label = wording.stratum_label(t.stratum)
+            grouped.setdefault(label, {}).setdefault(t.arm, []).append(t)
+    panels = tuple(
+        HistoryPanel(
+            label, tuple(_history(arm, arms[arm], objective) for arm in sorted(arms)[::-1])
+        )
+        for label, arms in grouped.items()
+    )
+    done = any(b is not None for p in panels for h in p.arms for b in h.running_best)
+    return OptimizationHistoryInfo(
+        panels=panels[:MAX_PANELS],
+        metric=objective.metric,
+        left_out=max(0, len(panels) - MAX_PANELS),
+        missing="" if done else "No search trial is complete yet.",
+    )
+
+
+def _history(arm: Arm, trials: list[TrialRecord], objective: Objective) -> History:
+    trials = sorted(trials, key=lambda t: t.trial)
+    pick = max if objective.direction == "maximize" else min
+    best: float | None = None
+    running: list[float | None] = []
+    for t in trials:
+        value = objective_value(t, objective)
+        if t.state == "COMPLETE" and value is not None:
+            best = value if best is None else pick(best, value)
+        running.append(best)
+    return History(
+        arm=arm,
+        values=tuple(objective_value(t, objective) for t in trials),
+        states=tuple(t.state for t in trials),
+        running_best=tuple(running),
+    )
+
+
+def draw_optimization_history(
+    info: OptimizationHistoryInfo, panel: HistoryPanel, ax: Axes
+) -> None:
+    """Points for complete trials, crosses for pruned ones, a step line for the running best."""
+    for history in panel.arms:
+        color = style.ARM_COLORS[history.arm]
+        numbered = list(zip(history.values, history.states, strict=True))
+        for state, marker, alpha in (("COMPLETE", "o", 0.75), ("PRUNED", "x", 0.55)):
+            xy = [(i, v) for i, (v, s) in enumerate(numbered, 1) if s == state and v is not None]
+            ax.scatter([x for x, _ in xy], [y for _, y in xy], marker=marker, s=15, lw=0.9,
+                       color=color, alpha=alpha, zorder=3)  # fmt: skip
+        best = [(i, b) for i, b in enumerate(history.running_best, 1) if b is not None]
+        ax.step([x for x, _ in best], [y for _, y in best], where="post", color=color, lw=1.6)
+    ax.set_title(panel.title, fontsize=9.5)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    if info.metric in ACCURACY_LIKE:
+        style.percent_axis(ax.yaxis)

@@ -1,0 +1,1 @@
+"""From YAML to frozen models, with every mistake at its line."""

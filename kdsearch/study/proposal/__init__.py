@@ -1,0 +1,1 @@
+"""What is tried next: lanes, samplers, warm starts, rungs. Optuna's samplers live here."""

@@ -1,0 +1,86 @@
+"""One process per study: who holds it says so, and the next one is told.
+
+A study is its name in its storage, so an SQLite file has a lock beside it, and two folders that
+share the file cannot run the study at once. The folder has one too: its checkpoints and its
+report are the study's. Limit: a database on a server is not locked; who runs one study from two
+folders on such a storage is not stopped.
+"""
+
+import getpass
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from kdsearch.errors import StudyLockedError
+from kdsearch.study.storage.paths import StudyPaths
+
+
+@contextmanager
+def hold_study(paths: StudyPaths, database: Path | None = None) -> Iterator[None]:
+    """Hold the study's lock; the operating system drops it if this process is killed.
+
+    Args:
+        paths: The study and its folder.
+        database: The SQLite file that stores it, whose folder exists; None for a server.
+
+    Raises:
+        StudyLockedError: Another process holds it.
+    """
+    with ExitStack() as held:
+        if database is not None:
+            # The file itself, whatever links lead to it. The lock stays: a removed one would let
+            # in whoever makes it anew.
+            file = database.resolve()
+            beside = file.with_name(f".{file.name}.{paths.name}.lock")
+            held.enter_context(_hold(beside, beside.with_suffix(".holder"), paths.name))
+        paths.folder.mkdir(parents=True, exist_ok=True)
+        held.enter_context(_hold(paths.lock, paths.folder / "holder.json", paths.name))
+        yield
+
+
+@contextmanager
+def _hold(path: Path, holder: Path, study: str) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise StudyLockedError(
+            f"study {study} is being run by {_describe(holder)}; wait for it or stop it"
+        ) from None
+    with lock:
+        lock.release()  # `with` has acquired it once more
+        try:
+            holder.write_text(json.dumps(_identity()))
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+
+
+def _identity() -> dict[str, str | int]:
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "user": _user(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return f"user {os.getuid()}"
+
+
+def _describe(holder: Path) -> str:
+    try:
+        who = json.loads(holder.read_text())
+        return f"process {who['pid']} of {who['user']} on {who['host']} since {who['since']}"
+    except (OSError, ValueError, KeyError):
+        return "another process"

@@ -1,0 +1,1 @@
+"""The sink that writes to MLflow. The only place that imports it."""

@@ -1,0 +1,1 @@
+"""Many MLP students in one step, in closed form."""

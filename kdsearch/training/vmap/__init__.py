@@ -1,0 +1,1 @@
+"""Many students of any architecture in one step, by torch.func or passes written out."""

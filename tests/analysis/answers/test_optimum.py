@@ -1,0 +1,146 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from synthetic import evaluation, make_results, study_config
+
+from kdsearch.analysis.answers.optimum import compute_optimum
+from kdsearch.analysis.answers.optimum_view import optimum_sentences, optimum_table, region_words
+from kdsearch.analysis.page.figures import build_figures
+from kdsearch.analysis.page.style import figure_style
+from kdsearch.analysis.response.searched import Setting, parameter_setting
+from kdsearch.analysis.strata import compute_strata
+from kdsearch.analysis.summary import compute_summary
+
+WIDTHS = (8, 16, 32, 64, 128, 256)
+
+
+def test_settings_are_scaled_as_they_are_searched():
+    setting = Setting("temperature", 1.0, 100.0, log=True)
+    assert float(setting.unit(10.0)) == pytest.approx(0.5)
+    assert float(setting.value(0.5)) == pytest.approx(10.0)
+    search = {
+        "alpha": {"role": "nuisance", "low": 0.0, "high": 1.0},
+        "ensemble_size": {"role": "nuisance", "values": [1, 2, 4]},
+        "training.optimizer": {"role": "nuisance", "values": ["adam", "sgd"]},
+        "width": {"role": "scientific", "values": [8, 16]},
+    }
+    space = study_config(search=search).space
+    settings = [parameter_setting(name, parameter) for name, parameter in space.items()]
+    assert [s and (s.name, s.log) for s in settings] == [
+        ("alpha", False), ("ensemble_size", True), None, ("width", False),
+    ]  # fmt: skip
+
+
+def study(growth, *, trials=40, seed=0, sd=0.003):
+    """A search in which the best log T grows by `growth` for each doubling of the width."""
+    base = make_results(widths=WIDTHS, trials=trials, replicates=0, arms=("distilled",))
+    rng, moved = np.random.default_rng(seed), []
+    for t in base.trials:
+        centre = np.log(4) + growth * (np.log2(t.width) - 5.5)
+        loss = 0.05 * (np.log(t.temperature) - centre) ** 2 + 0.1 * (t.alpha - 0.4) ** 2
+        loss += 0.03 * np.log(t.learning_rate / 4e-3) ** 2
+        value = 0.85 - float(loss) + float(rng.normal(0, sd))
+        moved.append(t.model_copy(update={"val": evaluation(value), "state": "COMPLETE"}))
+    return dataclasses.replace(base, trials=tuple(moved))
+
+
+def optimum_of(results):
+    return compute_optimum(results, compute_strata(results))
+
+
+def test_a_best_temperature_that_grows_is_seen():
+    info = optimum_of(study(0.35))
+    trend = next(t for t in info.trends if t.target == "temperature")
+    assert trend.verdict == "grows"
+    assert trend.low < np.exp(0.35) < trend.high
+    said = [s for s in optimum_sentences(info) if s.startswith("The best temperature")]
+    assert said[0].startswith("The best temperature grows with the width: ×1.")
+    # One temperature for all is wrong by up to 0.9 in log T at the ends: 0.05 * 0.9^2 = 0.04
+    assert info.regret is not None
+    assert info.regret.low > 0
+    assert 0.005 < info.regret.value < 0.04
+    for optimum in info.optima:
+        truth = np.exp(np.log(4) + 0.35 * (np.log2(optimum.size) - 5.5))
+        assert 0.7 * optimum.located["temperature"].low < truth
+        assert truth < 1.4 * optimum.located["temperature"].high
+
+
+def test_one_that_does_not_is_not_seen():
+    info = optimum_of(study(0.0))
+    trend = next(t for t in info.trends if t.target == "temperature")
+    assert trend.verdict == "not seen"
+    assert any("is not seen here" in sentence for sentence in optimum_sentences(info))
+    assert info.shared["temperature"] == pytest.approx(4, rel=0.5)
+    assert info.regret is not None
+    assert info.regret.value < 0.004
+    table = optimum_table(info)
+    assert len(table.rows) == 6
+    assert all(row[1] == "40" for row in table.rows)
+    assert info.left_out == 0
+
+
+def test_the_region_holds_the_best_pair_and_its_costs_are_told():
+    info = optimum_of(study(0.0))
+    for o in info.optima:
+        temperatures, alphas = info.axes["temperature"], info.axes["alpha"]
+        row = int(np.abs(np.log(temperatures / 4)).argmin())
+        column = int(np.abs(alphas - 0.4).argmin())
+        assert o.region.mask[row, column]
+        assert o.region.share < 0.25
+        assert o.region.cost < 0.01 < o.region.cost_of_chance < o.region.cost_of_worst
+        low, high = o.box["temperature"]
+        assert low <= o.best["temperature"] <= high
+        assert o.edges == ()
+    first = optimum_sentences(info)[0]
+    assert "at width 8 T " in first
+    assert region_words(info.optima[0], info) in first
+    assert "which costs at most 0." in first
+
+
+def test_a_best_value_at_the_end_of_its_range_is_named():
+    base = study(0.0)
+    rising = tuple(
+        t.model_copy(update={"val": evaluation(0.6 + 0.05 * np.log(t.learning_rate / 3e-4))})
+        for t in base.trials
+    )
+    info = optimum_of(dataclasses.replace(base, trials=rising))
+    assert all(("learning_rate", "high") in {e[:2] for e in o.edges} for o in info.optima)
+    words = "The best learning rate lies at the upper end of its range (0.03) at 6 of 6 strata"
+    assert any(sentence.startswith(words) for sentence in optimum_sentences(info))
+
+
+def test_where_teachers_change_nothing_no_pair_stands_out():
+    rng, base = np.random.default_rng(3), study(0.0)
+    noise = tuple(
+        t.model_copy(update={"val": evaluation(0.8 + float(rng.normal(0, 0.01)))})
+        for t in base.trials
+    )
+    info = optimum_of(dataclasses.replace(base, trials=noise))
+    assert np.median([o.region.share for o in info.optima]) > 0.6
+
+
+def test_hard_labels_tell_about_alpha_one():
+    """Both arms lie on one surface: where hard labels are best, the region reaches alpha 1."""
+    base = make_results(widths=(8, 16), trials=24, replicates=0)
+    moved = tuple(
+        t.model_copy(update={"state": "COMPLETE", "val": evaluation(0.7 + 0.1 * t.alpha)})
+        for t in base.trials
+    )
+    info = optimum_of(dataclasses.replace(base, trials=moved))
+    for o in info.optima:
+        assert o.box["alpha"][1] == 1.0
+        assert o.best["alpha"] > 0.9
+    assert info.num_trials == 96
+
+
+def test_what_cannot_be_said_is_said():
+    few = make_results(widths=(8, 16), trials=4, replicates=0)
+    assert "it takes 16 in all" in optimum_of(few).missing
+    assert optimum_sentences(optimum_of(few)) == ()
+    with figure_style():
+        figures = {f.name: f for f in build_figures(compute_summary(few))}
+    assert "prune less" in figures["optimum"].missing
+    rate = {"learning_rate": {"role": "nuisance", "low": 3e-4, "high": 3e-2, "log": True}}
+    fixed = dataclasses.replace(few, config=study_config(search=rate))
+    assert "neither temperature nor alpha" in optimum_of(fixed).missing
