@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from kdsearch.analysis.response.response import Response
 from kdsearch.config import StudyConfig
 from kdsearch.results import TrialRecord, best_candidate, confirmed_choice, strata_of
+from kdsearch.results.objective import best_score
+from kdsearch.results.pareto import pareto_front
 from kdsearch.study.crew import Crew
-from kdsearch.study.objective import best_score
-from kdsearch.study.pareto import pareto_front
 from kdsearch.study.proposal.choice import find_candidates, num_settings, study_response
 from kdsearch.study.proposal.lane import lanes_of, searched, weights_seed
 from kdsearch.study.proposal.space import distributions
+from kdsearch.study.round import Round
 from kdsearch.study.storage.ledger import Ledger
 from kdsearch.study.storage.paths import StudyPaths
 
@@ -138,8 +139,7 @@ class Confirm:
         self._crew.listener.stage("confirm", total=len(records), done=done)
         self._crew.measure_test(running)
         self._crew.train(
-            ROUND,
-            {ROUND: self._open_generations(records)},
+            Round(ROUND, {ROUND: self._open_generations(records)}),
             rungs={},
             survive=lambda _group, _rung, scores: frozenset(scores),
         )

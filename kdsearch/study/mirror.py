@@ -18,7 +18,7 @@ from kdsearch.execution.materials import load_data
 from kdsearch.execution.student import students_path
 from kdsearch.models import Classifier, Normalization, build_model
 from kdsearch.results import TeacherBankRecord, TeacherRecord, TrialRecord
-from kdsearch.study.objective import best_score, complete_value
+from kdsearch.results.objective import best_score, complete_value
 from kdsearch.study.storage.ledger import Ledger
 from kdsearch.study.storage.paths import StudyPaths
 from kdsearch.tracking import DatasetSummary, LoggableModel, Sink, TrackingUnavailableError

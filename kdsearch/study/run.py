@@ -9,6 +9,7 @@ from pathlib import Path
 from kdsearch.analysis import Report, write_report
 from kdsearch.cache import cache_folder
 from kdsearch.config import Scalar, StudyConfig
+from kdsearch.execution import Executor
 from kdsearch.redaction import redact, redact_command
 from kdsearch.results import Results, TrialRecord
 from kdsearch.results.tolerance import with_absolute_tolerance
@@ -47,21 +48,27 @@ def run_study(
     config: StudyConfig,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
+    sink: Sink | None = None,
     listener: Listener | None = None,
     command: str | None = None,
 ) -> StudyResult:
     """Run a study to its end, or go on where an earlier run of it stopped.
 
     Everything is written below the current folder, caches excepted. Results depend on `config`
-    alone, not on `workers` or on interruptions.
+    alone, not on `workers`, `executor` or on interruptions.
 
     Args:
         config: A validated study.
         workers: Worker processes; 0 trains in this process; the number of cores by default.
+        executor: Where to train instead; it is not closed. What it must do is in
+            `kdsearch.testing.ExecutorContract`.
+        sink: Where trials are mirrored to; MLflow by default. See `kdsearch.testing.SinkContract`.
         listener: Told what happens.
         command: How to run the study again, for the report; the command line by default.
 
     Raises:
+        ValueError: Both `workers` and `executor` are given.
         UserInputError: The data or the models cannot work, or the file changed since the study
             began.
         StudyLockedError: Another process runs the study.
@@ -69,15 +76,17 @@ def run_study(
         KdsearchError: No trial of the study succeeded.
         TooManyFailuresError: More trials failed than `budget.max_failures`.
     """
+    if workers is not None and executor is not None:
+        raise ValueError("workers are those of kdsearch's own executor; give one of the two")
     listener = listener or SilentListener()
     called = redact_command([Path(sys.argv[0]).name, *sys.argv[1:]])
     command = called if command is None else redact(command)
     paths = StudyPaths(Path.cwd(), config.name)
     check_storage(config.storage)
     dataset = check_pieces(config)
-    sink = open_sink()
+    sink = sink or open_sink()
     lock = hold_study(paths, sqlite_file(config.storage))
-    with lock, stop_on_signals() as should_stop, open_executor(workers) as executor:
+    with lock, stop_on_signals() as should_stop, open_executor(workers, executor) as executor:
         ledger = Ledger.create(config, command=command)
         config = as_begun(ledger.config, config)
         refuse_change(ledger.config, config)

@@ -28,6 +28,7 @@ from kdsearch.study.proposal.sampler import LaneSampler
 from kdsearch.study.proposal.space import distributions
 from kdsearch.study.proposal.surface_sampler import SurfaceSampler
 from kdsearch.study.proposal.warm_start import warm_starts
+from kdsearch.study.round import Round
 from kdsearch.study.storage.ledger import Ledger
 from kdsearch.study.storage.paths import StudyPaths
 
@@ -80,7 +81,7 @@ class Search:
             }
             self._crew.prepare_teachers([r for rs in members.values() for r in rs])
             self._crew.listener.stage("search", total=self.total, done=self.done)
-            self._crew.train(ROUND, members, rungs=self._rungs, survive=self._survivors)
+            self._crew.train(Round(ROUND, members), rungs=self._rungs, survive=self._survivors)
 
     def _next_round(self) -> dict[Lane, list[TrialRecord]]:
         current = {lane: self._current_generation(lane) for lane in self._lanes}

@@ -78,6 +78,8 @@ ONE_MISTAKE = [
     (("val_fraction: 0.2", "val_fraction: 1"), 3, "data.val_fraction", "below 1.0"),
     (("val_fraction: 0.2", "train_samples: 1234"), 3, "data.train_samples", "multiple of 10"),
     (("members: 4", "members: 0"), 6, "teacher.members", "at least 1"),
+    (("kind: tpe", "kind: import"), 17, "sampler", "needs `target: module:callable`"),
+    (("kind: tpe", "kind: tpe, target: 'a:b'"), 17, "sampler", "go with `kind: import` only"),
     (("kind: tpe", "kind: cmaes"), 17, "sampler.kind", "are surface, tpe, random, grid, gp"),
     (("kind: halving", "kind: halving, exempt: -0.1"), 18, "pruner.exempt", "at least 0"),
     (("kind: halving", "kind: halfing"), 18, "pruner.kind", "did you mean 'halving'?"),

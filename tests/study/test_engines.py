@@ -14,8 +14,8 @@ from kdsearch.study import engines
 from kdsearch.study.engines import with_engine
 from kdsearch.study.storage.database import connect_existing
 from kdsearch.study.storage.ledger import Ledger
+from kdsearch.testing.small_study import small_study
 from tests.conftest import WriteStudy
-from tests.study.records import make_config
 
 SIGNALS = {"kind": "mnist1d", "train_samples": 600, "test_samples": 100}
 CONV1D = {"kind": "conv1d", "width": 4, "depth": 2}
@@ -78,7 +78,7 @@ def test_the_measured_engine_is_told_and_kept(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = make_config(student=CNN)
+    config = small_study(student=CNN)
     ledger, listener = Ledger.create(config, command=""), Notes()
     measured: list[str] = []
 
@@ -104,9 +104,9 @@ def test_a_busy_machine_does_not_flip_the_engine(
     kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student = {"kind": "mlp", "depth": 1} if kind == "mlp" else CONV1D
-    config = make_config(data=SIGNALS, student=student)
+    config = small_study(data=SIGNALS, student=student)
     if kind == "cnn":
-        config = make_config(student=CNN)
+        config = small_study(student=CNN)
     usual = "reference" if kind == "cnn" else "population"
     for index, speedup in enumerate((0.7, 1.0, 1.45)):
         ledger = Ledger.create(config.model_copy(update={"name": f"run{index}"}), command="")
@@ -118,7 +118,7 @@ def test_a_busy_machine_does_not_flip_the_engine(
 def test_two_students_decide_for_now_and_not_for_later(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = make_config(student=CNN)
+    config = small_study(student=CNN)
     ledger = Ledger.create(config, command="")
     monkeypatch.setattr(engines, "population_speedup", lambda task: len(task.rows) / 2)
     (few,) = with_engine([cohort(config, folder, 4)], config, ledger, Notes())  # type: ignore[arg-type]
@@ -128,7 +128,7 @@ def test_two_students_decide_for_now_and_not_for_later(
 
 
 def test_convolutional_students_are_really_measured(folder: Path) -> None:
-    config = make_config(data=SIGNALS, student=CONV1D)
+    config = small_study(data=SIGNALS, student=CONV1D)
     train_teachers(config)
     ledger, listener = Ledger.create(config, command=""), Notes()
     with_engine([cohort(config, folder, 4, 8)], config, ledger, listener)  # type: ignore[arg-type]
@@ -141,7 +141,7 @@ def test_convolutional_students_are_really_measured(folder: Path) -> None:
 def test_a_forced_engine_is_not_measured(
     engine: EngineName, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = make_config(data=SIGNALS, student=CONV1D, training__engine=engine)
+    config = small_study(data=SIGNALS, student=CONV1D, training__engine=engine)
     ledger, listener = Ledger.create(config, command=""), Notes()
     monkeypatch.setattr(engines, "population_speedup", lambda task: pytest.fail("measured"))
     (task,) = with_engine(

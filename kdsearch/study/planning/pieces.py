@@ -18,6 +18,7 @@ from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import DataError, UserInputError
 from kdsearch.execution.materials import forget_materials, load_data
 from kdsearch.models import count_model, describe_model
+from kdsearch.study.proposal.sampler import imported_sampler
 from kdsearch.training import select_device
 
 BYTES_PER_PARAMETER = 16
@@ -39,6 +40,8 @@ def check_pieces(config: StudyConfig) -> Dataset:
     for trial in trials:
         select_device(trial.training.device)
         select_device(trial.teacher.training.device, field="teacher.training.device")
+    if config.sampler.kind == "import":
+        imported_sampler(config.sampler, seed=0)
     cache = cache_folder()
     prepare_cache(cache)
     forget_materials()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kdsearch.config import Objective
 from kdsearch.results import TrialRecord
-from kdsearch.study.objective import complete_value
+from kdsearch.results.objective import complete_value
 
 
 def pareto_front(

@@ -2,10 +2,11 @@
 
 from kdsearch.config import StudyConfig
 from kdsearch.results import TrialRecord
-from kdsearch.study.pareto import pareto_front
-from tests.study.records import make_config, make_record
+from kdsearch.results.pareto import pareto_front
+from kdsearch.testing.small_study import small_study
+from tests.study.records import make_record
 
-CONFIG = make_config(
+CONFIG = small_study(
     objective=[
         {"metric": "val_accuracy", "direction": "maximize"},
         {"metric": "num_params", "direction": "minimize"},
