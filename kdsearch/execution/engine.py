@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol, assert_never
 
 from kdsearch.config import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
@@ -187,24 +187,26 @@ def build_engines(
     engine: EngineName,
     *,
     rows: Sequence[Row],
+    alone: Collection[str] = (),
 ) -> list[Engine]:
     """Engines for the students of a cohort, grouped by what must be equal in a population.
 
-    The grouping follows from the cohort alone, so it is the same after a resume; a student
-    that a failed population left to the reference loop stays there.
+    The grouping follows from the cohort alone, so it is the same after a resume; students that a
+    failed population left to the reference loop stay there.
 
     Args:
         students: Those not done yet.
         states: What a checkpoint has kept of them, by key.
         engine: What the cohort is to be trained with.
         rows: All students of the cohort, whether done or not.
+        alone: Keys of those that a failed population has left.
     """
     engines: list[Engine] = []
     groups: dict[object, list[Student]] = {}
     company = Counter(stack_key(row) for row in rows)
     for student in students:
         state, key = states.get(student.row.key), stack_key(student.row)
-        was_alone = state is not None and "optimizer" in state
+        was_alone = student.row.key in alone or (state is not None and "optimizer" in state)
         # Most lone students that have not begun are faster in the reference loop.
         gains = company[key] > 1 or state is not None or gains_alone(student.body)
         if engine == "population" and not was_alone and gains and can_stack(student):
