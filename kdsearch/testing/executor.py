@@ -120,9 +120,10 @@ class ExecutorContract:
         assert run(executor, [second]).essence == run(InlineExecutor(), [whole]).essence
 
     def test_a_stopped_run_ends_early_and_goes_on_where_it_was(
-        self, executor: Executor, study: StudyConfig, cache: Path, tmp_path: Path
+        self, executor: Executor, cache: Path, tmp_path: Path
     ) -> None:
         """Nothing is lost, nothing is told twice, and the numbers do not change."""
+        study = small_study(training__epochs=40)
         task = cohort(study, cache, tmp_path / "stopped", "one")
         log = Log()
         executor.run([task], notify=log.notify, should_stop=lambda: bool(log.epochs))
