@@ -4,11 +4,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
 from kdsearch.cache import cache_folder, prepare_cache
 from kdsearch.config import (
     DataConfig,
     ImportData,
     ImportModel,
+    Metric,
     ModelConfig,
     Scalar,
     SearchParameter,
@@ -19,6 +22,7 @@ from kdsearch.errors import DataError, UserInputError
 from kdsearch.execution.materials import forget_materials, load_data
 from kdsearch.models import count_model, describe_model
 from kdsearch.training import select_device
+from kdsearch.training.evaluation import measure
 
 BYTES_PER_PARAMETER = 16
 """Of a model in training: weight, gradient and two moments of Adam, float32."""
@@ -52,6 +56,8 @@ def check_pieces(config: StudyConfig) -> Dataset:
         check_model("student", student, dataset, at_once=students)
     for teacher in {trial.teacher.model: None for trial in trials}:
         check_model("teacher.model", teacher, dataset, at_once=1)
+    for metric in config.own_metrics:
+        check_metric(metric, dataset.num_classes)
     return dataset
 
 
@@ -79,6 +85,21 @@ def check_repeatable(config: DataConfig, dataset: Dataset, cache: Path) -> None:
             f"'{config.target}' returned other samples when it was called again; it must return "
             f"the same samples every time: seed it"
         )
+
+
+def check_metric(metric: Metric, num_classes: int) -> None:
+    """Try a user's own metric on made outputs: two samples of each class.
+
+    Raises:
+        UserInputError: It cannot be imported, fails, or returns no finite number.
+    """
+    labels = torch.arange(num_classes).repeat(2)
+    noise = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, len(labels), num_classes, generator=noise)
+    try:
+        measure(metric, student, labels, teacher)
+    except UserInputError as error:
+        raise UserInputError(f"metrics.{metric.name}: {error}") from error
 
 
 def check_model(section: str, model: ModelConfig, dataset: Dataset, *, at_once: int) -> None:
