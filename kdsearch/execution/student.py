@@ -46,9 +46,11 @@ class Student:
             trial.student,
             input_shape=self._dataset.input_shape,
             num_classes=self._dataset.num_classes,
+            input_dtype=self._dataset.input_dtype,
             seed=row.seed,
         )
-        self._capacity = count_capacity(body, self._dataset.input_shape)
+        samples = self._dataset.input_shape, self._dataset.input_dtype
+        self._capacity = count_capacity(body, *samples)
         device = select_device(trial.training.device)
         self.body = body.to(device)
         self.data = resident_data(

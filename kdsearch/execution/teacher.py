@@ -96,7 +96,7 @@ def fit_member(
         member=task.member,
         key="",
         model=describe_model(task.teacher.model),
-        **count_capacity(counted, dataset.input_shape)._asdict(),
+        **count_capacity(counted, dataset.input_shape, dataset.input_dtype)._asdict(),
         epochs=epochs,
         train_seconds=seconds,
         val=evaluate_logits(logits, dataset.val.y, logits),

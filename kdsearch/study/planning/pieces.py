@@ -114,8 +114,12 @@ def check_model(section: str, model: ModelConfig, dataset: Dataset, *, at_once: 
     Raises:
         UserInputError: It cannot.
     """
-    shape = {"input_shape": dataset.input_shape, "num_classes": dataset.num_classes}
-    num_params = count_model(model, **shape).num_params
+    num_params = count_model(
+        model,
+        input_shape=dataset.input_shape,
+        num_classes=dataset.num_classes,
+        input_dtype=dataset.input_dtype,
+    ).num_params
     if isinstance(model, ImportModel) and model.pretrained:
         return
     needed = BYTES_PER_PARAMETER * num_params * at_once
