@@ -18,11 +18,9 @@ NEAR_TEACHER = 0.05
 """A student more than five points behind its teachers does not keep up with them."""
 SHARE_KEPT = 0.9
 """Nor does one that keeps less of their accuracy."""
-TEN_CLASSES = ("digits", "fashion_mnist", "mnist", "mnist1d")
-"""Kinds of data that are known to have ten classes; of others the number is not recorded."""
-WEAK_TEACHER = 0.2
-"""With ten classes, a teacher below twice the accuracy of chance has not learned what it should
-teach; one that is beaten by `NEAR_TEACHER` has not either, whatever the classes."""
+WEAK_TEACHER = 2.0
+"""A teacher below twice the accuracy of chance, which is one in the number of classes, has not
+learned what it should teach; one that is beaten by `NEAR_TEACHER` has not either."""
 
 
 class RecommendationInfo(NamedTuple):
@@ -168,6 +166,7 @@ class _Recommendation:
         self._chosen = chosen
         self._choice = chosen.distilled
         self._config = results.config
+        self._num_classes = results.num_classes
         self._gain = next((g for g in gain.gains if g.label == chosen.label), None)
         self._bank = teachers.bank_for(self._choice.trial.settings, results)
         self._full = self._bank.full_ensemble if self._bank else None
@@ -220,8 +219,8 @@ class _Recommendation:
 
     def _weak_clause(self, mean: float, full: EnsembleAccuracy) -> str:
         assert full.test is not None
-        known = self._config.data.kind in TEN_CLASSES
-        by_chance = known and full.test < WEAK_TEACHER
+        classes = self._num_classes
+        by_chance = classes is not None and full.test < WEAK_TEACHER / classes
         if not by_chance and mean - full.test <= NEAR_TEACHER:
             return ""
         return "; that is a weak teacher, so check how it was trained before believing any of this"

@@ -12,6 +12,7 @@ from kdsearch.config.data import (
     MnistData,
     NpzData,
 )
+from kdsearch.config.metric import METRICS, ImportMetric, Metric
 from kdsearch.config.model import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
 from kdsearch.config.reading.loading import load_study
 from kdsearch.config.saturation import LadderConfig, SaturationConfig
@@ -28,6 +29,7 @@ from kdsearch.config.training import DistillationConfig, EngineChoice, TrainingC
 from kdsearch.config.trial import SHORT_NAMES, TeacherConfig, TrialConfig
 
 __all__ = [
+    "METRICS",
     "SHORT_NAMES",
     "AugmentConfig",
     "BudgetConfig",
@@ -41,8 +43,10 @@ __all__ = [
     "FashionMnistData",
     "IdxData",
     "ImportData",
+    "ImportMetric",
     "ImportModel",
     "LadderConfig",
+    "Metric",
     "MlpModel",
     "Mnist1dData",
     "MnistData",

@@ -3,9 +3,10 @@
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from kdsearch.config.base import PositiveInt, Scalar, Section, Target
+from kdsearch.config.metric import Direction, objective_direction, objective_name
 
 Role = Literal["scientific", "nuisance", "fixed"]
 MAX_POINTS = 1_000_000
@@ -128,16 +129,16 @@ class SearchParameter(Section):
         return None
 
 
-Metric = Literal["val_accuracy", "val_loss", "val_agreement", "num_params", "macs", "size_bytes"]
-
-
 class Objective(Section):
     """What a trial is judged by."""
 
-    metric: Metric
-    """A validation metric or a capacity count; the test set is never an objective."""
-    direction: Literal["maximize", "minimize"]
-    """Which way is better."""
+    metric: Annotated[str, AfterValidator(objective_name)]
+    """`val_NAME` of a [metric](#metrics), or `num_params`, `macs` or `size_bytes`; the test set is
+    never an objective."""
+    direction: Direction = Field(
+        default_factory=lambda known: objective_direction(known["metric"], {}) or "maximize"
+    )
+    """Which way is better; the metric's own if left out."""
 
 
 SamplerKind = Literal["surface", "tpe", "random", "grid", "gp", "nsga2", "qmc", "import"]

@@ -91,6 +91,7 @@ class ReferenceEngine:
             width=trial.student.width,
             order_seed=student.row.order_seed,
             score=student.score,
+            measured=student.measured,
         )
         if self._saved is not None:
             run.load_state_dict(self._saved)

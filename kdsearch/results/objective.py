@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kdsearch.config import Objective, StudyConfig
 from kdsearch.results import TrialRecord
-from kdsearch.results.score import objective_value, signed_value
+from kdsearch.results.score import objective_value, signed_value, validated_metric
 
 
 def objective_values(record: TrialRecord, objectives: Sequence[Objective]) -> list[float] | None:
@@ -23,7 +23,8 @@ def complete_value(record: TrialRecord, objective: Objective) -> float:
 
 def rung_value(score: float, objective: Objective) -> float:
     """A score at a rung (higher is better) in the objective's own direction, for Optuna."""
-    return -score if objective.metric == "val_loss" else score
+    is_negated = objective.direction == "minimize" and validated_metric(objective) is not None
+    return -score if is_negated else score
 
 
 def best_score(record: TrialRecord, config: StudyConfig) -> float:

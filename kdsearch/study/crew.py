@@ -24,7 +24,7 @@ from kdsearch.execution import (
     TeacherTask,
 )
 from kdsearch.results import Outcome, TrialRecord
-from kdsearch.results.score import score_name
+from kdsearch.results.score import ranked_by
 from kdsearch.study.course import Course, Leg, Survive
 from kdsearch.study.engines import with_engine
 from kdsearch.study.listener import Listener
@@ -211,7 +211,8 @@ class Crew:
             key=leg.key,
             rows=leg.rows,
             until=leg.until,
-            score=score_name(self.config.objective),
+            ranking=ranked_by(self.config.objective),
+            own_metrics=self.config.own_metrics,
             teacher_data=self.config.data,
             checkpoint=self._paths.checkpoint(leg.key),
             students=self._paths.students,

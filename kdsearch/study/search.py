@@ -10,7 +10,7 @@ from kdsearch.analysis.response.forecast import Forecast
 from kdsearch.analysis.response.response import Encoding, forecast_at, who_of
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.results import TrialRecord
-from kdsearch.results.score import score_by, score_name
+from kdsearch.results.score import ranked_by, score_by
 from kdsearch.study.crew import Crew
 from kdsearch.study.proposal.generation import Generation, next_generation
 from kdsearch.study.proposal.lane import (
@@ -183,8 +183,8 @@ class Search:
             and len(r.history) >= rung
             and self._ledger.generation(r) < generation
         ]
-        name = score_name(self._config.objective)
-        known = dict(scores) | {r.key: score_by(r, rung, name) for r in earlier}
+        ranking = ranked_by(self._config.objective)
+        known = dict(scores) | {r.key: score_by(r, rung, ranking) for r in earlier}
 
         def expected(trials: Sequence[TrialRecord]) -> dict[int, float]:
             reached = [known[r.key] for r in trials]

@@ -22,6 +22,7 @@ from kdsearch.execution import (
     TeacherTask,
 )
 from kdsearch.results import Outcome
+from kdsearch.results.score import BY_ACCURACY
 from kdsearch.testing.small_study import small_study
 
 SETTINGS: tuple[dict[str, Scalar], ...] = (
@@ -205,7 +206,7 @@ def cohort(
         key=key,
         rows=rows,
         until=until,
-        score="val_accuracy",
+        ranking=BY_ACCURACY,
         teacher_data=study.data,
         checkpoint=folder / f"{key}.pt",
         students=folder / "students",

@@ -4,20 +4,21 @@ Every fast path is tested against it. B batch, N samples, C classes, K teachers.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kdsearch.config import DistillationConfig, TrainingConfig
+from kdsearch.config import DistillationConfig, Metric, TrainingConfig
 from kdsearch.config.seed import derive_seed
 from kdsearch.distill import ensemble_logits, soft_target_loss, soften
 from kdsearch.errors import DivergedError
-from kdsearch.models import predict_logits, scale_readout
+from kdsearch.models import CLASSIFICATION, predict_logits, scale_readout
 from kdsearch.results import EpochMetrics
 from kdsearch.training.data import TrainingData, epoch_order
-from kdsearch.training.evaluation import share_of
+from kdsearch.training.evaluation import measure_epoch
+from kdsearch.training.metrics import share_of
 from kdsearch.training.optimizer import build_optimizer, schedule_factor
 from kdsearch.training.progress import Monitor, Progress, val_accuracy
 
@@ -38,6 +39,7 @@ class StudentRun(Progress):
         width: int,
         order_seed: int,
         score: Monitor = val_accuracy,
+        measured: Sequence[Metric] = (),
     ) -> None:
         """Set up a run; nothing is trained yet.
 
@@ -49,8 +51,9 @@ class StudentRun(Progress):
             width: The model's width, for muP.
             order_seed: Decides the batches; runs with equal seeds see equal batches.
             score: Ranks epochs.
+            measured: What it reads of them beside accuracy, loss and agreement.
         """
-        super().__init__(training, score)
+        super().__init__(training, score, measured)
         self.model = in_fast_layout(model)
         self._data = data
         self._distillation = distillation
@@ -122,16 +125,17 @@ class StudentRun(Progress):
         data = self._data
         logits = predict_logits(self.model, data.val_x)
         predicted = logits.argmax(dim=1)
-        teacher = data.teacher_val
+        teacher, epoch = data.teacher_val, self.epoch + 1
         return EpochMetrics(
-            epoch=self.epoch + 1,
+            epoch=epoch,
             train_loss=train_loss,
             val_accuracy=share_of(predicted == data.val_y),
             val_loss=self._checked(
-                float(nn.functional.cross_entropy(logits, data.val_y)), "validation"
+                float(CLASSIFICATION.hard_loss(logits, data.val_y)), "validation"
             ),
             val_agreement=0.0 if teacher is None else share_of(predicted == teacher.argmax(dim=1)),
             learning_rate=self._learning_rate,
+            more=measure_epoch(self.measured, logits, data.val_y, teacher, epoch=epoch),
         )
 
     def _copy_weights(self) -> dict[str, Tensor]:

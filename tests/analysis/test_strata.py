@@ -1,7 +1,7 @@
 import dataclasses
 
 import pytest
-from synthetic import evaluation, make_results, study_config
+from synthetic import evaluation, make_results, study_config, teacher_bank
 
 from kdsearch.analysis.page.page import _made
 from kdsearch.analysis.strata import compute_budget, compute_strata
@@ -98,3 +98,10 @@ def test_an_arm_with_nothing_to_tune_has_its_whole_budget_in_one_trial():
         "yes: 4 trials in each, 40 to 129 student-epochs; hard labels only has nothing to tune, "
         "so one trial is all there is"
     )
+
+
+def test_the_class_count_is_that_of_the_data_or_not_known(results):
+    unknown = teacher_bank(1)
+    seven = unknown.model_copy(update={"num_classes": 7})
+    assert dataclasses.replace(results, banks=(unknown, seven)).num_classes == 7
+    assert dataclasses.replace(results, banks=(unknown,)).num_classes is None

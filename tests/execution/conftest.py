@@ -23,6 +23,7 @@ from kdsearch.execution import (
 )
 from kdsearch.execution.task import EngineName
 from kdsearch.results import Outcome
+from kdsearch.results.score import BY_ACCURACY
 from kdsearch.testing.small_study import small_study
 
 USERS_MODELS = '''
@@ -267,7 +268,7 @@ def make_task(study: StudyConfig, tmp_path: Path, engine: EngineName) -> MakeTas
             key=key,
             rows=rows,
             until=until,
-            score="val_accuracy",
+            ranking=BY_ACCURACY,
             teacher_data=config.data,
             checkpoint=folder / "checkpoints" / f"{key}.pt",
             students=folder / "students",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from kdsearch.cache import cache_folder
 from kdsearch.execution import CohortTask, Row
+from kdsearch.results.score import BY_ACCURACY
 from kdsearch.testing.small_study import small_study
 
 
@@ -16,7 +17,7 @@ def make_tasks(folder: Path) -> list[CohortTask]:
             key=key,
             rows=(row,),
             until=None,
-            score="val_accuracy",
+            ranking=BY_ACCURACY,
             teacher_data=config.data,
             checkpoint=folder / f"{key}.pt",
             students=folder / "students",

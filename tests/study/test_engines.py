@@ -10,6 +10,7 @@ from kdsearch.config import Scalar, StudyConfig
 from kdsearch.execution import CohortTask, InlineExecutor, Row, TeacherTask
 from kdsearch.execution.task import EngineName
 from kdsearch.results import Results
+from kdsearch.results.score import BY_ACCURACY
 from kdsearch.study import engines
 from kdsearch.study.engines import with_engine
 from kdsearch.study.storage.database import connect_existing
@@ -43,7 +44,7 @@ def cohort(config: StudyConfig, folder: Path, *widths: int) -> CohortTask:
         for index, one in enumerate(settings)
     )
     return CohortTask(
-        key=str(widths), rows=rows, until=None, score="val_accuracy", teacher_data=config.data,
+        key=str(widths), rows=rows, until=None, ranking=BY_ACCURACY, teacher_data=config.data,
         checkpoint=folder / "c.pt", students=folder, cache=cache_folder(),
     )  # fmt: skip
 

@@ -7,6 +7,11 @@ from typing import Any
 from kdsearch.config.data import AugmentConfig, DataConfig, DigitsData, ImportData, NpzData
 from kdsearch.config.model import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
 from kdsearch.config.problem import Problem, did_you_mean
+from kdsearch.config.reading.metrics import (
+    headline_problems,
+    objective_problems,
+    own_metric_problems,
+)
 from kdsearch.config.saturation import SaturationConfig, ladder_problems, with_ladder
 from kdsearch.config.search import (
     BudgetConfig,
@@ -25,14 +30,6 @@ Problems = Iterator[Problem]
 Search = Mapping[str, SearchParameter]
 
 MAX_STRATA = 1000
-_BEST = {
-    "val_accuracy": "maximize",
-    "val_loss": "minimize",
-    "val_agreement": "maximize",
-    "num_params": "minimize",
-    "macs": "minimize",
-    "size_bytes": "minimize",
-}
 _SHAPES = {"digits": (8, 8), "mnist": (28, 28), "fashion_mnist": (28, 28), "mnist1d": (40,)}
 """Shapes of a sample where the kind of data settles them."""
 _DIMENSIONS = {kind: len(shape) for kind, shape in _SHAPES.items()} | {"idx": 2}
@@ -169,21 +166,6 @@ def _grid_problems(nuisance: Search, budget: BudgetConfig) -> Problems:
             "budget.trials",
             f"{budget.trials} trials, but the grid has {size} points; allowed is at most {size}",
         )
-
-
-def _objectives_make_sense(objectives: tuple[Objective, ...]) -> Problems:
-    seen: set[str] = set()
-    for index, objective in enumerate(objectives):
-        key = f"objective.{index}" if len(objectives) > 1 else "objective"
-        metric = objective.metric
-        if metric in seen:
-            yield Problem(f"{key}.metric", f"{metric} is already an objective; give it once")
-        elif objective.direction != _BEST[metric]:
-            yield Problem(
-                f"{key}.direction",
-                f"nobody wants to {objective.direction} {metric}; allowed is {_BEST[metric]}",
-            )
-        seen.add(metric)
 
 
 def _rungs_fit(search: Search, training: TrainingConfig, pruner: PrunerConfig) -> Problems:
@@ -380,7 +362,9 @@ _CHECKS: tuple[Check, ...] = (
     (("parameters",), _alpha_leaves_something_to_teach),
     (("parameters",), _strata_are_few),
     (("search", "sampler", "budget"), _sampler_suits_the_search),
-    (("objective",), _objectives_make_sense),
+    (("metrics",), own_metric_problems),
+    (("objective", "metrics"), objective_problems),
+    (("study", "metrics"), headline_problems),
     (("objective", "sampler"), _sampler_suits_the_objective),
     (("parameters", "training", "pruner"), _rungs_fit),
     (("parameters", "training"), _student_warms_up),

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from kdsearch.config.data import AugmentConfig, DataConfig, TransferConfig
+from kdsearch.config.metric import METRICS, VALIDATION, ImportMetric
 from kdsearch.config.model import ModelConfig
 from kdsearch.config.saturation import LadderConfig, SaturationConfig
 from kdsearch.config.search import (
@@ -57,6 +58,7 @@ CHAPTERS: tuple[tuple[str, Any], ...] = (
     ("distillation", DistillationConfig),
     ("search", SearchParameter),
     ("objective", Objective),
+    ("metrics", ImportMetric),
     ("sampler", SamplerConfig),
     ("pruner", PrunerConfig),
     ("budget", BudgetConfig),
@@ -72,6 +74,8 @@ def render_reference() -> str:
     parts = [INTRODUCTION]
     for title, section in CHAPTERS:
         parts.append(f"## {title}\n")
+        if section is ImportMetric:
+            parts.append(_metrics())
         kinds = _kinds(section)
         shared = _shared_fields(kinds)
         if len(kinds) > 1:
@@ -85,6 +89,19 @@ def render_reference() -> str:
             if own:
                 parts.append(_table(model, own))
     return "\n".join(parts)
+
+
+def _metrics() -> str:
+    rows = ["| metric | better is | unit | meaning |", "| --- | --- | --- | --- |"]
+    for metric in METRICS.values():
+        also = "" if metric.also is None else f" or `{metric.also}`"
+        better = "more" if metric.direction == "maximize" else "less"
+        rows.append(f"| `{metric.name}`{also} | {better} | {metric.unit} | {metric.words} |")
+    return (
+        f"An objective is one of these as `{VALIDATION}NAME`, on validation; `study.metric` is "
+        "one by its name.\nA metric of your own is `metrics.NAME`, with the keys below: "
+        "[how](extending/metric.md).\n\n" + "\n".join(rows) + "\n"
+    )
 
 
 def _kinds(section: Any) -> list[type[BaseModel]]:

@@ -4,11 +4,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
 from kdsearch.cache import cache_folder, prepare_cache
 from kdsearch.config import (
     DataConfig,
     ImportData,
     ImportModel,
+    Metric,
     ModelConfig,
     Scalar,
     SearchParameter,
@@ -20,6 +23,7 @@ from kdsearch.execution.materials import forget_materials, load_data
 from kdsearch.models import count_model, describe_model
 from kdsearch.study.proposal.sampler import imported_sampler
 from kdsearch.training import select_device
+from kdsearch.training.evaluation import measure
 
 BYTES_PER_PARAMETER = 16
 """Of a model in training: weight, gradient and two moments of Adam, float32."""
@@ -55,6 +59,8 @@ def check_pieces(config: StudyConfig) -> Dataset:
         check_model("student", student, dataset, at_once=students)
     for teacher in {trial.teacher.model: None for trial in trials}:
         check_model("teacher.model", teacher, dataset, at_once=1)
+    for metric in config.own_metrics:
+        check_metric(metric, dataset.num_classes)
     return dataset
 
 
@@ -84,6 +90,21 @@ def check_repeatable(config: DataConfig, dataset: Dataset, cache: Path) -> None:
         )
 
 
+def check_metric(metric: Metric, num_classes: int) -> None:
+    """Try a user's own metric on made outputs: two samples of each class.
+
+    Raises:
+        UserInputError: It cannot be imported, fails, or returns no finite number.
+    """
+    labels = torch.arange(num_classes).repeat(2)
+    noise = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, len(labels), num_classes, generator=noise)
+    try:
+        measure(metric, student, labels, teacher)
+    except UserInputError as error:
+        raise UserInputError(f"metrics.{metric.name}: {error}") from error
+
+
 def check_model(section: str, model: ModelConfig, dataset: Dataset, *, at_once: int) -> None:
     """Refuse an architecture that cannot read the data, or be trained in this machine's memory.
 
@@ -96,8 +117,12 @@ def check_model(section: str, model: ModelConfig, dataset: Dataset, *, at_once: 
     Raises:
         UserInputError: It cannot.
     """
-    shape = {"input_shape": dataset.input_shape, "num_classes": dataset.num_classes}
-    num_params = count_model(model, **shape).num_params
+    num_params = count_model(
+        model,
+        input_shape=dataset.input_shape,
+        num_classes=dataset.num_classes,
+        input_dtype=dataset.input_dtype,
+    ).num_params
     if isinstance(model, ImportModel) and model.pretrained:
         return
     needed = BYTES_PER_PARAMETER * num_params * at_once

@@ -20,6 +20,7 @@ from kdsearch.models import mup_rate_factors, scale_readout
 from kdsearch.models.mlp import Mlp
 from kdsearch.results import EpochMetrics
 from kdsearch.training.data import TrainingData, epoch_order
+from kdsearch.training.evaluation import LogitsByStudent
 from kdsearch.training.mlp.loss import Lesson, PopulationLoss
 from kdsearch.training.mlp.stack import MlpStack, Pass, UpperStack, layer_names, make_layout, runs
 from kdsearch.training.mlp.step import PopulationStep
@@ -184,18 +185,22 @@ class Population:
         labels, teacher = self._data.val_y, self._data.teacher_val
         guesses = None if teacher is None else teacher.argmax(dim=1)
         samples = self._data.val_x.flatten(1)
+        kept = LogitsByStudent([m.progress.measured for m in self.members])
         sums = torch.zeros(3, len(self.members), dtype=torch.float64, device=labels.device)
         for start in range(0, len(labels), VAL_BATCH):
             chunk = slice(start, start + VAL_BATCH)
             wanted = labels[chunk]
             logits = self._val_logits(samples[chunk])
+            kept.add(logits)
             predicted = logits.argmax(dim=1)
             picked = logits.gather(1, wanted.expand(len(logits), 1, -1)).squeeze(1)
             sums[0] += (predicted == wanted).sum(dim=1)
             sums[1] += (logits.logsumexp(dim=1) - picked).sum(dim=1)
             if guesses is not None:
                 sums[2] += (predicted == guesses[chunk]).sum(dim=1)
-        rows = zip(losses, *(sums / len(labels)).tolist(), strict=True)
+        epochs = [m.progress.epoch + 1 for m in self.members]
+        more = kept.measure(labels, teacher, epochs=epochs)
+        rows = zip(losses, *(sums / len(labels)).tolist(), more, strict=True)
         return {row: self._told(row, *numbers) for row, numbers in enumerate(rows)}
 
     def _val_logits(self, samples: Tensor) -> Tensor:
@@ -215,6 +220,7 @@ class Population:
         val_accuracy: float,
         val_loss: float,
         val_agreement: float,
+        more: dict[str, float] | DivergedError,
     ) -> EpochMetrics | DivergedError:
         training, progress = self.members[row].training, self.members[row].progress
         for split, loss in (("training", train_loss), ("validation", val_loss)):
@@ -223,6 +229,8 @@ class Population:
                     f"the {split} loss became {loss} in epoch {progress.epoch + 1} at learning "
                     f"rate {training.learning_rate:.3g}"
                 )
+        if isinstance(more, DivergedError):
+            return more
         steps = math.ceil(len(self._data.train_y) / self._batch_size)
         last = schedule_factor(training, progress.epoch + (steps - 1) / steps)
         metrics = EpochMetrics(
@@ -232,6 +240,7 @@ class Population:
             val_loss=val_loss,
             val_agreement=val_agreement,
             learning_rate=training.learning_rate * last,
+            more=more,
         )
         progress.add(metrics, lambda: self._stacks[0].take(row))
         return metrics

@@ -20,6 +20,7 @@ from kdsearch.errors import DivergedError
 from kdsearch.models import mup_rate_factors, scale_readout
 from kdsearch.results import EpochMetrics
 from kdsearch.training.data import TrainingData, epoch_order
+from kdsearch.training.evaluation import LogitsByStudent
 from kdsearch.training.mlp.population import Member
 from kdsearch.training.optimizer import schedule_factor
 from kdsearch.training.vmap.module_stack import ModuleStack
@@ -142,6 +143,7 @@ class FunctionalPopulation:
         data, teacher = self._data, self._data.teacher_val
         guesses = None if teacher is None else teacher.argmax(dim=1)
         sums = train_losses.new_zeros(3, len(self.members))
+        kept = LogitsByStudent([m.progress.measured for m in self.members])
         for x, y, guess in zip(
             data.val_x.split(VAL_BATCH),
             data.val_y.split(VAL_BATCH),
@@ -149,6 +151,7 @@ class FunctionalPopulation:
             strict=True,
         ):
             logits = self._stack.predict(x)
+            kept.add(logits)
             predicted = logits.max(dim=1).indices
             surprises = logits.log_softmax(dim=1).gather(1, y.expand(len(logits), 1, -1))
             sums[0] += (predicted == y).sum(dim=1)
@@ -156,8 +159,11 @@ class FunctionalPopulation:
             if guesses is not None:
                 sums[2] += (predicted == guess).sum(dim=1)
         shares = sums / len(data.val_y)
-        numbers = torch.cat([train_losses.unsqueeze(0), shares]).T.tolist()
-        return {row: self._told(row, *n) for row, n in enumerate(numbers)}
+        numbers = torch.cat([train_losses.unsqueeze(0), shares]).tolist()
+        epochs = [m.progress.epoch + 1 for m in self.members]
+        more = kept.measure(data.val_y, teacher, epochs=epochs)
+        rows = zip(*numbers, more, strict=True)
+        return {row: self._told(row, *told) for row, told in enumerate(rows)}
 
     def _told(
         self,
@@ -166,6 +172,7 @@ class FunctionalPopulation:
         val_accuracy: float,
         val_loss: float,
         val_agreement: float,
+        more: dict[str, float] | DivergedError,
     ) -> EpochMetrics | DivergedError:
         training, progress = self.members[row].training, self.members[row].progress
         for split, loss in (("training", train_loss), ("validation", val_loss)):
@@ -174,6 +181,8 @@ class FunctionalPopulation:
                     f"the {split} loss became {loss} in epoch {progress.epoch + 1} at learning "
                     f"rate {training.learning_rate:.3g}"
                 )
+        if isinstance(more, DivergedError):
+            return more
         steps = math.ceil(len(self._data.train_y) / self._batch_size)
         last = schedule_factor(training, progress.epoch + (steps - 1) / steps)
         metrics = EpochMetrics(
@@ -183,6 +192,7 @@ class FunctionalPopulation:
             val_loss=val_loss,
             val_agreement=val_agreement,
             learning_rate=training.learning_rate * last,
+            more=more,
         )
         progress.add(metrics, lambda: self._stack.take(row))
         return metrics
