@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from kdsearch.config.base import Scalar, Section
 from kdsearch.config.data import DataConfig
+from kdsearch.config.distillation import DistillationConfig, KdDistillation
 from kdsearch.config.model import ModelConfig
 from kdsearch.config.reading import consistency
 from kdsearch.config.saturation import SaturationConfig, with_ladder
@@ -48,6 +49,7 @@ class StudyConfig(Section):
     teacher: TeacherConfig
     student: ModelConfig
     training: TrainingConfig = TrainingConfig()
+    distillation: DistillationConfig = KdDistillation()
     search: Annotated[dict[str, SearchParameter], Field(min_length=1)]
     """Parameter name (short or dotted) to its range, values or value."""
     objective: Annotated[
@@ -108,6 +110,7 @@ class StudyConfig(Section):
             teacher=self.teacher,
             student=self.student,
             training=self.training,
+            distillation=self.distillation,
             settings=fixed | dict(settings),
         )
 
