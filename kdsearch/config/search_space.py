@@ -136,7 +136,7 @@ def _not_of_the_loss(name: str, target: str, loss: DistillationConfig, owners: O
     own = [n for n in owners if n.startswith("distillation.")]
     if isinstance(loss, ImportDistillation):
         own.append("distillation.options.NAME")
-    hint = did_you_mean(target, own)
+    hint = "" if name in SHORT_NAMES else did_you_mean(target, own)
     message = (
         f"the loss of `kind: {loss.kind}` has no such field; {hint}allowed are {choices(own)}"
     )

@@ -5,6 +5,7 @@ import textwrap
 import typing
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -62,6 +63,12 @@ def draw() -> tuple[Tensor, Tensor, Tensor]:
     return student, members, torch.randint(0, 5, (6,), generator=generator)
 
 
+def section(kind: type[BuiltInDistillation], **fields: float) -> Any:
+    """A section of a kind, its other fields at their defaults."""
+    (name,) = typing.get_args(kind.model_fields["kind"].annotation)
+    return kind.model_validate({"kind": name} | fields)
+
+
 def loss_of(config: DistillationConfig) -> Tensor:
     student, members, labels = draw()
     loss = build_loss(config)
@@ -85,8 +92,8 @@ def test_a_built_in_loss_is_a_mean_over_the_batch_with_a_gradient(
     kind: type[BuiltInDistillation],
 ) -> None:
     student, members, labels = draw()
-    config = kind()
-    loss = build_loss(config)  # type: ignore[arg-type]
+    config = section(kind)
+    loss = build_loss(config)
     rows = loss.prepare(TeacherSignals(members, None, "logit_mean"))
     assert len(rows) == len(labels)
     assert not rows.requires_grad
@@ -99,16 +106,16 @@ def test_a_built_in_loss_is_a_mean_over_the_batch_with_a_gradient(
 
 @pytest.mark.parametrize("kind", [k for k in BUILT_IN if "alpha" in k.model_fields])
 def test_alpha_one_needs_nothing_of_the_teachers(kind: type[BuiltInDistillation]) -> None:
-    config = kind.model_validate({"alpha": 1.0})
-    loss = build_loss(config)  # type: ignore[arg-type]
+    config = section(kind, alpha=1.0)
+    loss = build_loss(config)
     assert loss.needs == frozenset()
-    assert prepared_rows(loss, config, None) is None  # type: ignore[arg-type]
+    assert prepared_rows(loss, config, None) is None
     student, _, labels = draw()
     hard = torch.nn.functional.cross_entropy(student, labels)
     torch.testing.assert_close(loss.batch_loss(student, None, labels), hard)
-    taught = kind.model_validate({"alpha": 0.999})
+    taught = section(kind, alpha=0.999)
     with pytest.raises(ValueError, match="needs teacher logits"):
-        prepared_rows(build_loss(taught), taught, None)  # type: ignore[arg-type]
+        prepared_rows(build_loss(taught), taught, None)
 
 
 MINE = """
@@ -155,16 +162,18 @@ def test_a_users_loss_may_do_without_teachers(write_loss: WriteLoss) -> None:
     ("body", "phrase"),
     [
         ("Mine = 3", "of type int; a function or class is allowed"),
-        ("def Mine(): return 3", "made a int without needs and prepare and batch_loss"),
+        ("def Mine(): return 3",
+         "made something of type int without needs and prepare and batch_loss"),
         ("def Mine(weight): return 3", "missing 1 required positional argument: 'weight'"),
         ("class Mine(TransferLoss): needs = {'hints'}", "needs is {'hints'}; allowed is"),
         (PREPARE + "return 3",
-         "prepare returned a int for 4 samples; allowed is a tensor [4, ...]"),
+         "prepare returned something of type int for 4 samples; allowed is a tensor [4, ...]"),
         (PREPARE + "return torch.zeros(3, 2)",
          "prepare returned a tensor [3, 2], no gradient for 4 samples"),
         (PREPARE + "return teachers.features()",
          "prepare failed with AttributeError: 'TeacherSignals' object has no"),
-        ("class Mine(TransferLoss): pass", "batch_loss returned a NoneType; allowed is a scalar"),
+        ("class Mine(TransferLoss): pass",
+         "batch_loss returned something of type NoneType; allowed is a scalar"),
         (BATCH + "return s - p",
          "batch_loss returned a tensor [4, 5]; allowed is a scalar tensor that depends on"),
         (BATCH + "return p.mean()",

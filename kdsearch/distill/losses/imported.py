@@ -115,4 +115,4 @@ def _checked(made: object, target: str) -> TransferLoss:
 def _describe(value: object) -> str:
     if isinstance(value, Tensor):
         return f"a tensor {list(value.shape)}" + ("" if value.requires_grad else ", no gradient")
-    return f"a {type(value).__name__}"
+    return f"something of type {type(value).__name__}"
