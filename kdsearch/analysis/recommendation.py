@@ -254,9 +254,9 @@ class _Recommendation:
     def _settings(self, trial: TrialRecord) -> list[str]:
         """Every tuned setting, so that the student can be built again from the sentence."""
         settings = []
-        if trial.temperature is not None and trial.alpha < 1:
-            settings.append(f"T = {wording.scalar(trial.temperature)}")
-            settings.append(f"alpha = {wording.scalar(trial.alpha)}")
+        if trial.is_taught:
+            known = {"T": trial.temperature, "alpha": trial.alpha}
+            settings += [f"{n} = {wording.scalar(v)}" for n, v in known.items() if v is not None]
             if trial.ensemble_size is not None:
                 settings.append(wording.plural(trial.ensemble_size, "teacher"))
         elif trial.arm == "distilled":

@@ -9,7 +9,7 @@ from kdsearch.analysis import wording
 from kdsearch.analysis.estimate import Estimate, estimate_accuracy
 from kdsearch.analysis.luck import Key, luck_of, with_intervals
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
-from kdsearch.config import SHORT_NAMES, StudyConfig, applies_to_baseline
+from kdsearch.config import HARD_LABELS, SHORT_NAMES, StudyConfig, applies_to_baseline
 from kdsearch.results import (
     Arm,
     Results,
@@ -55,7 +55,7 @@ def compute_strata(results: Results) -> StrataInfo:
         distilled_luck=distilled,
         baseline_luck=baseline,
         includes_hard_labels=any(
-            SHORT_NAMES.get(name, name) == "distillation.alpha" and parameter.allows(1.0)
+            SHORT_NAMES.get(name, name) == "distillation.alpha" and parameter.allows(HARD_LABELS)
             for name, parameter in config.parameters("nuisance").items()
         ),
     )

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from kdsearch.config.base import Scalar, Section
 from kdsearch.config.data import DataConfig
+from kdsearch.config.distillation import DistillationConfig, KdDistillation
 from kdsearch.config.metric import ImportMetric, Metric, table_with, with_directions
 from kdsearch.config.model import ModelConfig
 from kdsearch.config.reading import consistency
@@ -49,6 +50,7 @@ class StudyConfig(Section):
     teacher: TeacherConfig
     student: ModelConfig
     training: TrainingConfig = TrainingConfig()
+    distillation: DistillationConfig = KdDistillation()
     search: Annotated[dict[str, SearchParameter], Field(min_length=1)]
     """Parameter name (short or dotted) to its range, values or value."""
     objective: Annotated[
@@ -131,6 +133,7 @@ class StudyConfig(Section):
             teacher=self.teacher,
             student=self.student,
             training=self.training,
+            distillation=self.distillation,
             settings=fixed | dict(settings),
         )
 

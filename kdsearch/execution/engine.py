@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol, assert_never
 
 from kdsearch.config import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
+from kdsearch.distill import in_closed_form
 from kdsearch.errors import DivergedError
 from kdsearch.execution.student import Student
 from kdsearch.execution.task import EngineName, Row
@@ -209,7 +210,8 @@ def build_engines(
         state, key = states.get(student.row.key), stack_key(student.row)
         was_alone = student.row.key in alone or (state is not None and "optimizer" in state)
         # Most lone students that have not begun are faster in the reference loop.
-        gains = company[key] > 1 or state is not None or gains_alone(student.body)
+        gains = gains_alone(student.body) and is_in_closed_form(student.row)
+        gains = gains or company[key] > 1 or state is not None
         if engine == "population" and not was_alone and gains and can_stack(student):
             groups.setdefault(key, []).append(student)
         else:
@@ -221,7 +223,7 @@ def build_population(students: Sequence[Student]) -> Population | FunctionalPopu
     """The population that trains such students, who have one `stack_key`, fastest."""
     first = students[0]
     members = [member_of(student) for student in students]
-    if isinstance(first.body, Mlp):
+    if isinstance(first.body, Mlp) and is_in_closed_form(first.row):
         return Population(members, first.data)
     return FunctionalPopulation(members, first.data, width=first.row.trial.student.width)
 
@@ -252,15 +254,24 @@ def stack_key(row: Row) -> object:
     return (
         trial.data,
         trial.teacher,
-        stack_shape(trial.student),
+        is_in_closed_form(row),
+        stack_shape(trial.student, is_in_closed_form=is_in_closed_form(row)),
         trial.training.batch_size,
         trial.training.optimizer,
         trial.training.device,
     )
 
 
-def stack_shape(model: ModelConfig) -> object:
+def is_in_closed_form(row: Row) -> bool:
+    """Whether the slope of a student's loss is written out; others are left to autograd.
+
+    Plain MLPs then have a population of their own, which takes no other loss.
+    """
+    return in_closed_form([row.trial.distillation]) is not None
+
+
+def stack_shape(model: ModelConfig, *, is_in_closed_form: bool) -> object:
     """What students' models have in common: plain MLPs may differ in width, others in nothing."""
-    if isinstance(model, MlpModel) and not model.is_regularized:
+    if isinstance(model, MlpModel) and not model.is_regularized and is_in_closed_form:
         return model.depth
     return model.model_dump_json()

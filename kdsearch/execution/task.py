@@ -18,7 +18,7 @@ class Row:
     key: str
     """Names it in the study, such as `search/distilled/12`."""
     trial: TrialConfig
-    """What it is and how it is taught; alpha 1 needs no teacher."""
+    """What it is and how it is taught."""
     seed: int
     """Decides its initial weights."""
     order_seed: int

@@ -8,7 +8,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kdsearch.config import DataConfig, DistillationConfig, EngineChoice, Metric, TeacherConfig
+from kdsearch.config import (
+    HARD_LABELS,
+    DataConfig,
+    EngineChoice,
+    KdDistillation,
+    Metric,
+    TeacherConfig,
+)
 from kdsearch.config.seed import derive_seed
 from kdsearch.data import Split
 from kdsearch.distill import TeacherBank, TeacherInterrupted, ensemble_logits
@@ -107,7 +114,7 @@ def _start_run(model: Classifier, task: TeacherTask) -> StudentRun | LoneRun:
     training = task.teacher.training
     device = select_device(training.device, field="teacher.training.device")
     data = plain_data(task.teacher.data_of(task.data), task.cache).to(device)
-    hard_labels = DistillationConfig(alpha=1.0)
+    hard_labels = KdDistillation(alpha=HARD_LABELS)
     order_seed = derive_seed("teacher order", task.teacher.seed, task.member)
     body = model.body.to(device)
     return _run_of(body, data, training.engine)(

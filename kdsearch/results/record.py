@@ -4,6 +4,8 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from kdsearch.config import needs_teacher
+
 Scalar = bool | int | float | str
 Stage = Literal["search", "confirm"]
 Arm = Literal["distilled", "baseline"]
@@ -115,8 +117,9 @@ class TrialRecord(Outcome):
     stratum: dict[str, Scalar]
     """The scientific parameters among the settings; empty if the study has none."""
     temperature: float | None = None
-    """None in the baseline arm."""
-    alpha: float
+    """None in the baseline arm, and where the loss has none."""
+    alpha: float | None
+    """Weight of the hard loss, 1 in the baseline arm; None where the loss has none."""
     width: int
     ensemble_size: int | None = None
     """None in the baseline arm."""
@@ -128,6 +131,11 @@ class TrialRecord(Outcome):
     """The Optuna study that holds the trial."""
     optuna_trial: int | None = None
     """Its number there."""
+
+    @property
+    def is_taught(self) -> bool:
+        """Whether the student hears its teachers: not in the baseline arm, nor at alpha 1."""
+        return self.arm == "distilled" and needs_teacher(self.alpha)
 
     @property
     def key(self) -> str:

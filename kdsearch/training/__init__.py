@@ -4,7 +4,7 @@ from kdsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from kdsearch.training.data import TrainingData, epoch_order, select_device
 from kdsearch.training.evaluation import evaluate_logits
 from kdsearch.training.lone_run import LoneRun, gains_alone
-from kdsearch.training.loop import StudentRun, soft_targets
+from kdsearch.training.loop import StudentRun
 from kdsearch.training.metrics import expected_calibration_error, share_of
 from kdsearch.training.mlp.population import Member, Population
 from kdsearch.training.optimizer import build_optimizer, schedule_factor
@@ -33,6 +33,5 @@ __all__ = [
     "schedule_factor",
     "select_device",
     "share_of",
-    "soft_targets",
     "val_accuracy",
 ]

@@ -44,7 +44,7 @@ class LoneRun:
             model: Freshly built.
             data: On the device to train on.
             training: How to train.
-            distillation: How to teach; alpha 1 needs no teacher.
+            distillation: How to teach.
             width: The model's width, for muP.
             order_seed: Decides the batches.
         """

@@ -172,7 +172,7 @@ def test_soft_targets_follow_the_view(augmented: StudyConfig, make_task: MakeTas
         assert logits is not None
         teach = task.rows[0].trial.distillation
         mixed = ensemble_logits(logits, size=teach.ensemble_size, mode=teach.ensemble_mode)
-        assert torch.equal(engine._run._targets, soften(mixed, teach.temperature))
+        assert torch.equal(engine._run._prepared, soften(mixed, teach.temperature))
 
 
 def test_an_augmented_cohort_is_the_same_everywhere_and_after_a_stop(

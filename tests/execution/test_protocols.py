@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from kdsearch.cache import cache_folder
-from kdsearch.config import DistillationConfig, StudyConfig
+from kdsearch.config import KdDistillation, StudyConfig
 from kdsearch.config.seed import derive_seed
 from kdsearch.distill import TeacherBank
 from kdsearch.distill.logits import LOGITS_BATCH
@@ -85,7 +85,7 @@ def test_members_learn_from_their_views_and_are_asked_about_the_students(
         ),
         plain_data(small_study(data=trained_on).data, cache_folder()),
         training=training,
-        distillation=DistillationConfig(alpha=1.0),
+        distillation=KdDistillation(alpha=1.0),
         width=config.teacher.model.width,
         order_seed=derive_seed("teacher order", 11, member),
     )

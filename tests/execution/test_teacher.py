@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kdsearch.cache import cache_folder
-from kdsearch.config import DistillationConfig, StudyConfig, TeacherConfig
+from kdsearch.config import KdDistillation, StudyConfig, TeacherConfig
 from kdsearch.config.seed import derive_seed
 from kdsearch.distill import TeacherBank, TeacherInterrupted, ensemble_logits
 from kdsearch.errors import UserInputError
@@ -159,7 +159,7 @@ def test_a_member_stopped_after_every_epoch_is_the_reference_loops(
         new_member(task).body,
         data,
         training=teacher.training.model_copy(update={"keep": "best"}),
-        distillation=DistillationConfig(alpha=1.0),
+        distillation=KdDistillation(alpha=1.0),
         width=9,
         order_seed=derive_seed("teacher order", teacher.seed, 2),
     )

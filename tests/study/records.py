@@ -18,6 +18,7 @@ def stored_before(saved: dict[str, Any]) -> dict[str, Any]:
     for model in (old["student"], old["teacher"]["model"]):
         for key in ("dropout", "input_dropout", "max_norm"):
             model.pop(key, None)
+    del old["distillation"]
     del old["pruner"]["exempt"], old["pruner"]["min_correlation"]
     return old
 

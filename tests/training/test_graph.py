@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kdsearch.config import DistillationConfig, MlpModel
+from kdsearch.config import KdDistillation, MlpModel
 from kdsearch.models import build_model
 from kdsearch.models.mlp import Mlp
 from kdsearch.training import Member, Population, Progress, TrainingData
@@ -57,7 +57,7 @@ def test_a_population_on_cuda_is_the_reference_loop(
         "warmup_epochs": 1,
     }
     config = training_config(**options)
-    teach = [DistillationConfig(temperature=2.0 + row, alpha=row / 3) for row in range(4)]
+    teach = [KdDistillation(temperature=2.0 + row, alpha=row / 3) for row in range(4)]
     moved = data.to(torch.device("cuda"))
     members = [
         Member(build(row), config, teach[row], Progress(config), ORDERS[row]) for row in range(4)

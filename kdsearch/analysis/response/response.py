@@ -91,7 +91,9 @@ class Encoding(NamedTuple):
             else:
                 (strata if parameter.role == "scientific" else own).append(axis)
         point = {n: v for n, p in config.space.items() for _, v in p.given()[:1]}
-        fixed = config.trial_config(point).distillation.alpha if alpha is None else math.nan
+        fixed = math.nan
+        if alpha is None:  # a loss without one is the teachers' alone
+            fixed = config.trial_config(point).distillation.number("alpha") or 0.0
         return cls(tuple(strata), tuple(own), tuple(taught), alpha, fixed)
 
     def places(self, people: Sequence[Who]) -> Places:

@@ -80,7 +80,8 @@ def compute_temperature_alpha(results: Results, optimum: OptimumInfo) -> Tempera
     objective = config.objective[0]
     groups: dict[str, list[TrialRecord]] = {}
     for trial in results.select(stage="search", arm="distilled"):
-        if trial.temperature is not None and trial.state != "RUNNING":
+        has_both = trial.temperature is not None and trial.alpha is not None
+        if has_both and trial.state != "RUNNING":
             groups.setdefault(wording.stratum_label(trial.stratum), []).append(trial)
     panels = [Panel(label, _points(trials, objective)) for label, trials in groups.items()]
     maps = _maps(optimum)
@@ -122,6 +123,7 @@ def _points(trials: list[TrialRecord], objective: Objective) -> tuple[Point, ...
         value = objective_value(t, objective) if t.state == "COMPLETE" else None
         relative = value - top if value is not None and top is not None else None
         assert t.temperature is not None
+        assert t.alpha is not None
         points.append(Point(t.temperature, t.alpha, relative, t.state, t is best))
     return tuple(points)
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from kdsearch.config.data import AugmentConfig, DataConfig, TransferConfig
+from kdsearch.config.distillation import DistillationConfig
 from kdsearch.config.metric import METRICS, VALIDATION, ImportMetric
 from kdsearch.config.model import ModelConfig
 from kdsearch.config.saturation import LadderConfig, SaturationConfig
@@ -26,7 +27,7 @@ from kdsearch.config.search import (
     SearchParameter,
 )
 from kdsearch.config.study import StudyConfig, TrackingConfig
-from kdsearch.config.training import DistillationConfig, TrainingConfig
+from kdsearch.config.training import TrainingConfig
 from kdsearch.config.trial import TeacherConfig
 
 INTRODUCTION = """\
@@ -38,13 +39,14 @@ wrong types and ranges that cannot work are all reported at once, with their lin
 
 `search` maps a parameter's name to a [search parameter](#search). Names without a dot are
 `temperature`, `alpha`, `ensemble_size`, `learning_rate` and `width`; any field of `student`,
-`training`, `teacher.model` and `teacher.training`, and `data.train_fraction`, can be searched by
-its dotted name. Where `temperature`, `alpha` or `ensemble_size` is not searched, it has the
-default shown under [distillation](#distillation), and `ensemble_size` is all members; fix it
-with `{role: fixed, value: ...}`.
+`training`, `distillation`, `teacher.model` and `teacher.training`, and `data.train_fraction`, can
+be searched by its dotted name. What is searched, or fixed with `{role: fixed, value: ...}`, takes
+the place of the section's own value; where `temperature`, `alpha` or `ensemble_size` is neither,
+it is what [distillation](#distillation) says.
 
 **alpha weights the hard loss**: `loss = alpha * CE + (1 - alpha) * T^2 * KL`. 1 is training
-without a teacher, 0 is the teacher alone.
+without a teacher, 0 is the teacher alone. The baseline arm is trained on hard labels only,
+whatever the loss.
 """
 
 CHAPTERS: tuple[tuple[str, Any], ...] = (

@@ -10,6 +10,7 @@ from kdsearch.cache import cache_folder, prepare_cache
 from kdsearch.config import (
     DataConfig,
     ImportData,
+    ImportDistillation,
     ImportModel,
     Metric,
     ModelConfig,
@@ -18,6 +19,7 @@ from kdsearch.config import (
     StudyConfig,
 )
 from kdsearch.data import Dataset, load_dataset
+from kdsearch.distill import try_out
 from kdsearch.errors import DataError, UserInputError
 from kdsearch.execution.materials import forget_materials, load_data
 from kdsearch.models import count_model, describe_model
@@ -32,7 +34,7 @@ STUDENTS_AT_ONCE = 16
 
 
 def check_pieces(config: StudyConfig) -> Dataset:
-    """Load the data and count every architecture once, before anything is written.
+    """Load the data, count every architecture and try the user's loss, before writing anything.
 
     Only the cache folder is made, if it is not there.
 
@@ -61,7 +63,15 @@ def check_pieces(config: StudyConfig) -> Dataset:
         check_model("teacher.model", teacher, dataset, at_once=1)
     for metric in config.own_metrics:
         check_metric(metric, dataset.num_classes)
+    loss = config.trial_config(first_values(config)).distillation
+    if isinstance(loss, ImportDistillation):
+        try_out(loss.target, loss.options, num_classes=dataset.num_classes)
     return dataset
+
+
+def first_values(config: StudyConfig) -> dict[str, Scalar]:
+    """The first value that the file gives for each parameter."""
+    return {name: value for name, p in config.space.items() for _, value in p.given()[:1]}
 
 
 def largest_sizes(search: Mapping[str, SearchParameter]) -> dict[str, Scalar]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kdsearch.config import DistillationConfig, TrainingConfig
+from kdsearch.distill import in_closed_form
 from kdsearch.errors import DivergedError
 from kdsearch.models import mup_rate_factors, scale_readout
 from kdsearch.models.mlp import Mlp
@@ -129,7 +130,8 @@ class Population:
         self._grads = UpperStack(layout, device)
         configs, factors = [m.training for m in members], [layer_factors(m) for m in members]
         self._update = Update(configs, factors, layout, self._stacks, self._grads)
-        teach = [m.distillation for m in members]
+        teach = in_closed_form([m.distillation for m in members])
+        assert teach is not None
         self._loss = PopulationLoss(teach, layout, device, lessons)
         self._steps: dict[int, PopulationStep] = {}
         self._val_passes: dict[int, tuple[Pass, Tensor]] = {}

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kdsearch.distill import in_closed_form
 from kdsearch.errors import DivergedError
 from kdsearch.models import mup_rate_factors, scale_readout
 from kdsearch.results import EpochMetrics
@@ -23,6 +24,7 @@ from kdsearch.training.data import TrainingData, epoch_order
 from kdsearch.training.evaluation import LogitsByStudent
 from kdsearch.training.mlp.population import Member
 from kdsearch.training.optimizer import schedule_factor
+from kdsearch.training.vmap.autograd_loss import AutogradLoss
 from kdsearch.training.vmap.module_stack import ModuleStack
 from kdsearch.training.vmap.row_loss import RowLoss, Targets
 from kdsearch.training.vmap.row_optimizer import RowOptimizer
@@ -102,7 +104,9 @@ class FunctionalPopulation:
         configs = [m.training for m in members]
         factors = rate_factors(members, self._stack, self._width)
         self._optimizer = RowOptimizer(configs, factors, self._stack.flat.detach())
-        self._loss = RowLoss([m.distillation for m in members], self._data.train_x)
+        teach = [m.distillation for m in members]
+        closed, like = in_closed_form(teach), self._data.train_x
+        self._loss = AutogradLoss(teach, like) if closed is None else RowLoss(closed, like)
         self._steps: dict[tuple[int, bool], FunctionalStep] = {}
 
     def _train_epoch(self) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from kdsearch.config import DistillationConfig, MlpModel, TrainingConfig
+from kdsearch.config import KdDistillation, MlpModel, TrainingConfig
 from kdsearch.errors import DivergedError
 from kdsearch.models import build_model
 from kdsearch.models.mlp import Mlp
@@ -37,7 +37,7 @@ def data() -> TrainingData:
     )
 
 
-def settings(row: int, **training: object) -> tuple[TrainingConfig, DistillationConfig]:
+def settings(row: int, **training: object) -> tuple[TrainingConfig, KdDistillation]:
     return (
         TrainingConfig.model_validate(
             {
@@ -48,7 +48,7 @@ def settings(row: int, **training: object) -> tuple[TrainingConfig, Distillation
             }
             | training
         ),
-        DistillationConfig(
+        KdDistillation(
             temperature=1.0 + row,
             alpha=(0.0, 0.3, 1.0, 0.7)[row % 4],
             ensemble_size=1 + row % 3,
@@ -244,10 +244,10 @@ def test_resuming_members_in_different_epochs_is_exact(data: TrainingData) -> No
 def test_soft_targets_of_those_who_stay_are_not_made_again(
     data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[DistillationConfig] = []
+    asked: list[KdDistillation] = []
     lesson = Teachers.lesson
 
-    def watched(self: Teachers, teach: DistillationConfig, *rest: Any) -> Any:
+    def watched(self: Teachers, teach: KdDistillation, *rest: Any) -> Any:
         asked.append(teach)
         return lesson(self, teach, *rest)
 
