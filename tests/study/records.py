@@ -24,8 +24,9 @@ def make_config(**changes: Any) -> StudyConfig:
 
 
 def stored_before(saved: dict[str, Any]) -> dict[str, Any]:
-    """A stored configuration as version 0.1 wrote it, which knew fewer keys."""
+    """A stored configuration as version 0.1 wrote it, which knew fewer keys and no number."""
     old = json.loads(json.dumps(saved))
+    del old["schema"], old["written_by"]
     del old["confirm"]["choose_by"], old["confirm"]["candidates"]
     del old["confirm"]["refit"], old["data"]["transfer"], old["teacher"]["augment"]
     for training in (old["training"], old["teacher"]["training"]):
