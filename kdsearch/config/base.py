@@ -28,7 +28,8 @@ class Section(BaseModel):
     )
 
     LATER: ClassVar[frozenset[str]] = frozenset()
-    """Fields that came after version 0.1, which changed nothing by their defaults."""
+    """Fields that came after version 0.1, which changed nothing by their defaults. Of addresses
+    alone: how stored studies of before are read is said in `study.storage.upgrade`."""
 
     def identity(self, *, exclude: frozenset[str] = frozenset()) -> dict[str, Any]:
         """The section for content addresses.

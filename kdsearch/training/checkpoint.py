@@ -14,15 +14,18 @@ from typing import Any
 import torch
 
 from kdsearch.errors import StaleCacheError
+from kdsearch.results import EpochMetrics, Evaluation, Outcome
 
 MAGIC = b"kdsearch checkpoint "
+FIELDS = [f"{m.__name__}.{f}" for m in (EpochMetrics, Evaluation, Outcome) for f in m.model_fields]
+"""Of the records that a state may hold; another version of kdsearch may have others."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values to `path`, replacing it atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save({"fields": FIELDS, "state": state}, buffer)
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
         file.write(_header(buffer.getbuffer()))
@@ -33,7 +36,9 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """What `save_checkpoint` wrote, or None where nothing was.
+    """What `save_checkpoint` wrote; None where nothing was, or by a version with other records.
+
+    What it was of is then trained again from its start, to the same numbers.
 
     Raises:
         StaleCacheError: The file is damaged.
@@ -44,9 +49,10 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     if header + b"\n" != _header(payload):
         raise StaleCacheError(f"checkpoint {path} is damaged; delete it")
     try:
-        return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        saved = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError) as error:
         raise StaleCacheError(f"checkpoint {path} cannot be read; delete it") from error
+    return saved["state"] if saved.get("fields") == FIELDS else None
 
 
 def _header(payload: bytes | memoryview) -> bytes:

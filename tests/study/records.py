@@ -9,8 +9,9 @@ from kdsearch.study.proposal.lane import Proposal, lanes_of, new_record
 
 
 def stored_before(saved: dict[str, Any]) -> dict[str, Any]:
-    """A stored configuration as version 0.1 wrote it, which knew fewer keys."""
+    """A stored configuration as version 0.1 wrote it, which knew fewer keys and no number."""
     old = json.loads(json.dumps(saved))
+    del old["schema"], old["written_by"]
     del old["confirm"]["choose_by"], old["confirm"]["candidates"]
     del old["confirm"]["refit"], old["data"]["transfer"], old["teacher"]["augment"]
     for training in (old["training"], old["teacher"]["training"]):

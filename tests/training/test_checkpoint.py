@@ -1,6 +1,7 @@
 """Checkpoints are whole or absent, and are read without running anything."""
 
 import hashlib
+import io
 import os
 import pickle
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from kdsearch.errors import StaleCacheError
-from kdsearch.training import load_checkpoint, save_checkpoint
+from kdsearch.training import checkpoint, load_checkpoint, save_checkpoint
 
 STATE = {
     "weights": torch.arange(50.0),
@@ -138,3 +139,18 @@ def test_a_malicious_pickle_is_not_run(path: Path, tmp_path: Path) -> None:
     with pytest.raises(StaleCacheError, match="cannot be read"):
         load_checkpoint(path)
     assert not proof.exists()
+
+
+def test_another_versions_checkpoint_is_as_none(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its records may have other fields, which would fail every student of the cohort."""
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "FIELDS", ["EpochMetrics.epoch", "EpochMetrics.val_score"])
+        assert load_checkpoint(path) is None
+        save_checkpoint(path, STATE)
+    assert load_checkpoint(path) is None
+    buffer = io.BytesIO()
+    torch.save(STATE, buffer)  # as 0.2.0 and before wrote them, without a list
+    path.write_bytes(checkpoint._header(buffer.getbuffer()) + buffer.getvalue())
+    assert load_checkpoint(path) is None

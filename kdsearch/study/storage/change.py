@@ -32,7 +32,7 @@ LEFT_OPEN = (
     ("confirm", "candidates"),
 )
 """What a file may leave to kdsearch, and a later version decides otherwise: a study goes on as it
-began."""
+began. What an old one began with is written by a step of `storage.upgrade`."""
 
 
 def as_begun(old: StudyConfig, new: StudyConfig) -> StudyConfig:

@@ -85,6 +85,12 @@ def without_password(text: str) -> str:
     return without_userinfo(text)
 
 
+def place_of(storage: BaseStorage) -> str:
+    """The URL of a storage that `connect` opened, without its password."""
+    backend = getattr(storage, "_backend", storage)  # behind Optuna's cache
+    return without_password(str(getattr(backend, "url", "memory")))
+
+
 def study_names(storage: BaseStorage) -> list[str]:
     """Kdsearch's studies in a storage, oldest first."""
     names = {study.study_name for study in storage.get_all_studies()}

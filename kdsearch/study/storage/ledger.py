@@ -6,11 +6,12 @@ optuna-dashboard users want to see), `NAME/baseline` (search trials of the basel
 leaves either no trial or one that can be adopted. Only the coordinator writes.
 """
 
+import copy
 import itertools
 import json
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import optuna
 from optuna.storages import BaseStorage
@@ -22,8 +23,18 @@ from kdsearch.errors import StudyChangedError, UnknownStudyError, UserInputError
 from kdsearch.redaction import redact_url
 from kdsearch.results import Arm, Stage, TeacherBankRecord, TrialRecord
 from kdsearch.results.objective import objective_values, rung_value
-from kdsearch.study.storage.database import connect
+from kdsearch.study.storage.database import connect, place_of
 from kdsearch.study.storage.distributions import Space, as_known
+from kdsearch.study.storage.upgrade import (
+    STEPS,
+    Kind,
+    NewerSchemaError,
+    Step,
+    numbered,
+    renamed_parameters,
+    unreadable,
+    upgraded,
+)
 
 if TYPE_CHECKING:
     from kdsearch.execution.task import EngineName
@@ -31,6 +42,7 @@ if TYPE_CHECKING:
 CONFIG, COMMAND, BANKS, RUN_ID = "kdsearch:config", "kdsearch:command", "kdsearch:bank:", "mlflow:"
 PARENT_RUN, STUDY_ID, ENGINE = "mlflow_run_id", "kdsearch:study_id", "kdsearch:engine"
 DATA, ROUND = "kdsearch:data", "kdsearch:round"
+Parsed = TypeVar("Parsed")
 PARTS: tuple[tuple[Stage, Arm], ...] = (
     ("search", "distilled"),
     ("search", "baseline"),
@@ -50,8 +62,13 @@ def optuna_name(study: str, stage: Stage, arm: Arm) -> str:
 class Ledger:
     """Reads and writes the trials of one study."""
 
-    def __init__(self, storage: BaseStorage, name: str) -> None:
-        """Open a study that exists.
+    def __init__(self, storage: BaseStorage, name: str, *, steps: Sequence[Step] = STEPS) -> None:
+        """Open a study that exists; nothing is written.
+
+        Args:
+            storage: That holds it.
+            name: Of the study.
+            steps: From what earlier versions stored to what this one stores.
 
         Raises:
             UnknownStudyError: It does not.
@@ -59,6 +76,7 @@ class Ledger:
         """
         self.name = name
         self._storage = storage
+        self._steps = steps
         self._ids: dict[str, int] = {}
         try:
             for stage, arm in PARTS:
@@ -68,7 +86,7 @@ class Ledger:
             raise _unknown(name) from None
         if CONFIG not in self._attributes(name):
             raise _unknown(name)
-        self.config = _read_config(name, self._attributes(name)[CONFIG])
+        self.config = self._read_config(self._attributes(name)[CONFIG])
         """The configuration that the study was last run with."""
         self._records: dict[str, list[TrialRecord]] = {}
         """By part and number."""
@@ -82,10 +100,12 @@ class Ledger:
             for trial in storage.get_all_trials(study_id, deepcopy=False):
                 self._generations[part, trial.number] = int(trial.user_attrs["generation"])
                 self._spaces.setdefault(part, dict(trial.distributions))
-                self._remember(_read_record(part, trial, linked))
+                self._remember(self._read_record(part, trial, linked))
 
     @classmethod
-    def create(cls, config: StudyConfig, *, command: str) -> "Ledger":
+    def create(
+        cls, config: StudyConfig, *, command: str, steps: Sequence[Step] = STEPS
+    ) -> "Ledger":
         """Open the study that `config` names, created if there is none.
 
         Raises:
@@ -113,8 +133,8 @@ class Ledger:
             storage.set_study_user_attr(study_id, STUDY_ID, uuid.uuid4().hex)
             storage.set_study_user_attr(study_id, COMMAND, command)
             # Last, because its presence says that the study was not killed while being made.
-            storage.set_study_user_attr(study_id, CONFIG, storable(config))
-        return cls(storage, config.name)
+            storage.set_study_user_attr(study_id, CONFIG, numbered(storable(config), steps))
+        return cls(storage, config.name, steps=steps)
 
     @property
     def command(self) -> str:
@@ -124,7 +144,7 @@ class Ledger:
     def update(self, config: StudyConfig, *, command: str) -> None:
         """Keep a configuration that continues the study."""
         for study_id in self._ids.values():
-            self._storage.set_study_user_attr(study_id, CONFIG, storable(config))
+            self._storage.set_study_user_attr(study_id, CONFIG, self._numbered(storable(config)))
             self._storage.set_study_user_attr(study_id, COMMAND, command)
         self.config = config
 
@@ -140,9 +160,10 @@ class Ledger:
         return self._ordered
 
     def trials(self, arm: Arm) -> list[FrozenTrial]:
-        """Optuna's trials of one arm's search, by number; not to be changed."""
+        """Optuna's trials of one arm's search, by number, parameters by today's names."""
         study_id = self._ids[optuna_name(self.name, "search", arm)]
-        return self._storage.get_all_trials(study_id, deepcopy=False)
+        trials = self._storage.get_all_trials(study_id, deepcopy=False)
+        return [self._with_todays_names(trial) for trial in trials]
 
     def generation(self, record: TrialRecord) -> int:
         """The generation that a trial was added in."""
@@ -215,7 +236,7 @@ class Ledger:
             params={name: record.settings[name] for name in stored},
             distributions=stored,
             user_attrs={
-                "record": record.model_dump(mode="json"),
+                "record": self._numbered(record.model_dump(mode="json")),
                 "generation": generation,
                 "stage": record.stage,
                 "arm": record.arm,
@@ -240,7 +261,7 @@ class Ledger:
     def finish(self, record: TrialRecord) -> TrialRecord:
         """Store what came of a trial and tell Optuna its state and values."""
         trial_id = self._trial_id(record)
-        saved = record.model_dump(mode="json")
+        saved = self._numbered(record.model_dump(mode="json"))
         self._storage.set_trial_user_attr(trial_id, "record", saved)
         if record.mlflow_run_id:
             self._storage.set_trial_user_attr(trial_id, "mlflow_run_id", record.mlflow_run_id)
@@ -264,13 +285,54 @@ class Ledger:
         """Store what is known of a teacher bank, replacing what was."""
         study_id = self._ids[self.name]
         key = f"{BANKS}{bank.key}"
-        self._storage.set_study_user_attr(study_id, key, bank.model_dump(mode="json"))
+        saved = self._numbered(bank.model_dump(mode="json"))
+        self._storage.set_study_user_attr(study_id, key, saved)
 
     def banks(self) -> tuple[TeacherBankRecord, ...]:
         """The teacher banks that the study has used, in a fixed order."""
         saved = self._attributes(self.name)
         keys = sorted(key for key in saved if key.startswith(BANKS))
-        return tuple(TeacherBankRecord.model_validate(saved[key]) for key in keys)
+        return tuple(
+            self._read("bank", saved[key], TeacherBankRecord.model_validate) for key in keys
+        )
+
+    def _numbered(self, saved: dict[str, Any]) -> dict[str, Any]:
+        return numbered(saved, self._steps)
+
+    def _read(
+        self, kind: Kind, saved: Mapping[str, Any], parse: Callable[[dict[str, Any]], Parsed]
+    ) -> Parsed:
+        """What was stored, by whatever version."""
+        try:
+            return parse(upgraded(kind, saved, self._steps))
+        except (NewerSchemaError, ValidationError, KeyError) as error:
+            what = {"config": "study", "record": "a record of study", "bank": "a teacher of study"}
+            name = f"{what[kind]} {self.name} in {place_of(self._storage)}"
+            raise unreadable(name, saved, self._steps) from error
+
+    def _read_config(self, saved: Mapping[str, Any]) -> StudyConfig:
+        # By way of JSON, whose lists may be tuples: the sections are strict.
+        return self._read(
+            "config", saved, lambda plain: StudyConfig.model_validate_json(json.dumps(plain))
+        )
+
+    def _read_record(
+        self, part: str, trial: FrozenTrial, linked: Mapping[int, str]
+    ) -> TrialRecord:
+        record = self._read("record", trial.user_attrs["record"], TrialRecord.model_validate)
+        state = "RUNNING" if trial.state == TrialState.WAITING else trial.state.name
+        run_id = linked.get(trial.number) or record.mlflow_run_id  # a link is always newer
+        update = {"state": state, "mlflow_run_id": run_id} | _location(part, trial.number)
+        return record.model_copy(update=update)
+
+    def _with_todays_names(self, trial: FrozenTrial) -> FrozenTrial:
+        names = renamed_parameters(trial.user_attrs["record"], self._steps)
+        if not names:
+            return trial
+        found = copy.copy(trial)
+        found.params = {names.get(name, name): v for name, v in trial.params.items()}
+        found.distributions = {names.get(n, n): d for n, d in trial.distributions.items()}
+        return found
 
     def _attributes(self, part: str) -> dict[str, Any]:
         return self._storage.get_study_user_attrs(self._ids[part])
@@ -304,33 +366,6 @@ def _unknown(name: str) -> UnknownStudyError:
     )
 
 
-def _read_config(name: str, saved: dict[str, Any]) -> StudyConfig:
-    try:
-        return StudyConfig.model_validate_json(json.dumps(as_of_today(saved)))
-    except ValidationError as error:
-        raise UserInputError(
-            f"study {name} was stored by another version of kdsearch, which this one cannot "
-            "read; use that version, or give the study file another name"
-        ) from error
-
-
-def as_of_today(saved: dict[str, Any]) -> dict[str, Any]:
-    """A stored configuration with what was understood when it was stored.
-
-    Versions before 0.2 chose one candidate by the best score and began to prune earlier.
-    """
-    budget = {key: value for key, value in saved["budget"].items() if key != "race"}
-    saved = saved | {"budget": budget}  # tried within version 0.2, and taken out
-    if "choose_by" in saved["confirm"]:
-        return saved | {"confirm": {"candidates": 1} | saved["confirm"]}
-    pruner, epochs = saved["pruner"], saved["training"]["epochs"]
-    first = pruner["min_epochs"] or max(epochs // pruner["reduction_factor"] ** 2, 1)
-    return saved | {
-        "confirm": saved["confirm"] | {"choose_by": "score", "candidates": 1},
-        "pruner": pruner | ({} if pruner["kind"] == "none" else {"min_epochs": first}),
-    }
-
-
 def storable(config: StudyConfig) -> dict[str, Any]:
     """A configuration without the password that its storage URL may have."""
     kept = config.model_copy(update={"storage": redact_url(config.storage)})
@@ -339,11 +374,3 @@ def storable(config: StudyConfig) -> dict[str, Any]:
 
 def _location(part: str, number: int) -> dict[str, Scalar]:
     return {"optuna_study": part, "optuna_trial": number}
-
-
-def _read_record(part: str, trial: FrozenTrial, linked: Mapping[int, str]) -> TrialRecord:
-    record = TrialRecord.model_validate(trial.user_attrs["record"])
-    state = "RUNNING" if trial.state == TrialState.WAITING else trial.state.name
-    run_id = linked.get(trial.number) or record.mlflow_run_id  # a link is always newer
-    update = {"state": state, "mlflow_run_id": run_id} | _location(part, trial.number)
-    return record.model_copy(update=update)

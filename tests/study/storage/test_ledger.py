@@ -18,7 +18,8 @@ from kdsearch.study.storage.database import (
     study_names,
     without_password,
 )
-from kdsearch.study.storage.ledger import Ledger, as_of_today, storable
+from kdsearch.study.storage.ledger import Ledger, storable
+from kdsearch.study.storage.upgrade import from_unnumbered
 from kdsearch.testing.small_study import small_study
 from tests.study.records import evaluation, history, make_record, stored_before
 
@@ -188,7 +189,7 @@ def test_a_study_of_before_is_read_as_it_was_understood_then(
     assert (found.sampler.kind, found.pruner.kind) == ("tpe", pruner["kind"])
     assert found.pruner.min_epochs == first
     assert found.confirm.choose_by == "score"
-    assert as_of_today(storable(found)) == storable(found), "once is enough"
+    assert from_unnumbered(storable(found)) == storable(found), "once is enough"
 
 
 def test_a_study_of_today_keeps_what_it_leaves_open(folder: Path) -> None:
