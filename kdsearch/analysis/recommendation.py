@@ -7,12 +7,12 @@ from typing import NamedTuple
 from kdsearch.analysis import wording
 from kdsearch.analysis.answers.gain import GainInfo
 from kdsearch.analysis.answers.saturation import SaturationInfo
-from kdsearch.analysis.estimate import estimate_difference
+from kdsearch.analysis.comparison import difference
 from kdsearch.analysis.statistics.capacity import CapacityFit
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.analysis.teachers import EnsembleAccuracy, TeachersInfo
 from kdsearch.config import SHORT_NAMES, StudyConfig
-from kdsearch.results import Results, TrialRecord
+from kdsearch.results import Results, TrialRecord, champion_of
 
 NEAR_TEACHER = 0.05
 """A student more than five points behind its teachers does not keep up with them."""
@@ -108,14 +108,15 @@ def every_failure(results: Results) -> str:
 
 
 def _champion(info: StrataInfo, config: StudyConfig) -> Stratum | None:
-    """As the study registers it: the best mean of the objective over confirmed replicates."""
-    sign = 1.0 if config.objective[0].direction == "maximize" else -1.0
-    scored = [
-        (sign * s.distilled.val_score, -index, s)
-        for index, s in enumerate(info.confirmed)
-        if s.distilled and s.distilled.val_score is not None and not s.distilled.newer_choice
+    """The stratum whose student the study registers."""
+    standing = [
+        (s, s.distilled) for s in info.confirmed if s.distilled and not s.distilled.newer_choice
     ]
-    return max(scored, key=lambda item: item[:2])[2] if scored else None
+    runs = [run for _, choice in standing for run in choice.replicates]
+    best = champion_of([choice.trial for _, choice in standing], runs, config.objective[0])
+    if best is None:
+        return None
+    return next(s for s, c in standing if (c.trial.trial, s.key) == (best.trial, best.stratum))
 
 
 def _recommended(info: StrataInfo, saturation: SaturationInfo) -> Stratum | None:
@@ -294,8 +295,7 @@ class _Recommendation:
             return self._fit.gains[self._fit.sizes.index(size)]
         if best.distilled is None:
             return None
-        mine, its = _tests(self._choice), _tests(best.distilled)
-        found = estimate_difference(its, mine, confidence=self._strata.confidence)
+        found = difference(best.distilled, self._choice, confidence=self._strata.confidence)
         if found is None or found.low is None or found.high is None:
             return None
         return found.mean, found.low, found.high
@@ -316,7 +316,3 @@ def _keeps_up(stratum: Stratum, full: EnsembleAccuracy) -> bool:
 def _test(choice: Choice) -> float:
     assert choice.test_accuracy is not None
     return choice.test_accuracy.mean
-
-
-def _tests(choice: Choice) -> list[float]:
-    return [t.test.accuracy for t in choice.replicates if t.test]

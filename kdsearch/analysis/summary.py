@@ -84,7 +84,7 @@ def compute_summary(results: Results) -> Summary:
     importance = compute_importance(results)
     grid, data_share = compute_grid(strata), compute_data_share(strata)
     ladder = compute_ladder(results, strata)
-    convergence = compute_convergence(strata, gain.gains)
+    convergence = compute_convergence(strata)
     optimum = compute_optimum(results, strata)
     regions = {o.label: region_words(o, optimum) for o in optimum.optima}
     more = (

@@ -7,12 +7,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.answers.gain import Gain
 from kdsearch.analysis.estimate import Estimate, estimate_difference, estimate_mean
 from kdsearch.analysis.page import style
 from kdsearch.analysis.page.data_table import Table
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.results import TrialRecord
+from kdsearch.results.pairing import are_alike
 
 SHARE = 0.95
 """Of the final accuracy: what counts as arrived."""
@@ -54,20 +54,10 @@ class ConvergenceInfo(NamedTuple):
     missing: str
 
 
-def compute_convergence(info: StrataInfo, gains: tuple[Gain, ...]) -> ConvergenceInfo:
-    """Epochs to 95 % of the final accuracy in the confirm runs, paired by replicate.
-
-    Args:
-        info: The strata.
-        gains: Their gains, which say where the arms chose different students.
-    """
-    unpaired = {g.label for g in gains if g.unpaired}
-    speeds, targets = [], []
-    for stratum in info.strata:
-        made = _speed(stratum, info.confidence, paired=stratum.label not in unpaired)
-        if made is not None:
-            speeds.append(made[0])
-            targets.append(made[1])
+def compute_convergence(info: StrataInfo) -> ConvergenceInfo:
+    """Epochs to 95 % of the final accuracy in the confirm runs, paired by replicate."""
+    made = [own for s in info.strata if (own := _speed(s, info.confidence)) is not None]
+    speeds, targets = [speed for speed, _ in made], [target for _, target in made]
     return ConvergenceInfo(
         speeds=tuple(speeds),
         overall=_overall([s.by_replicate for s in speeds if not s.is_early], info.confidence),
@@ -85,9 +75,7 @@ def _why(info: StrataInfo) -> str:
     return "No stratum has confirmed students of both arms with recorded epochs."
 
 
-def _speed(
-    stratum: Stratum, confidence: float, *, paired: bool
-) -> tuple[Speed, dict[int, float]] | None:
+def _speed(stratum: Stratum, confidence: float) -> tuple[Speed, dict[int, float]] | None:
     distilled, baseline = _runs(stratum.distilled), _runs(stratum.baseline)
     own = {r: _epochs_to(t, SHARE * _final(t)) for r, t in distilled.items()}
     hard = {r: _epochs_to(t, SHARE * _final(t)) for r, t in baseline.items()}
@@ -95,6 +83,7 @@ def _speed(
     second = estimate_mean(list(hard.values()), confidence=confidence)
     if first is None or second is None:
         return None
+    paired = are_alike(*(next(iter(runs.values())) for runs in (distilled, baseline)))
     shared = sorted(own.keys() & hard.keys()) if paired else []
     ratios = {r: math.log(hard[r] / own[r]) for r in shared}
     targets = {}

@@ -1,7 +1,7 @@
 """Two scientific parameters: accuracy over their grid, and where the second one matters.
 
-Replicates share their seeds across strata where the students are the same, so effects are paired
-differences between columns of one row.
+Effects are differences between columns of one row, paired where the students are of one
+architecture.
 """
 
 from typing import NamedTuple
@@ -11,11 +11,13 @@ from matplotlib.axes import Axes
 
 from kdsearch.analysis import wording
 from kdsearch.analysis.answers.gain import Verdict, effect_verdict
-from kdsearch.analysis.estimate import Estimate, estimate_difference, estimate_mean
+from kdsearch.analysis.comparison import difference
+from kdsearch.analysis.estimate import Estimate, estimate_mean
 from kdsearch.analysis.page import style
 from kdsearch.analysis.page.data_table import Table
-from kdsearch.analysis.stratum import StrataInfo, Stratum
+from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.config import SHORT_NAMES
+from kdsearch.results.pairing import are_alike, replicate_pairs
 from kdsearch.results.record import Scalar
 
 MAX_CURVES = 8
@@ -25,8 +27,7 @@ class Cell(NamedTuple):
     """One confirmed point of the grid."""
 
     estimate: Estimate
-    by_replicate: dict[int, float]
-    num_params: int | None
+    choice: Choice
 
 
 class Effect(NamedTuple):
@@ -35,6 +36,7 @@ class Effect(NamedTuple):
     row: Scalar
     estimate: Estimate
     verdict: Verdict
+    paired: bool
 
 
 class GridInfo(NamedTuple):
@@ -67,9 +69,8 @@ def compute_grid(info: StrataInfo) -> GridInfo | None:
     }
     row_values = tuple(dict.fromkeys(s.key[rows] for s in info.strata if rows in s.key))
     column_values = tuple(dict.fromkeys(s.key[columns] for s in info.strata if columns in s.key))
-    # A size in the columns makes them other students, whose seeds give other weights.
-    paired = not _is_size(columns)
-    effects = _effects(cells, row_values, column_values, info, paired=paired)
+    effects = _effects(cells, row_values, column_values, info)
+    paired = all(effect.paired for effect in effects)
     return GridInfo(
         rows=rows,
         columns=columns,
@@ -93,8 +94,7 @@ def _cell(stratum: Stratum) -> Cell | None:
     choice = stratum.distilled
     if choice is None or choice.test_accuracy is None:
         return None
-    found = {t.replicate: t.test.accuracy for t in choice.replicates if t.test}
-    return Cell(choice.test_accuracy, found, stratum.num_params)
+    return Cell(choice.test_accuracy, choice)
 
 
 def _ends(
@@ -109,29 +109,18 @@ def _effects(
     rows: tuple[Scalar, ...],
     columns: tuple[Scalar, ...],
     info: StrataInfo,
-    *,
-    paired: bool,
 ) -> tuple[Effect, ...]:
     effects = []
     for row in rows:
         ends = _ends(cells, row, columns)
         if ends is None:
             continue
-        first, last = ends
-        if paired:
-            values = list(_differences(first, last).values())
-            estimate = estimate_mean(values, confidence=info.confidence)
-        else:
-            a, b = (list(cell.by_replicate.values()) for cell in (last, first))
-            estimate = estimate_difference(a, b, confidence=info.confidence)
+        first, last = (cell.choice for cell in ends)
+        estimate = difference(last, first, confidence=info.confidence)
         if estimate is not None:
-            effects.append(Effect(row, estimate, effect_verdict(estimate, info.tolerance)))
+            verdict = effect_verdict(estimate, info.tolerance)
+            effects.append(Effect(row, estimate, verdict, are_alike(first.trial, last.trial)))
     return tuple(effects)
-
-
-def _differences(first: Cell, last: Cell) -> dict[int, float]:
-    shared = sorted(first.by_replicate.keys() & last.by_replicate.keys())
-    return {r: last.by_replicate[r] - first.by_replicate[r] for r in shared}
 
 
 def _interaction(
@@ -143,9 +132,14 @@ def _interaction(
     small, large = _ends(cells, rows[0], columns), _ends(cells, rows[-1], columns)
     if len(rows) < 2 or small is None or large is None:
         return None
-    a, b = _differences(*small), _differences(*large)
+    a, b = _by_replicate(*small), _by_replicate(*large)
     values = [a[r] - b[r] for r in sorted(a.keys() & b.keys())]
     return estimate_mean(values, confidence=info.confidence)
+
+
+def _by_replicate(first: Cell, last: Cell) -> dict[int, float]:
+    pairs = replicate_pairs(last.choice.replicates, first.choice.replicates)
+    return {a.replicate: a.test.accuracy - b.test.accuracy for a, b in pairs if a.test and b.test}
 
 
 def grid_sentence(info: GridInfo | None) -> str:

@@ -9,7 +9,6 @@ from kdsearch.analysis.answers.convergence import (
     convergence_sentence,
     convergence_table,
 )
-from kdsearch.analysis.answers.gain import compute_gain
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.results import EpochMetrics
 
@@ -42,7 +41,7 @@ def study(distilled, baseline, *, replicates=3, **changes):
     )
     results = dataclasses.replace(base, config=config, trials=tuple(trials))
     strata = compute_strata(results)
-    return compute_convergence(strata, compute_gain(strata).gains)
+    return compute_convergence(strata)
 
 
 def straight(epochs, final=0.8):
@@ -101,9 +100,9 @@ def test_one_replicate_has_no_interval():
 def test_one_arm_says_why():
     results = make_results(widths=(8,), trials=4, replicates=2, arms=("distilled",))
     strata = compute_strata(results)
-    info = compute_convergence(strata, compute_gain(strata).gains)
+    info = compute_convergence(strata)
     assert "both arms" in info.missing
     assert convergence_sentence(info) == ""
     config = study_config(confirm={"baseline": False, "replicates": 2})
     strata = compute_strata(dataclasses.replace(results, config=config))
-    assert "no baseline arm" in compute_convergence(strata, compute_gain(strata).gains).missing
+    assert "no baseline arm" in compute_convergence(strata).missing

@@ -118,6 +118,32 @@ def test_only_replicates_of_both_arms_count():
     assert info.gains[1].differences == pytest.approx((0.01, 0.02))
 
 
+def test_arms_are_paired_by_number_and_not_by_position():
+    shared = {1: 0.70, 2: 0.80, 3: 0.90, 4: 0.75}
+    base = make_results(widths=(16,), trials=6, replicates=4)
+    trials = [
+        t.model_copy(
+            update={
+                "test": evaluation(shared[t.replicate] + 0.02 * (t.arm == "distilled")),
+                "test_correct": None,
+            }
+        )
+        if t.stage == "confirm"
+        else t
+        for t in base.trials
+        if (t.stage, t.arm, t.replicate) not in {
+            ("confirm", "baseline", 1), ("confirm", "distilled", 3),
+        }
+    ]  # fmt: skip
+    (gain,) = measured(
+        compute_gain(compute_strata(dataclasses.replace(base, trials=tuple(trials))))
+    )
+    assert gain.differences == pytest.approx((0.02, 0.02)), "replicates 2 and 4"
+    assert gain.estimate.n == 2
+    assert gain.estimate.se < 1e-4
+    assert gain.verdict == "helps"
+
+
 @pytest.mark.parametrize(
     ("baseline", "verdict", "words"),
     [
@@ -210,6 +236,20 @@ def test_different_students_are_compared_without_pairing():
     page = render_page(compute_summary(results), [], {})
     assert "are paired: both arms share seeds" not in page
     assert "else the best student of each arm is compared, unpaired" in page
+
+
+def test_another_student_that_has_not_been_tested_is_no_gain():
+    small = make_results(widths=(16,), trials=6, replicates=3)
+    trials = [
+        t.model_copy(update={"width": 64, "settings": t.settings | {"width": 64}})
+        if t.arm == "distilled"
+        else t
+        for t in small.trials
+        if (t.stage, t.arm) != ("confirm", "baseline")
+    ]
+    info = compute_gain(compute_strata(dataclasses.replace(small, trials=tuple(trials))))
+    assert measured(info) == [], "and not the accuracy of the distilled student"
+    assert "not known" in gain_sentence(info)
 
 
 def test_same_student_is_paired_whatever_its_learning_rate(results):
