@@ -4,7 +4,7 @@ Which replicates are pairs is said in `results.pairing`.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from scipy import stats
 
@@ -14,6 +14,10 @@ from kdsearch.analysis.statistics.moderated import Moderated, moderated
 from kdsearch.analysis.statistics.search_luck import SearchLuck
 from kdsearch.analysis.stratum import Choice
 from kdsearch.results.pairing import are_alike, paired_accuracies, replicate_accuracies
+
+Verdict = Literal["helps", "hurts", "fell short", "no difference", "unclear", "not measured"]
+"""`fell short`: the interval lies below zero, but hard labels were among the settings to choose
+from (alpha 1), so it is the search that missed them and not distillation that hurts."""
 
 
 class Comparison(NamedTuple):
@@ -87,3 +91,16 @@ def difference(mine: Choice, its: Choice, *, confidence: float) -> Estimate | No
         pairs = paired_accuracies(mine.replicates, its.replicates)
         return estimate_mean(pairs, confidence=confidence)
     return estimate_difference(*_samples((mine, its)), confidence=confidence)
+
+
+def effect_verdict(estimate: Estimate | None, tolerance: float) -> Verdict:
+    """What one interval of a difference says; within `tolerance` there is no difference."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "not measured"
+    if estimate.low > 0:
+        return "helps"
+    if estimate.high < 0:
+        return "hurts"
+    if estimate.low > -tolerance and estimate.high < tolerance:
+        return "no difference"
+    return "unclear"

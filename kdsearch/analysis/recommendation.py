@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.answers.gain import GainInfo
-from kdsearch.analysis.answers.saturation import SaturationInfo
+from kdsearch.analysis.answers.capacity.capacity import CAPACITY
+from kdsearch.analysis.answers.capacity.saturation import SaturationInfo
+from kdsearch.analysis.answers.gain import GAIN, GainInfo
+from kdsearch.analysis.answers.optimum_view import OPTIMUM, region_words
 from kdsearch.analysis.comparison import difference
+from kdsearch.analysis.context import Context
 from kdsearch.analysis.statistics.capacity import CapacityFit
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.analysis.teachers import EnsembleAccuracy, TeachersInfo
@@ -69,6 +72,19 @@ def compute_recommendation(
         text += f" Registered as models:/{config.name}@champion is {champion.label}, "
         text += f"the best by {wording.metric(config.objective[0].metric)}."
     return RecommendationInfo(text, chosen, champion, words.keeps_up)
+
+
+def recommendation_in(context: Context) -> RecommendationInfo:
+    """Of the study under analysis."""
+    optimum = context.of(OPTIMUM.compute)
+    return compute_recommendation(
+        context.results,
+        context.strata,
+        context.teachers,
+        context.of(GAIN.compute),
+        context.of(CAPACITY.compute).saturation,
+        {o.label: region_words(o, optimum) for o in optimum.optima},
+    )
 
 
 def validation(stratum: Stratum) -> float:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,21 +10,25 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.comparison import compare
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.comparison import Verdict, compare
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import estimates_caption
+from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.estimate import (
     Estimate,
     ExampleInterval,
     bootstrap_examples,
+    estimate_document,
     unpack_correct,
 )
-from kdsearch.analysis.page import style
+from kdsearch.analysis.luck import luck_words
 from kdsearch.analysis.statistics.joint import holm
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.results.pairing import are_alike, paired_accuracies
 
-Verdict = Literal["helps", "hurts", "fell short", "no difference", "unclear", "not measured"]
-"""`fell short`: the interval lies below zero, but hard labels were among the settings to choose
-from (alpha 1), so it is the search that missed them and not distillation that hurts."""
 NO_BASELINE = "No baseline replicates to compare with."
 NOT_ASKED = "The study asks for no baseline (confirm.baseline is false)."
 
@@ -55,6 +59,15 @@ class GainInfo(NamedTuple):
     """A difference inside it is called none."""
     confidence: float
     """Of each interval alone, and of all verdicts together."""
+
+    @property
+    def all_paired(self) -> bool:
+        """Whether the arms chose the same student wherever they can be compared."""
+        return not any(g.unpaired for g in self.gains)
+
+    def at(self, stratum: Stratum) -> Gain | None:
+        """The gain of a stratum."""
+        return next((g for g in self.gains if g.label == stratum.label), None)
 
 
 def compute_gain(info: StrataInfo) -> GainInfo:
@@ -180,19 +193,6 @@ def _flags(choice: Choice) -> dict[int, NDArray[np.uint8] | None]:
     }
 
 
-def effect_verdict(estimate: Estimate | None, tolerance: float) -> Verdict:
-    """What one interval of a difference says; within `tolerance` there is no difference."""
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return "not measured"
-    if estimate.low > 0:
-        return "helps"
-    if estimate.high < 0:
-        return "hurts"
-    if estimate.low > -tolerance and estimate.high < tolerance:
-        return "no difference"
-    return "unclear"
-
-
 def gain_sentence(info: GainInfo) -> str:
     """Where distillation helps, does nothing or hurts, in one sentence."""
     if info.missing == NOT_ASKED:
@@ -315,3 +315,84 @@ def draw_gain(info: GainInfo, ax: Axes) -> None:
     ax.set_ylabel("Gain over hard labels (points)")
     ax.margins(y=0.15)
     ax.grid(axis="x", visible=False)
+
+
+def gain_table(info: GainInfo) -> Table | None:
+    """The difference of the arms at every stratum that both have confirmed; None without any."""
+    shown = [(g, g.estimate) for g in info.gains if g.estimate is not None]
+    if not shown:
+        return None
+    rows = tuple(
+        (
+            g.label or "best settings",
+            wording.shift(e, 2),
+            wording.DASH if e.se is None else f"{100 * e.se:.{wording.places_of(e, least=2)}f}",
+            str(e.n),
+            wording.shift_interval(e, 2),
+            wording.points_interval(g.examples.low, g.examples.high, 2)
+            if g.examples
+            else wording.DASH,
+            g.verdict,
+        )
+        for g, e in shown
+    )
+    level = wording.level(info.confidence)
+    header = (
+        "Stratum", "Gain (points)", "SE", "n", f"{level} interval",
+        f"{level} interval, other test sets", "Verdict",
+    )  # fmt: skip
+    mean = "Mean paired difference." if info.all_paired else "Mean difference."
+    caption = (
+        f"{mean} The interval is over replicates and the luck of the search; “other test sets” is "
+        "a bootstrap over test examples."
+    )
+    return Table(header, rows, caption=caption)
+
+
+def gain_document(gain: Gain) -> dict[str, Any] | None:
+    """One stratum's gain, JSON-ready; None where it is not known."""
+    if gain.estimate is None:
+        return None
+    return {
+        **(estimate_document(gain.estimate) or {}),
+        "verdict": gain.verdict,
+        "paired": not gain.unpaired,
+        "differences": list(gain.differences),
+        "test_sampling_interval": gain.examples and [gain.examples.low, gain.examples.high],
+    }
+
+
+class _Distillation(Answer[GainInfo]):
+    """Distilled minus hard labels. In results.json each stratum has its own (`gain_document`)."""
+
+    name = "gain"
+    finding_rank = 20
+
+    def compute(self, context: Context) -> GainInfo:
+        return compute_gain(context.strata)
+
+    def sentences(self, info: GainInfo, context: Context) -> tuple[str, ...]:
+        del context
+        return (gain_sentence(info),)
+
+    def figures(self, info: GainInfo, context: Context) -> tuple[ReportFigure, ...]:
+        figure = None
+        if not info.missing:
+            figure = style.new_figure(8.2, 3.8)
+            draw_gain(info, figure.add_subplot())
+            shown = [g.estimate for g in info.gains if g.estimate is not None]
+            unpaired = any(g.unpaired for g in info.gains if g.estimate is not None)
+            how = "" if unpaired else "paired by seed; "
+            style.add_caption(figure, estimates_caption(context, shown, how))
+        explanation = (
+            f"Distilled minus hard-labels-only test accuracy, {pairing_words(info)}. The bar is a "
+            f"{context.level} interval of the mean, the grey band is {100 * info.tolerance:g} "
+            "points either way. Blue: helps; vermillion: hurts; grey: cannot be told from zero, "
+            f"all strata judged together. {luck_words(context.strata)}".rstrip()
+        )
+        title = "What distillation adds"
+        table = gain_table(info)
+        return (ReportFigure("gain", title, explanation, figure, info.missing, table),)
+
+
+GAIN = _Distillation()

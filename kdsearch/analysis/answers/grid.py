@@ -4,17 +4,20 @@ Effects are differences between columns of one row, paired where the students ar
 architecture.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.answers.gain import Verdict, effect_verdict
-from kdsearch.analysis.comparison import difference
-from kdsearch.analysis.estimate import Estimate, estimate_mean
-from kdsearch.analysis.page import style
-from kdsearch.analysis.page.data_table import Table
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.comparison import Verdict, difference, effect_verdict
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import confirmed_caption
+from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.report_figure import ReportFigure
+from kdsearch.analysis.estimate import Estimate, estimate_document, estimate_mean
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.config import SHORT_NAMES
 from kdsearch.results.pairing import are_alike, replicate_pairs
@@ -248,7 +251,7 @@ def draw_grid(info: GridInfo, ax: Axes) -> None:
         points = [(i, cell.estimate) for i, cell in shown if cell is not None]
         x = [i + 0.06 * (index - (len(kept) - 1) / 2) for i, _ in points]
         means = [e.mean for _, e in points]
-        reach = np.array([_reach(e) for _, e in points]).T if points else None
+        reach = np.array([style.reach(e) for _, e in points]).T if points else None
         color = style.shade(index / max(len(kept) - 1, 1))
         bar = style.error_bar(color, style.MARKERS[index % len(style.MARKERS)])
         label = f"{wording.words(info.columns)} {wording.scalar(column)}"
@@ -269,7 +272,7 @@ def draw_effects(info: GridInfo, ax: Axes) -> None:
     for x, effect in enumerate(info.effects):
         color = {"helps": style.DISTILLED, "hurts": style.WARN}.get(effect.verdict, style.MUTED)
         e = effect.estimate
-        reach = 100 * np.array([_reach(e)]).T
+        reach = 100 * np.array([style.reach(e)]).T
         ax.errorbar(x, 100 * e.mean, yerr=reach, **style.error_bar(color), zorder=3)
     style.category_ticks(ax, [wording.scalar(e.row) for e in info.effects])
     ax.set_xlabel(wording.capitalized(wording.words(info.rows)))
@@ -280,7 +283,68 @@ def draw_effects(info: GridInfo, ax: Axes) -> None:
     ax.grid(axis="x", visible=False)
 
 
-def _reach(e: Estimate) -> tuple[float, float]:
-    if e.low is None or e.high is None:
-        return 0.0, 0.0
-    return e.mean - e.low, e.high - e.mean
+class _Grid(Answer[GridInfo]):
+    """Two scientific parameters."""
+
+    name = "grid"
+    keys = ("grid",)
+    finding_rank = 50
+    document_rank = 10
+
+    def compute(self, context: Context) -> GridInfo | None:
+        return compute_grid(context.strata)
+
+    def sentences(self, info: GridInfo, context: Context) -> tuple[str, ...]:
+        del context
+        return (grid_sentence(info),)
+
+    def figures(self, info: GridInfo, context: Context) -> tuple[ReportFigure, ...]:
+        if info.missing:
+            return ()
+        figure = style.new_figure(8.2, 4.0)
+        left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
+        draw_grid(info, left)
+        draw_effects(info, right)
+        style.add_caption(figure, confirmed_caption(context))
+        rows, columns = wording.words(info.rows), wording.words(info.columns)
+        explanation = (
+            f"Distilled students. Right: what the last {columns} adds to the first, "
+            f"{'paired by seed' if info.paired else 'not paired'}; bars are {context.level} "
+            f"intervals. {grid_sentence(info)}"
+        )
+        title = wording.capitalized(f"{rows} and {columns}")
+        return (ReportFigure("grid", title, explanation, figure, "", grid_table(info)),)
+
+    def document(self, info: GridInfo, context: Context) -> dict[str, Any]:
+        del context
+        if info.missing:
+            return {}
+        cells = [
+            {
+                info.rows: row,
+                info.columns: column,
+                "test_accuracy": estimate_document(cell.estimate),
+            }
+            for (row, column), cell in info.cells.items()
+        ]
+        effects = [
+            {
+                info.rows: e.row,
+                "last_minus_first": estimate_document(e.estimate),
+                "verdict": e.verdict,
+            }
+            for e in info.effects
+        ]
+        return {
+            "grid": {
+                "rows": info.rows,
+                "columns": info.columns,
+                "cells": cells,
+                "effects": effects,
+                "effect_in_first_row_minus_last": estimate_document(info.interaction),
+                "paired": info.paired,
+            }
+        }
+
+
+GRID = _Grid()

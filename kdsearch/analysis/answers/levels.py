@@ -10,8 +10,10 @@ from typing import NamedTuple
 from scipy import stats
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.capacity_curve import size_parameter
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.answers.capacity.capacity_curve import size_parameter
 from kdsearch.analysis.comparison import compare
+from kdsearch.analysis.context import Context
 from kdsearch.analysis.estimate import Estimate
 from kdsearch.analysis.statistics.joint import holm
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
@@ -100,3 +102,20 @@ def levels_sentence(info: LevelsInfo | None) -> str:
 
 def _with_amount(level: Level) -> str:
     return f"{level.label} ({wording.shift(level.estimate)} points)"
+
+
+class _Levels(Answer[LevelsInfo]):
+    """One scientific parameter other than the size: a sentence."""
+
+    name = "levels"
+    finding_rank = 30
+
+    def compute(self, context: Context) -> LevelsInfo | None:
+        return compute_levels(context.strata)
+
+    def sentences(self, info: LevelsInfo, context: Context) -> tuple[str, ...]:
+        del context
+        return (levels_sentence(info),)
+
+
+LEVELS = _Levels()

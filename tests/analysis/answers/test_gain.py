@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 from scipy import stats
+from summary import compute_summary
 from synthetic import evaluation, make_results, study_config
 
 from kdsearch.analysis.answers.gain import (
@@ -12,10 +13,8 @@ from kdsearch.analysis.answers.gain import (
     pairing_words,
 )
 from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.page.page import render_page
 from kdsearch.analysis.statistics.variance import shrunk_variances
 from kdsearch.analysis.strata import compute_strata
-from kdsearch.analysis.summary import compute_summary
 
 
 def with_accuracies(distilled, baseline):
@@ -233,7 +232,7 @@ def test_different_students_are_compared_without_pairing():
     )
     assert "unpaired" in pairing_words(info)
     assert "same seed" not in pairing_words(info)
-    page = render_page(compute_summary(results), [], {})
+    page = compute_summary(results).page()
     assert "are paired: both arms share seeds" not in page
     assert "else the best student of each arm is compared, unpaired" in page
 
@@ -280,6 +279,6 @@ def test_the_study_decides_confidence_and_tolerance():
         assert b.verdict == "no difference"
     assert "no difference of 10 points anywhere" in gain_sentence(strict)
     results = make_results(widths=(64, 128), trials=6, replicates=5, config=config)
-    page = render_page(compute_summary(results), [], {})
+    page = compute_summary(results).page()
     assert "99 % interval" in page
     assert "90 % interval" not in page

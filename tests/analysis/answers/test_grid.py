@@ -2,10 +2,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from summary import compute_summary
 from synthetic import evaluation, make_results, study_config
 
 from kdsearch.analysis.answers.grid import compute_grid, grid_sentence, grid_table
-from kdsearch.analysis.summary import compute_summary
 from kdsearch.results.pairing import replicate_accuracies
 
 WIDTHS = (8, 16, 32, 64, 128)

@@ -3,11 +3,11 @@
 import dataclasses
 
 import pytest
+from summary import compute_summary
 from synthetic import evaluation, make_results, study_config
 
 from kdsearch.analysis.answers.levels import compute_levels, levels_sentence
 from kdsearch.analysis.strata import compute_strata
-from kdsearch.analysis.summary import compute_summary
 from kdsearch.results import Results
 
 NOISE = (-0.004, -0.002, 0.0, 0.002, 0.004)

@@ -2,15 +2,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from summary import compute_summary
 from synthetic import evaluation, make_results, study_config
 
 from kdsearch.analysis.answers.optimum import compute_optimum
 from kdsearch.analysis.answers.optimum_view import optimum_sentences, optimum_table, region_words
-from kdsearch.analysis.page.figures import build_figures
-from kdsearch.analysis.page.style import figure_style
 from kdsearch.analysis.response.searched import Setting, parameter_setting
 from kdsearch.analysis.strata import compute_strata
-from kdsearch.analysis.summary import compute_summary
 
 WIDTHS = (8, 16, 32, 64, 128, 256)
 
@@ -138,8 +136,7 @@ def test_what_cannot_be_said_is_said():
     few = make_results(widths=(8, 16), trials=4, replicates=0)
     assert "it takes 16 in all" in optimum_of(few).missing
     assert optimum_sentences(optimum_of(few)) == ()
-    with figure_style():
-        figures = {f.name: f for f in build_figures(compute_summary(few))}
+    figures = compute_summary(few).figures()
     assert "prune less" in figures["optimum"].missing
     rate = {"learning_rate": {"role": "nuisance", "low": 3e-4, "high": 3e-2, "log": True}}
     fixed = dataclasses.replace(few, config=study_config(search=rate))

@@ -8,16 +8,16 @@ import pytest
 from curves import SIZES, alike, flat, late, line, plateau, power_law, replicates, true_size
 from synthetic import evaluation, make_results, num_params
 
-from kdsearch.analysis.answers.saturation import (
-    compute_saturation,
-    compute_saturations,
-    saturation_document,
-)
-from kdsearch.analysis.capacity_curve import (
+from kdsearch.analysis.answers.capacity.capacity_curve import (
     CapacityCurveInfo,
     Series,
     SizedEstimate,
     compute_capacity_curve,
+)
+from kdsearch.analysis.answers.capacity.saturation import (
+    compute_saturation,
+    compute_saturations,
+    saturation_document,
 )
 from kdsearch.analysis.estimate import estimate_mean
 from kdsearch.analysis.statistics.search_luck import SearchLuck, SearchSpread
