@@ -34,17 +34,14 @@ class Answer(Protocol[Info]):
 
     def sentences(self, info: Info, context: Context) -> Sequence[str]:
         """For the finding; empty ones are left out."""
-        del info, context
         return ()
 
     def figures(self, info: Info, context: Context) -> Sequence[ReportFigure]:
         """Sections of the page: a figure, a table, or both. Called inside `style.figure_style`."""
-        del info, context
         return ()
 
     def document(self, info: Info, context: Context) -> Mapping[str, Any]:
         """JSON-ready values of `keys`, accuracies as fractions, without NaN."""
-        del info, context
         return {}
 
 

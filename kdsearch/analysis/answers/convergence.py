@@ -286,7 +286,6 @@ class _Convergence(Answer[ConvergenceInfo]):
         return compute_convergence(context.strata)
 
     def sentences(self, info: ConvergenceInfo, context: Context) -> tuple[str, ...]:
-        del context
         return (convergence_sentence(info),)
 
     def figures(self, info: ConvergenceInfo, context: Context) -> tuple[ReportFigure, ...]:
@@ -304,7 +303,6 @@ class _Convergence(Answer[ConvergenceInfo]):
         return (ReportFigure("convergence", "Fewer epochs", explanation, figure, "", table),)
 
     def document(self, info: ConvergenceInfo, context: Context) -> dict[str, Any]:
-        del context
         if info.missing:
             return {}
         return {

@@ -281,7 +281,6 @@ class _DataShare(Answer[DataShareInfo]):
         return compute_data_share(context.strata)
 
     def sentences(self, info: DataShareInfo, context: Context) -> tuple[str, ...]:
-        del context
         return (data_share_sentence(info),)
 
     def figures(self, info: DataShareInfo, context: Context) -> tuple[ReportFigure, ...]:
@@ -308,7 +307,6 @@ class _DataShare(Answer[DataShareInfo]):
         return (ReportFigure("data_share", "Less data", explanation, figure, "", table),)
 
     def document(self, info: DataShareInfo, context: Context) -> dict[str, Any]:
-        del context
         return {} if info.missing else {"data_share": [_curve_document(c) for c in info.curves]}
 
 

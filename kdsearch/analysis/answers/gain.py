@@ -372,7 +372,6 @@ class _Distillation(Answer[GainInfo]):
         return compute_gain(context.strata)
 
     def sentences(self, info: GainInfo, context: Context) -> tuple[str, ...]:
-        del context
         return (gain_sentence(info),)
 
     def figures(self, info: GainInfo, context: Context) -> tuple[ReportFigure, ...]:

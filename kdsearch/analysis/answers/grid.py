@@ -295,7 +295,6 @@ class _Grid(Answer[GridInfo]):
         return compute_grid(context.strata)
 
     def sentences(self, info: GridInfo, context: Context) -> tuple[str, ...]:
-        del context
         return (grid_sentence(info),)
 
     def figures(self, info: GridInfo, context: Context) -> tuple[ReportFigure, ...]:
@@ -316,7 +315,6 @@ class _Grid(Answer[GridInfo]):
         return (ReportFigure("grid", title, explanation, figure, "", grid_table(info)),)
 
     def document(self, info: GridInfo, context: Context) -> dict[str, Any]:
-        del context
         if info.missing:
             return {}
         cells = [

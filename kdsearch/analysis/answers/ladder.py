@@ -178,7 +178,6 @@ class _Ladder(Answer[LadderInfo]):
         return compute_ladder(context.results, context.strata)
 
     def sentences(self, info: LadderInfo, context: Context) -> tuple[str, ...]:
-        del context
         return (ladder_sentence(info),)
 
     def figures(self, info: LadderInfo, context: Context) -> tuple[ReportFigure, ...]:
@@ -194,7 +193,6 @@ class _Ladder(Answer[LadderInfo]):
         return (ReportFigure("ladder", "The ladder", explanation, figure, "", ladder_table(info)),)
 
     def document(self, info: LadderInfo, context: Context) -> dict[str, Any]:
-        del context
         if info.missing:
             return {}
         return {

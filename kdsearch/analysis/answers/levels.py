@@ -114,7 +114,6 @@ class _Levels(Answer[LevelsInfo]):
         return compute_levels(context.strata)
 
     def sentences(self, info: LevelsInfo, context: Context) -> tuple[str, ...]:
-        del context
         return (levels_sentence(info),)
 
 

@@ -260,7 +260,6 @@ class _BestSettings(Answer[OptimumInfo]):
         return context.of(optimum_in)
 
     def sentences(self, info: OptimumInfo, context: Context) -> tuple[str, ...]:
-        del context
         return optimum_sentences(info)[:1]
 
     def figures(self, info: OptimumInfo, context: Context) -> tuple[ReportFigure, ...]:
@@ -288,7 +287,6 @@ class _BestSettings(Answer[OptimumInfo]):
         return (ReportFigure("optimum", title, explanation, figure, "", optimum_table(info)),)
 
     def document(self, info: OptimumInfo, context: Context) -> dict[str, Any]:
-        del context
         return {} if info.missing else {"optimum": _document(info)}
 
 

@@ -9,6 +9,7 @@ from kdsearch.analysis.answers.convergence import (
     convergence_sentence,
     convergence_table,
 )
+from kdsearch.analysis.estimate import estimate_difference
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.results import EpochMetrics
 
@@ -23,14 +24,24 @@ def curve(values):
     )  # fmt: skip
 
 
-def study(distilled, baseline, *, replicates=3, **changes):
-    """One width; `distilled` and `baseline` give the accuracies by epoch of a replicate."""
+def study(distilled, baseline, *, replicates=3, width=16, **changes):
+    """`distilled` and `baseline` give the accuracies by epoch of a replicate.
+
+    Args:
+        distilled: Of students of `width`.
+        baseline: Of students of width 16.
+        replicates: Of both.
+        width: Of the distilled students.
+        changes: Of the study.
+    """
     base = make_results(widths=(16,), trials=4, replicates=replicates)
     trials = []
     for t in base.trials:
         if t.stage == "confirm":
             values = (distilled if t.arm == "distilled" else baseline)(t.replicate)
             t = t.model_copy(update={"history": curve(values), "best_epoch": len(values)})
+        if t.arm == "distilled":
+            t = t.model_copy(update={"width": width, "settings": t.settings | {"width": width}})
         trials.append(t)
     config = study_config(
         search={
@@ -78,6 +89,15 @@ def test_a_better_student_passes_the_other_ones_goal_sooner():
     assert speed.same_target.mean == pytest.approx(math.log(19 / 9.5))
     assert "converge as fast as the others" in convergence_sentence(info)
     assert "they are faster (2.00 times as fast" in convergence_sentence(info)
+
+
+def test_students_of_two_architectures_are_not_paired():
+    info = study(lambda r: straight(10 + r), lambda r: straight(20 + r), width=24)
+    (speed,) = info.speeds
+    assert speed.by_replicate == {}
+    assert info.overall is None
+    logs = [[math.log(0.95 * (n + r)) for r in (1, 2, 3)] for n in (20, 10)]
+    assert speed.log_ratio == estimate_difference(*logs, confidence=0.9)
 
 
 def test_noise_is_not_called_speed():

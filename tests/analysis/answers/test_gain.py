@@ -6,12 +6,8 @@ from scipy import stats
 from summary import compute_summary
 from synthetic import evaluation, make_results, study_config
 
-from kdsearch.analysis.answers.gain import (
-    compute_gain,
-    effect_verdict,
-    gain_sentence,
-    pairing_words,
-)
+from kdsearch.analysis.answers.gain import compute_gain, gain_sentence, pairing_words
+from kdsearch.analysis.comparison import effect_verdict
 from kdsearch.analysis.estimate import Estimate
 from kdsearch.analysis.statistics.variance import shrunk_variances
 from kdsearch.analysis.strata import compute_strata

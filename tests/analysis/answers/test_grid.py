@@ -123,6 +123,20 @@ def test_students_of_two_sizes_are_not_called_paired():
     assert "not paired" in grid_table(info).caption
 
 
+def test_a_row_whose_students_the_search_chose_of_two_architectures_is_not_paired():
+    results = study(lambda width: 0.01)
+    trials = []
+    for t in results.trials:
+        if t.stratum == {"width": 8, "ensemble_size": 4}:
+            t = t.model_copy(update={"settings": t.settings | {"student.depth": 3}})
+        trials.append(t)
+    info = compute_summary(dataclasses.replace(results, trials=tuple(trials))).grid
+    assert [effect.paired for effect in info.effects] == [False, True, True, True, True]
+    assert info.effects[0].estimate.se > 5 * info.effects[1].estimate.se
+    assert not info.paired
+    assert info.interaction is None
+
+
 def test_one_axis_has_no_grid(results):
     assert compute_summary(results).grid is None
     assert grid_sentence(None) == ""

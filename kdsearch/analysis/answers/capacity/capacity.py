@@ -63,7 +63,6 @@ class _Capacity(Answer[CapacityInfo]):
 
     def sentences(self, info: CapacityInfo, context: Context) -> tuple[str, ...]:
         """What lies beyond the sizes tested; the verdict ends the finding's first sentence."""
-        del context
         return (info.saturation.beyond,)
 
     def figures(self, info: CapacityInfo, context: Context) -> tuple[ReportFigure, ...]:
@@ -72,7 +71,6 @@ class _Capacity(Answer[CapacityInfo]):
         return _curve_figure(info, context), *_cost_figures(info, context)
 
     def document(self, info: CapacityInfo, context: Context) -> dict[str, Any]:
-        del context
         document: dict[str, Any] = {"saturation": saturation_document(info.saturation)}
         if len(info.saturations) > 1:
             each = {name: saturation_document(own) for name, own in info.saturations.items()}
