@@ -1,13 +1,11 @@
 """The confirm stage: the best settings of every lane on fresh seeds, and the test set."""
 
 import itertools
-import statistics
 from collections.abc import Sequence
 
 from kdsearch.analysis.response.response import Response
 from kdsearch.config import StudyConfig
 from kdsearch.results import TrialRecord, best_candidate, confirmed_choice, strata_of
-from kdsearch.results.objective import best_score
 from kdsearch.results.pareto import pareto_front
 from kdsearch.study.crew import Crew
 from kdsearch.study.proposal.choice import find_candidates, num_settings, study_response
@@ -92,25 +90,6 @@ def confirmed_records(
         for r in records
         if r.stage == "confirm" and r.state == "COMPLETE" and (r.arm, r.trial) in current
     )
-
-
-def champion_of(config: StudyConfig, records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """The student to register: chosen by validation, never by test.
-
-    The settings with the best mean score over their confirm runs, and of these the run with the
-    best score; without a confirm stage the best search trial; None if nothing is complete.
-    """
-    confirmed = [r for r in confirmed_records(config, records) if r.arm == "distilled"]
-    if not confirmed:
-        searched = [r for r in chosen_trials(config, records) if r.arm == "distilled"]
-        return max(searched, key=lambda r: best_score(r, config), default=None)
-    by_trial: dict[int, list[TrialRecord]] = {}
-    for record in confirmed:
-        by_trial.setdefault(record.trial, []).append(record)
-    runs = max(
-        by_trial.values(), key=lambda rs: statistics.fmean(best_score(r, config) for r in rs)
-    )
-    return max(runs, key=lambda r: (best_score(r, config), -r.replicate))
 
 
 class Confirm:

@@ -3,6 +3,7 @@
 import math
 import statistics
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from kdsearch.cache import cache_folder
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.execution import Executor
 from kdsearch.redaction import redact, redact_command
-from kdsearch.results import Results, TrialRecord
+from kdsearch.results import Results, TrialRecord, champion_of
 from kdsearch.results.tolerance import with_absolute_tolerance
-from kdsearch.study.confirm import Confirm, champion_of, confirmed_records
+from kdsearch.study.confirm import Confirm, chosen_trials, confirmed_records
 from kdsearch.study.crew import Crew
 from kdsearch.study.executors import open_executor, stop_on_signals
 from kdsearch.study.ladder import strata_ahead, strata_to_run
@@ -121,7 +122,7 @@ def run_study(
             crew.write_missing_teachers()
             search_and_confirm(config, ledger, crew, paths)
             listener.stage("report", total=1, done=0)
-            champion = champion_of(config, ledger.records())
+            champion = registered(config, ledger.records())
             if champion is not None:
                 mirror.champion(champion, champion_tags(config, ledger, champion))
             results = results_of(ledger)
@@ -163,6 +164,12 @@ def open_sink() -> Sink:
     from kdsearch.tracking.mlflow.sink import MlflowSink
 
     return MlflowSink()
+
+
+def registered(config: StudyConfig, records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The champion among a study's records."""
+    runs = [r for r in records if r.stage == "confirm"]
+    return champion_of(chosen_trials(config, records), runs, config.objective[0])
 
 
 def champion_tags(config: StudyConfig, ledger: Ledger, champion: TrialRecord) -> dict[str, str]:

@@ -2,10 +2,10 @@ import dataclasses
 
 import pytest
 from scipy import stats
+from summary import compute_summary
 from synthetic import evaluation, make_results, study_config, teacher_bank
 
 from kdsearch.analysis.report import headline_metrics
-from kdsearch.analysis.summary import compute_summary
 
 
 def with_means(means, *, spread=0.001, val=None):
@@ -87,7 +87,7 @@ def test_students_are_chosen_by_validation_and_reported_by_test():
     assert "(87.00 ± 0.06 %)" in finding.recommendation
     assert finding.champion is finding.recommended
     assert "champion" not in finding.recommendation
-    metrics = headline_metrics(compute_summary(results))
+    metrics = headline_metrics(compute_summary(results).context)
     assert metrics["best_test_accuracy"] == pytest.approx(0.87)
 
 

@@ -1,10 +1,10 @@
 import math
 
 import pytest
-from kdsearch.study.objective import rung_value
 
 from kdsearch.config import METRICS, Metric, Objective
 from kdsearch.results import EpochMetrics, Evaluation, TrialRecord
+from kdsearch.results.objective import rung_value
 from kdsearch.results.score import (
     best_trial,
     measured_each_epoch,

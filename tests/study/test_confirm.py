@@ -2,7 +2,8 @@
 
 from kdsearch.config import StudyConfig
 from kdsearch.results import TrialRecord
-from kdsearch.study.confirm import champion_of, chosen_trials, confirmed_records, selected_trials
+from kdsearch.study.confirm import chosen_trials, confirmed_records, selected_trials
+from kdsearch.study.run import registered
 from kdsearch.testing.small_study import small_study
 from tests.study.records import evaluation, make_record
 
@@ -128,7 +129,7 @@ def test_validation_of_the_replicates_chooses_among_candidates() -> None:
     assert [r.trial for r in selected_trials(config, records)] == [0, 1]
     assert [r.trial for r in chosen_trials(config, records)] == [1]
     assert len(confirmed_records(config, records)) == 4
-    champion = champion_of(config, records)
+    champion = registered(config, records)
     assert champion is not None
     assert (champion.trial, champion.replicate) == (1, 2)
 
@@ -196,10 +197,10 @@ def test_the_champion_is_chosen_by_validation_although_test_says_otherwise() -> 
         confirm(1, D8, 2, 0.75, 0.50),  # the better mean on validation
         confirm(0, B4, 1, 0.99, 0.99),  # a baseline is never champion
     ]
-    champion = champion_of(CONFIG, [*search, *runs])
+    champion = registered(CONFIG, [*search, *runs])
     assert champion is not None
     assert (champion.trial, champion.replicate) == (1, 2)
-    without = champion_of(CONFIG, search)
+    without = registered(CONFIG, search)
     assert without is not None
     assert (without.arm, without.trial) == ("distilled", 0)
-    assert champion_of(CONFIG, []) is None
+    assert registered(CONFIG, []) is None

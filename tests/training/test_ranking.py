@@ -11,8 +11,8 @@ from torch import nn
 
 from kdsearch.config import (
     METRICS,
-    DistillationConfig,
     ImportMetric,
+    KdDistillation,
     Metric,
     MlpModel,
     Objective,
@@ -34,7 +34,7 @@ from kdsearch.training import (
 from kdsearch.training.evaluation import measure
 from tests.training.problem import NUM_CLASSES, NUM_FEATURES, make_data
 
-TEACH = DistillationConfig(alpha=0.5, temperature=2.0)
+TEACH = KdDistillation(alpha=0.5, temperature=2.0)
 OWN = '''
 import torch
 

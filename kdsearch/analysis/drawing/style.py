@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from kdsearch.analysis import wording
+from kdsearch.analysis.estimate import Estimate
 
 INK = "#1b2733"
 MUTED = "#6b7785"
@@ -106,6 +107,13 @@ def error_bar(color: str, marker: str = "o") -> dict[str, Any]:
         "capsize": 3.0,
         "capthick": 1.5,
     }
+
+
+def reach(estimate: Estimate) -> tuple[float, float]:
+    """Lengths of the bar below and above the mean; no bar without an interval."""
+    if estimate.low is None or estimate.high is None:
+        return 0.0, 0.0
+    return estimate.mean - estimate.low, estimate.high - estimate.mean
 
 
 def shade(position: float) -> str:

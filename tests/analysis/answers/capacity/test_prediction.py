@@ -1,13 +1,13 @@
 """What a student of another size would reach, asked of a synthetic study."""
 
 import pytest
+from summary import compute_summary
 from synthetic import make_results
 
 from kdsearch.analysis import fit_capacity_curve
-from kdsearch.analysis.answers.prediction import Query, predict_students, prediction_line
-from kdsearch.analysis.capacity_curve import compute_capacity_curve
+from kdsearch.analysis.answers.capacity.capacity_curve import compute_capacity_curve
+from kdsearch.analysis.answers.capacity.prediction import Query, predict_students, prediction_line
 from kdsearch.analysis.strata import compute_strata
-from kdsearch.analysis.summary import compute_summary
 from kdsearch.analysis.teachers import compute_teachers
 from kdsearch.errors import UserInputError
 

@@ -6,8 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.answers.saturation import SaturationInfo, compute_saturations
-from kdsearch.analysis.capacity_curve import CapacityCurveInfo, compute_capacity_curve
+from kdsearch.analysis.answers.capacity.capacity_curve import (
+    CapacityCurveInfo,
+    compute_capacity_curve,
+)
+from kdsearch.analysis.answers.capacity.saturation import SaturationInfo, compute_saturations
 from kdsearch.analysis.statistics.capacity import SEARCHED_OCTAVES, CapacityFit
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.analysis.teachers import compute_teachers

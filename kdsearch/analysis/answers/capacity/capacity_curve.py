@@ -1,5 +1,6 @@
 """Confirmed students by size: the points of the capacity curve, both arms."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.analysis.teachers import TeachersInfo
 from kdsearch.config import SHORT_NAMES, applies_to_baseline
 from kdsearch.results import Arm, Results
+from kdsearch.results.pairing import replicate_accuracies
 
 
 class SizedEstimate(NamedTuple):
@@ -21,11 +23,17 @@ class SizedEstimate(NamedTuple):
     num_params: int
     macs: int | None
     size_bytes: int | None
-    accuracies: tuple[float, ...]
-    """Test accuracy of each replicate."""
+    by_replicate: Mapping[int, float]
+    """Test accuracy of each replicate, by its number. Sizes are other architectures, so these are
+    no pairs."""
     estimate: Estimate
     correct_share: NDArray[np.float64] | None = None
     """Share of the replicates that were right, by test example; None where it was not kept."""
+
+    @property
+    def accuracies(self) -> tuple[float, ...]:
+        """Test accuracies as a sample."""
+        return tuple(self.by_replicate.values())
 
 
 class Series(NamedTuple):
@@ -108,7 +116,7 @@ def _point(stratum: Stratum, choice: Choice | None) -> SizedEstimate | None:
         num_params=trial.num_params or 0,
         macs=trial.macs,
         size_bytes=trial.size_bytes,
-        accuracies=tuple(t.test.accuracy for t in choice.replicates if t.test is not None),
+        by_replicate=replicate_accuracies(choice.replicates),
         estimate=choice.test_accuracy,
         correct_share=_correct_share(choice),
     )

@@ -7,9 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.capacity_curve import CapacityCurveInfo, Series
-from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.page import style
+from kdsearch.analysis.answers.capacity.capacity_curve import CapacityCurveInfo, Series
+from kdsearch.analysis.drawing import style
 from kdsearch.analysis.statistics.capacity import CapacityFit
 from kdsearch.analysis.stratum import Choice, StrataInfo
 
@@ -61,16 +60,9 @@ def _color(series: Series, info: CapacityCurveInfo) -> str:
 def _draw_series(series: Series, color: str, marker: str, ax: Axes) -> None:
     x = np.array([p.num_params for p in series.points], dtype=float)
     mean = np.array([p.estimate.mean for p in series.points])
-    reach = np.array([_reach(p.estimate) for p in series.points]).T
+    reach = np.array([style.reach(p.estimate) for p in series.points]).T
     label = " · ".join(filter(None, [style.ARM_NAMES[series.arm], series.name]))
     ax.errorbar(x, mean, yerr=reach, label=label, **style.error_bar(color, marker), zorder=4)
-
-
-def _reach(e: Estimate) -> tuple[float, float]:
-    """Lengths of the bar below and above the mean; no bar without an interval."""
-    if e.low is None or e.high is None:
-        return 0.0, 0.0
-    return e.mean - e.low, e.high - e.mean
 
 
 def _join(series: Series, color: str, ax: Axes) -> None:
@@ -120,7 +112,7 @@ def draw_capacity_cost(info: CapacityCurveInfo, measure: Measure, ax: Axes) -> N
         color, marker = _color(series, info), style.MARKERS[index % len(style.MARKERS)]
         label = " · ".join(filter(None, [style.ARM_NAMES[series.arm], series.name]))
         means = [e.mean for _, e in shown]
-        reach = np.array([_reach(e) for _, e in shown]).T
+        reach = np.array([style.reach(e) for _, e in shown]).T
         x = [cost for cost, _ in shown]
         ax.errorbar(x, means, yerr=reach, label=label, **style.error_bar(color, marker), zorder=4)
         ax.plot(x, means, color=color, lw=1.0, alpha=0.45)
@@ -144,7 +136,7 @@ def draw_strata(info: StrataInfo, ax: Axes) -> None:
                 continue
             e = choice.test_accuracy
             marker = "o" if arm == "distilled" else "s"
-            reach = np.array([_reach(e)]).T
+            reach = np.array([style.reach(e)]).T
             ax.errorbar(x + offset, e.mean, yerr=reach, label=label,
                         **style.error_bar(color, marker))  # fmt: skip
             label = "_nolegend_"

@@ -1,19 +1,28 @@
 """The verdict on a study's capacity curve in words and in the report's document."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 from curves import SIZES, alike, flat, late, line, plateau, power_law, replicates, true_size
+from synthetic import evaluation, make_results, num_params
 
-from kdsearch.analysis.answers.saturation import (
+from kdsearch.analysis.answers.capacity.capacity_curve import (
+    CapacityCurveInfo,
+    Series,
+    SizedEstimate,
+    compute_capacity_curve,
+)
+from kdsearch.analysis.answers.capacity.saturation import (
     compute_saturation,
     compute_saturations,
     saturation_document,
 )
-from kdsearch.analysis.capacity_curve import CapacityCurveInfo, Series, SizedEstimate
 from kdsearch.analysis.estimate import estimate_mean
 from kdsearch.analysis.statistics.search_luck import SearchLuck, SearchSpread
+from kdsearch.analysis.strata import compute_strata
+from kdsearch.analysis.teachers import compute_teachers
 
 NO_LUCK = SearchLuck.of(None, 0.005)
 
@@ -27,7 +36,14 @@ def curve_info(data, shares=None):
         size, share = int(n), None if shares is None else shares[index]
         points.append(
             SizedEstimate(
-                f"width {size}", size, 100 * size, None, None, tuple(row), estimate, share
+                f"width {size}",
+                size,
+                100 * size,
+                None,
+                None,
+                dict(enumerate(row, 1)),
+                estimate,
+                share,
             )
         )
     return CapacityCurveInfo((Series("", "distilled", tuple(points)),), (), "")
@@ -143,6 +159,32 @@ def test_a_small_test_set_widens_the_interval_and_needs_correctness_of_all():
     partly = verdict(data, shares=[*shares[:-1], None])
     assert partly.fit is not None
     assert partly.fit.gains == alone.fit.gains
+
+
+def test_seeds_that_some_sizes_lack_do_not_undo_an_equivalence():
+    """Sizes are other architectures: no seed of one has a partner at another."""
+    luck = {1: 0.002, 2: -0.001, 3: 0.0, 4: 0.0, 5: -0.001}
+    base = make_results(widths=(64, 128, 256), trials=4, replicates=5, arms=("distilled",))
+    trials = [
+        t.model_copy(update={"test": evaluation(0.85 + luck[t.replicate]), "test_correct": None})
+        if t.stage == "confirm"
+        else t
+        for t in base.trials
+    ]
+    dropped = {(64, 1), (128, 1), (256, 5)}
+    fewer = [t for t in trials if (t.width, t.replicate) not in dropped or t.stage == "search"]
+
+    def judged(records):
+        results = dataclasses.replace(base, trials=tuple(records))
+        info = compute_capacity_curve(results, compute_strata(results), compute_teachers(results))
+        numbers = [list(p.by_replicate) for p in info.series[0].points]
+        found = compute_saturations(info, NO_LUCK, tolerance=0.005, confidence=0.9)[""]
+        assert found.fit is not None
+        return numbers, found.fit.opinions.equivalent_size
+
+    smallest = num_params(64)
+    assert judged(trials) == ([[1, 2, 3, 4, 5]] * 3, smallest)
+    assert judged(fewer) == ([[2, 3, 4, 5], [2, 3, 4, 5], [1, 2, 3, 4]], smallest)
 
 
 def test_two_sizes_have_no_curve():

@@ -7,7 +7,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.capacity_curve import CapacityCurveInfo, Series, SizedEstimate
+from kdsearch.analysis.answers.capacity.capacity_curve import (
+    CapacityCurveInfo,
+    Series,
+    SizedEstimate,
+)
 from kdsearch.analysis.statistics.capacity import (
     MIN_SIZES,
     CapacityFit,
