@@ -6,12 +6,12 @@ Needs pytest, which kdsearch itself does not.
 
 import pytest
 
-pytest.register_assert_rewrite(
-    *(f"kdsearch.testing.{name}" for name in ("data", "executor", "model", "sampler", "sink"))
-)
+_PARTS = ("data", "executor", "loss", "model", "sampler", "sink")
+pytest.register_assert_rewrite(*(f"kdsearch.testing.{part}" for part in _PARTS))
 
 from kdsearch.testing.data import DataContract  # noqa: E402
 from kdsearch.testing.executor import ExecutorContract  # noqa: E402
+from kdsearch.testing.loss import LossContract  # noqa: E402
 from kdsearch.testing.model import ModelCase, ModelContract  # noqa: E402
 from kdsearch.testing.sampler import SamplerContract  # noqa: E402
 from kdsearch.testing.sink import SinkContract  # noqa: E402
@@ -19,6 +19,7 @@ from kdsearch.testing.sink import SinkContract  # noqa: E402
 __all__ = [
     "DataContract",
     "ExecutorContract",
+    "LossContract",
     "ModelCase",
     "ModelContract",
     "SamplerContract",

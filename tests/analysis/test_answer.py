@@ -1,8 +1,6 @@
 """Answers that users pass in: the worked example of the documentation, and what is refused."""
 
 import json
-import re
-from pathlib import Path
 
 import pytest
 from synthetic import make_results
@@ -11,8 +9,9 @@ import kdsearch
 from kdsearch.analysis import ANSWERS, Answer, Context, ReportFigure, Table, write_report
 from kdsearch.analysis.answer import answer_documents, answer_figures, answer_sentences
 from kdsearch.errors import UserInputError
+from tests.docs.pages import blocks
 
-PAGE = Path(__file__).parents[2] / "docs" / "extending" / "answer.md"
+PAGE = "extending/answer.md"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +21,7 @@ def small():
 
 def test_the_worked_example_is_in_finding_page_figures_and_document(small, tmp_path, monkeypatch):
     example: dict = {}
-    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL):
+    for block in blocks(PAGE, "python"):
         exec(block, example)
     monkeypatch.setattr(kdsearch, "load_results", lambda _study: small)
     write_report(small, tmp_path / "plain")

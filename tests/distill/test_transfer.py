@@ -19,7 +19,6 @@ from kdsearch.config import (
 )
 from kdsearch.config.reading.sections import alternatives
 from kdsearch.distill import (
-    TeacherSignals,
     build_loss,
     distillation_loss,
     ensemble_logits,
@@ -27,6 +26,7 @@ from kdsearch.distill import (
     try_out,
 )
 from kdsearch.errors import UserInputError
+from kdsearch.testing import LossContract
 
 BUILT_IN = [
     kind
@@ -87,21 +87,10 @@ def test_kd_is_the_public_formula(size: int | None, members: int, mode: str) -> 
     assert loss_of(config) == distillation_loss(student, mixed, labels, 3.0, 0.2)
 
 
-@pytest.mark.parametrize("kind", BUILT_IN)
-def test_a_built_in_loss_is_a_mean_over_the_batch_with_a_gradient(
-    kind: type[BuiltInDistillation],
-) -> None:
-    student, members, labels = draw()
-    config = section(kind)
-    loss = build_loss(config)
-    rows = loss.prepare(TeacherSignals(members, None, "logit_mean"))
-    assert len(rows) == len(labels)
-    assert not rows.requires_grad
-    whole = loss.batch_loss(student.requires_grad_(), rows, labels)
-    halves = [loss.batch_loss(student[at], rows[at], labels[at]) for at in (slice(3), slice(3, 6))]
-    torch.testing.assert_close(whole, torch.stack(halves).mean())
-    (slope,) = torch.autograd.grad(whole, student)
-    assert slope.abs().sum() > 0
+class TestBuiltIn(LossContract):
+    @pytest.fixture(params=BUILT_IN)
+    def config(self, request: pytest.FixtureRequest) -> DistillationConfig:
+        return section(request.param)
 
 
 @pytest.mark.parametrize("kind", [k for k in BUILT_IN if "alpha" in k.model_fields])

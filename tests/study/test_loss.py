@@ -1,6 +1,5 @@
 """A user's own loss from the study file to the report, as docs/extending/loss.md has it."""
 
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,9 @@ import kdsearch
 from kdsearch.errors import UserInputError
 from kdsearch.results import Results
 from tests.conftest import WriteStudy
+from tests.docs.pages import blocks
 
-PAGE = (Path(__file__).parents[2] / "docs" / "extending" / "loss.md").read_text()
+PAGE = "extending/loss.md"
 SIGNALS = {"kind": "mnist1d", "train_samples": 600, "test_samples": 100}
 OPTION = "distillation.options.weight"
 SEARCH: dict[str, Any] = {
@@ -24,16 +24,10 @@ SEARCH: dict[str, Any] = {
 }
 
 
-def block(language: str) -> str:
-    found = re.search(f"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    assert found is not None
-    return found[1]
-
-
 @pytest.fixture(autouse=True)
 def mylosses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (folder / "mylosses.py").write_text(block("python"))
+    (folder / "mylosses.py").write_text(blocks(PAGE, "python")[0])
     yield
     sys.modules.pop("mylosses", None)
 
@@ -43,7 +37,7 @@ def run(path: Path, *overrides: str) -> Results:
 
 
 def test_the_example_of_the_page_runs_to_its_report(folder: Path) -> None:
-    (folder / "matched.yaml").write_text(block("yaml"))
+    (folder / "matched.yaml").write_text(blocks(PAGE, "yaml")[0])
     results = run(folder / "matched.yaml")
     assert len(results.trials) == 2 * 2 * (4 + 2)
     assert {t.state for t in results.trials} == {"COMPLETE"}

@@ -1,6 +1,5 @@
 """A study that is judged by another metric than accuracy: of ours, and of the user's own."""
 
-import re
 import sys
 from pathlib import Path
 
@@ -13,8 +12,9 @@ from kdsearch.errors import StudyChangedError, UserInputError
 from kdsearch.results import Results
 from kdsearch.study.storage.database import connect_existing
 from tests.conftest import WriteStudy
+from tests.docs.pages import blocks
 
-PAGE = Path(__file__).parents[2] / "docs" / "extending" / "metric.md"
+PAGE = "extending/metric.md"
 ONE_WIDTH = {"role": "fixed", "value": 4}
 
 
@@ -70,9 +70,7 @@ def test_a_minimised_metric_of_the_table_decides_everything(write_study: WriteSt
 def test_the_example_of_the_page_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "my_metrics", raising=False)
-    text = PAGE.read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    (study,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (code,), (study,) = blocks(PAGE, "python"), blocks(PAGE, "yaml")
     (folder / "my_metrics.py").write_text(code)
     (folder / "nines.yaml").write_text(study + "tracking: {models: none}\n")
     results = run(folder / "nines.yaml")
