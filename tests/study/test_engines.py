@@ -1,5 +1,6 @@
 """The engine of a study: forced, or measured once, told and kept."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import kdsearch
 from kdsearch.cache import cache_folder
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.execution import CohortTask, InlineExecutor, Row, TeacherTask
+from kdsearch.execution.engine import stack_key
 from kdsearch.execution.task import EngineName
 from kdsearch.results import Results
 from kdsearch.results.score import BY_ACCURACY
@@ -126,6 +128,28 @@ def test_two_students_decide_for_now_and_not_for_later(
     assert (few.engine, ledger.engine) == ("reference", None)
     (many,) = with_engine([cohort(config, folder, 4, 8)], config, ledger, Notes())  # type: ignore[arg-type]
     assert (many.engine, ledger.engine) == ("population", "population")
+
+
+def test_a_loss_without_a_closed_form_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate = {"role": "nuisance", "low": 1e-3, "high": 1e-1}
+    config = make_config(
+        distillation={"kind": "import", "target": "mine:Loss"}, search={"learning_rate": rate}
+    )
+    trials = [config.trial_config({"width": width}) for width in (4, 4, 8)]
+    assert stack_key(Row("0", trials[0], 1, 2)) == stack_key(Row("1", trials[1], 1, 2))
+    assert stack_key(Row("0", trials[0], 1, 2)) != stack_key(Row("2", trials[2], 1, 2))
+    hard = config.trial_config({"width": 4, "alpha": 1.0})
+    assert stack_key(Row("0", trials[0], 1, 2)) != stack_key(Row("3", hard, 1, 2))
+    rows = tuple(Row(str(index), trial, 1, 2) for index, trial in enumerate(trials))
+    task = replace(cohort(make_config(), folder, 4), rows=rows)
+    listener = Notes()
+    monkeypatch.setattr(engines, "population_speedup", lambda _task: 1.2)
+    with_engine([task], config, Ledger.create(config, command=""), listener)  # type: ignore[arg-type]
+    (note,) = listener.notes
+    assert note.startswith("mlp students are trained together (engine: population)")
+    assert "(a loss of `kind: import` has no closed form, so its slope is left to" in note
 
 
 def test_convolutional_students_are_really_measured(folder: Path) -> None:
