@@ -102,7 +102,7 @@ class FunctionalPopulation:
         configs = [m.training for m in members]
         factors = rate_factors(members, self._stack, self._width)
         self._optimizer = RowOptimizer(configs, factors, self._stack.flat.detach())
-        self._loss = RowLoss([m.distillation for m in members], self._data.train_x)
+        self._loss = RowLoss([m.distillation for m in members], self._stack.flat)
         self._steps: dict[tuple[int, bool], FunctionalStep] = {}
 
     def _train_epoch(self) -> Tensor:

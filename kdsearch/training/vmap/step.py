@@ -45,7 +45,7 @@ class FunctionalStep:
         self._x = like.new_empty(1 if shared else rows, batch_size, *sample)
         self._labels = torch.zeros(rows, batch_size, dtype=torch.int64, device=like.device)
         self._targets = loss.room(batch_size)
-        self._numbers = like.new_empty(3, rows, 1)
+        self._numbers = stack.flat.new_empty(3, rows, 1)
         self._graph = StepGraph(self._work, like.device) if like.device.type == "cuda" else None
 
     def run(self, samples: Sequence[Tensor], batch: Tensor, numbers: Tensor) -> None:
