@@ -1,8 +1,8 @@
 """The functions of the table of metrics. Shapes: N samples, C classes.
 
 Logits, labels and, where the entry in `kdsearch.config.metric` says so, the teachers' logits go
-in. They equal scikit-learn's where it has them (tested), which would cost every worker process
-1.7 s of import, and 14 to 28 ms for an AUROC where this takes 1 to 11.
+in. They equal scikit-learn's where it has them (tested). Those would cost every worker process
+1.7 s of import, and an AUROC of 800 to 10,000 samples of 10 classes 7 to 34 ms, not 0.6 to 9.
 """
 
 from collections.abc import Callable
@@ -73,11 +73,14 @@ def auroc(logits: Tensor, labels: Tensor) -> float:
     Whitney 1947). Classes that no sample or every sample has are left out; NaN if all are.
     """
     # In double precision: in single, confident models tie at probability 1.
-    probs = probabilities(logits.double()).T.contiguous()
+    probs = logits.double().softmax(dim=1).T.contiguous()
     ordered, order = probs.sort(dim=1)
     is_own = F.one_hot(labels, logits.shape[1]).T.gather(1, order).double()
-    below = torch.searchsorted(ordered, ordered, right=False)
-    upto = torch.searchsorted(ordered, ordered, right=True)
+    place = torch.arange(len(labels), device=logits.device).expand_as(order)
+    ends = torch.ones_like(order, dtype=torch.bool)
+    ends[:, :-1] = ordered[:, 1:] > ordered[:, :-1]
+    below = torch.where(ends.roll(1, dims=1), place, 0).cummax(dim=1).values
+    upto = torch.where(ends, place + 1, len(labels)).flip(1).cummin(dim=1).values.flip(1)
     own = is_own.sum(dim=1)
     others = len(labels) - own
     rank_sum = (is_own * (below + upto + 1)).sum(dim=1) / 2

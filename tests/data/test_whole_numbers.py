@@ -82,7 +82,10 @@ def test_views_of_them_are_whole_too(tmp_path: Path) -> None:
     config = NpzData(kind="npz", path=str(tmp_path / "mine.npz"), augment=augment)
     dataset = load_dataset(config, cache=tmp_path / "cache")
     assert dataset.augmentation is not None
-    assert dataset.augmentation.view(1).x.dtype == torch.int64
+    view = dataset.augmentation.view(1)
+    assert view.x.dtype == torch.int64
+    seen = plain_data(config, tmp_path / "cache").at_epoch(2)
+    assert torch.equal(seen.train_x, view.x)
 
 
 def test_a_built_in_model_says_that_it_reads_real_numbers() -> None:

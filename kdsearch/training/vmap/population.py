@@ -105,7 +105,7 @@ class FunctionalPopulation:
         factors = rate_factors(members, self._stack, self._width)
         self._optimizer = RowOptimizer(configs, factors, self._stack.flat.detach())
         teach = [m.distillation for m in members]
-        closed, like = in_closed_form(teach), self._data.train_x
+        closed, like = in_closed_form(teach), self._stack.flat
         self._loss = AutogradLoss(teach, like) if closed is None else RowLoss(closed, like)
         self._steps: dict[tuple[int, bool], FunctionalStep] = {}
 

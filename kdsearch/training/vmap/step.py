@@ -46,7 +46,7 @@ class FunctionalStep:
         self._x = like.new_empty(1 if shared else rows, batch_size, *sample)
         self._labels = torch.zeros(rows, batch_size, dtype=torch.int64, device=like.device)
         self._targets = loss.room(batch_size)
-        self._numbers = like.new_empty(3, rows, 1)
+        self._numbers = stack.flat.new_empty(3, rows, 1)
         records = like.device.type == "cuda" and loss.is_replayable
         self._graph = StepGraph(self._work, like.device) if records else None
 
