@@ -134,7 +134,7 @@ def test_a_loss_without_a_closed_form_is_told(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rate = {"role": "nuisance", "low": 1e-3, "high": 1e-1}
-    config = make_config(
+    config = small_study(
         distillation={"kind": "import", "target": "mine:Loss"}, search={"learning_rate": rate}
     )
     trials = [config.trial_config({"width": width}) for width in (4, 4, 8)]
@@ -143,7 +143,7 @@ def test_a_loss_without_a_closed_form_is_told(
     hard = config.trial_config({"width": 4, "alpha": 1.0})
     assert stack_key(Row("0", trials[0], 1, 2)) != stack_key(Row("3", hard, 1, 2))
     rows = tuple(Row(str(index), trial, 1, 2) for index, trial in enumerate(trials))
-    task = replace(cohort(make_config(), folder, 4), rows=rows)
+    task = replace(cohort(small_study(), folder, 4), rows=rows)
     listener = Notes()
     monkeypatch.setattr(engines, "population_speedup", lambda _task: 1.2)
     with_engine([task], config, Ledger.create(config, command=""), listener)  # type: ignore[arg-type]
