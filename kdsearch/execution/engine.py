@@ -15,7 +15,7 @@ from kdsearch.results import EpochMetrics
 from kdsearch.training import (
     FunctionalPopulation,
     Member,
-    Population,
+    MlpPopulation,
     StudentRun,
     gains_alone,
     is_stackable,
@@ -113,7 +113,7 @@ class PopulationEngine:
         self.students = sorted(students, key=batches_and_width)
         self._states = {key: state for key, state in states.items() if state is not None}
         self._stacked: list[Student] = []
-        self._population: Population | FunctionalPopulation | None = None
+        self._population: MlpPopulation | FunctionalPopulation | None = None
         for student in self.students:
             if student.row.key in self._states:
                 student.progress.load_state_dict(self._states[student.row.key]["progress"])
@@ -157,7 +157,7 @@ class PopulationEngine:
         ready.sort(key=lambda s: s.progress.epoch, reverse=True)
         return sorted(ready[:CHUNK], key=batches_and_width)
 
-    def _stack(self, chosen: list[Student]) -> Population | FunctionalPopulation:
+    def _stack(self, chosen: list[Student]) -> MlpPopulation | FunctionalPopulation:
         population = self._population
         if population is None:
             population = build_population(chosen)
@@ -219,12 +219,12 @@ def build_engines(
     return engines + [PopulationEngine(group, states) for group in groups.values()]
 
 
-def build_population(students: Sequence[Student]) -> Population | FunctionalPopulation:
+def build_population(students: Sequence[Student]) -> MlpPopulation | FunctionalPopulation:
     """The population that trains such students, who have one `stack_key`, fastest."""
     first = students[0]
     members = [member_of(student) for student in students]
     if isinstance(first.body, Mlp) and is_in_closed_form(first.row):
-        return Population(members, first.data)
+        return MlpPopulation(members, first.data)
     return FunctionalPopulation(members, first.data, width=first.row.trial.student.width)
 
 

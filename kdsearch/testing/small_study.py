@@ -30,8 +30,8 @@ SMALL_STUDY: dict[str, Any] = {
 
 
 def small_study(**changes: Any) -> StudyConfig:
-    """The small study with some sections replaced; `training__epochs` reaches inside."""
-    tree = json.loads(json.dumps(SMALL_STUDY))
+    """The small study, its keys sorted, with some replaced; `training__epochs` reaches inside."""
+    tree = json.loads(json.dumps(SMALL_STUDY, sort_keys=True))
     for dotted, value in changes.items():
         *parents, leaf = dotted.split("__")
         node = tree

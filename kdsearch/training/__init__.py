@@ -6,8 +6,9 @@ from kdsearch.training.evaluation import evaluate_logits
 from kdsearch.training.lone_run import LoneRun, gains_alone
 from kdsearch.training.loop import StudentRun
 from kdsearch.training.metrics import expected_calibration_error, share_of
-from kdsearch.training.mlp.population import Member, Population
+from kdsearch.training.mlp.population import MlpPopulation
 from kdsearch.training.optimizer import build_optimizer, schedule_factor
+from kdsearch.training.population import Member
 from kdsearch.training.progress import Progress, val_accuracy
 from kdsearch.training.views import EpochViews
 from kdsearch.training.vmap.population import FunctionalPopulation
@@ -18,7 +19,7 @@ __all__ = [
     "FunctionalPopulation",
     "LoneRun",
     "Member",
-    "Population",
+    "MlpPopulation",
     "Progress",
     "StudentRun",
     "TrainingData",

@@ -15,7 +15,7 @@ from kdsearch.execution import cohort as cohort_module
 from kdsearch.execution.cohort import train_cohort
 from kdsearch.execution.student import students_path
 from kdsearch.testing.small_study import small_study
-from kdsearch.training import Population
+from kdsearch.training import MlpPopulation
 from tests.execution.conftest import Log, MakeTask, essence, with_teachers
 from tests.execution.test_cohort import drive
 from tests.execution.test_refit import (
@@ -207,14 +207,14 @@ def test_a_population_of_refits_that_fails_leaves_them_to_the_reference_loop(
 ) -> None:
     task = replace(refit(make_task(settings=SETTINGS, folder=tmp_path)), engine="population")
     once = drive(without_refit(task), Log())
-    real = Population._train_epoch
+    real = MlpPopulation._train_epoch
 
-    def out_of_memory(self: Population) -> list[float]:
+    def out_of_memory(self: MlpPopulation) -> list[float]:
         if len(self._data.train_y) % 128 == REFIT_LAST_BATCH:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return real(self)
 
-    monkeypatch.setattr(Population, "_train_epoch", out_of_memory)
+    monkeypatch.setattr(MlpPopulation, "_train_epoch", out_of_memory)
     log = drive(task, Log())
     config = small_study()
     check_by_hand(config, task, log.outcomes)

@@ -6,7 +6,7 @@ import torch
 from kdsearch.config import KdDistillation, MlpModel
 from kdsearch.models import build_model
 from kdsearch.models.mlp import Mlp
-from kdsearch.training import Member, Population, Progress, TrainingData
+from kdsearch.training import Member, MlpPopulation, Progress, TrainingData
 from tests.training.problem import (
     NUM_CLASSES,
     NUM_FEATURES,
@@ -62,7 +62,7 @@ def test_a_population_on_cuda_is_the_reference_loop(
     members = [
         Member(build(row), config, teach[row], Progress(config), ORDERS[row]) for row in range(4)
     ]
-    together = Population(members, type(data)(*moved))
+    together = MlpPopulation(members, type(data)(*moved))
     for _ in together.epochs(until=config.epochs):
         pass
     for row, member in enumerate(members):

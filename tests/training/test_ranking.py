@@ -26,7 +26,7 @@ from kdsearch.results.score import epoch_score, measured_each_epoch
 from kdsearch.training import (
     FunctionalPopulation,
     Member,
-    Population,
+    MlpPopulation,
     Progress,
     StudentRun,
     TrainingData,
@@ -107,7 +107,7 @@ def trained(
         Member(body(), TrainingConfig(epochs=6, batch_size=32), TEACH, other, 0),
     ]
     if engine == "mlp":
-        population: Population | FunctionalPopulation = Population(members, data)
+        population: MlpPopulation | FunctionalPopulation = MlpPopulation(members, data)
     else:
         population = FunctionalPopulation(members, data, width=8)
     for _ in population.epochs(until=6):
