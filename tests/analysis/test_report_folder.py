@@ -12,6 +12,8 @@ from kdsearch.analysis.page.page import accuracy_table
 from kdsearch.analysis.summary import compute_summary
 from kdsearch.results import Results
 
+pytestmark = pytest.mark.slow
+
 EVIL = '<script>alert(1)</script> $\\frac{x & "q"'
 FIGURES = {
     "capacity", "capacity_cost", "gain", "convergence", "temperature_alpha", "optimum",

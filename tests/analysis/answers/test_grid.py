@@ -124,6 +124,7 @@ def test_students_of_two_sizes_are_not_called_paired():
     assert "not paired" in grid_table(info).caption
 
 
+@pytest.mark.slow
 def test_one_axis_has_no_grid(results):
     assert compute_summary(results).grid is None
     assert grid_sentence(None) == ""

@@ -12,6 +12,8 @@ from kdsearch.analysis.response.searched import Setting, parameter_setting
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.analysis.summary import compute_summary
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = (8, 16, 32, 64, 128, 256)
 
 

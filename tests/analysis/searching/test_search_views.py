@@ -36,6 +36,7 @@ def results_without_surface(results):
     return dataclasses.replace(results, trials=trials)
 
 
+@pytest.mark.slow
 def test_temperature_alpha_is_relative_to_the_stratum(results):
     info = views_of(results)
     assert [p.title for p in info.panels] == [f"width {w}" for w in (8, 16, 32, 64, 128, 256)]
@@ -66,6 +67,7 @@ def test_more_than_six_strata_share_one_panel():
     assert len(info.panels[0].points) == 21
 
 
+@pytest.mark.slow
 def test_up_to_twelve_strata_have_a_map_each():
     widths = tuple(range(8, 22))
     search = {
@@ -141,6 +143,7 @@ def test_counts_for_people(number, text):
     assert wording.count(number) == text
 
 
+@pytest.mark.slow
 def test_axes_are_labelled_in_words(results):
     with style.figure_style():
         figures = {f.name: f.figure for f in build_figures(compute_summary(results))}
@@ -158,6 +161,7 @@ def test_axes_are_labelled_in_words(results):
                for t in texts["importance"])  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_gain_figure_names_the_errors_of_the_gains(results):
     summary = compute_summary(results)
     with style.figure_style():
