@@ -1,8 +1,8 @@
-# Two commands: `make study` runs a real study to its report, `make test` runs every test.
+# `make study` runs a real study to its report, `make test` runs every test, `make quick` those of seconds.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install study test lint clean
+.PHONY: install study test quick lint wheel clean
 
 install: .venv/installed
 
@@ -12,14 +12,27 @@ study: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n auto
 
+quick: .venv/installed-dev
+	$(BIN)/python -m pytest -n auto -m "not slow"
+
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyrefly check
 	$(BIN)/lint-imports
 
+# Builds dist/, installs it with all it needs into an empty environment, and runs a study from there.
+# (Whether the wheel holds what it must is one of the tests; this one downloads.)
+wheel: .venv/installed-dev
+	rm -rf build dist .wheel
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv .wheel/env
+	.wheel/env/bin/python -m pip install --quiet --constraint constraints.txt dist/*.whl
+	cp studies/smoke.yaml .wheel
+	cd .wheel && env/bin/kdsearch --version && env/bin/kdsearch study run smoke.yaml
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .wheel build dist
 
 # pip older than 25.1 knows no dependency groups, so the environment gets its own.
 .venv/installed: pyproject.toml constraints.txt

@@ -147,6 +147,7 @@ def test_every_tuned_setting_is_named():
     assert "T = " not in sentence
 
 
+@pytest.mark.slow
 def test_importance_is_part_of_the_finding(results):
     assert compute_summary(results).finding.finding[-1] == (
         "Within strata the learning rate explains 58 % of the differences in validation accuracy, "

@@ -13,6 +13,8 @@ from kdsearch.analysis.answers.pareto import PARETO
 from kdsearch.analysis.page.tables import accuracy_table
 from kdsearch.results import Results
 
+pytestmark = pytest.mark.slow
+
 EVIL = '<script>alert(1)</script> $\\frac{x & "q"'
 FIGURES = {
     "capacity", "capacity_cost", "gain", "convergence", "temperature_alpha", "optimum",

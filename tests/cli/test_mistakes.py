@@ -171,6 +171,7 @@ def test_an_interrupt_before_the_study_can_stop_by_itself(
     assert answer.err == "interrupted; run the same command again to go on\n"
 
 
+@pytest.mark.slow
 def test_a_study_that_another_process_runs(
     command: Command, write_study: WriteStudy, folder: Path
 ) -> None:

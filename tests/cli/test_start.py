@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import kdsearch
 from tests.cli.conftest import STUDY, Command, Ran
 
@@ -53,6 +55,7 @@ print("heavy:", sorted(heavy & set(sys.modules)))
 """
 
 
+@pytest.mark.slow
 def test_a_look_at_a_study_imports_nothing_that_draws_or_computes(ran: Ran) -> None:
     for arguments in (["status", STUDY], ["list"]):
         done = subprocess.run(

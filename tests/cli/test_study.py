@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 import kdsearch
 from kdsearch.analysis.table import COLUMNS
 from tests.cli.conftest import STUDY, Command, Ran
+
+pytestmark = pytest.mark.slow
 
 ESCAPE = "\x1b"
 EXPORT = [

@@ -185,6 +185,7 @@ def test_a_transform_that_teacher_and_student_could_not_share(
         load(kind="digits", augment={"transform": f"{transform}:{name}"})
 
 
+@pytest.mark.slow
 def test_made_on_whatever_device_the_samples_are_on() -> None:
     ids = torch.tensor([3, 5, 8])
     split = Split(x=torch.ones(3, 1, 4), y=torch.zeros(3, dtype=torch.long), ids=ids)

@@ -21,6 +21,7 @@ from kdsearch.results import TeacherRecord
 from tests.distill.conftest import TEACHER, Fit, OpenBank, never_fit
 
 
+@pytest.mark.slow
 def test_trained_once(open_bank: OpenBank, tmp_path: Path) -> None:
     bank = open_bank()
     fit = Fit(TEACHER, 1, tmp_path / "cache")

@@ -15,6 +15,8 @@ from kdsearch.distill import TeacherBank, TeacherInterrupted, state_hash
 from kdsearch.results import TeacherRecord
 from tests.distill.conftest import DATA, TEACHER, Fit, never_fit
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_SECONDS = 60.0
 
 

@@ -33,8 +33,10 @@ def test_every_module_that_is_named_exists() -> None:
     named = {
         name
         for name in re.findall(r"`([a-z_]+(?:\.\w+)+)`", PAGE)
-        if (not name.endswith((".json", ".csv", ".html"))
-        and name.split(".")[0] in ROOMS - {"data", "study", "training", "tracking"})
+        if (
+            not name.endswith((".json", ".csv", ".html"))
+            and name.split(".")[0] in ROOMS - {"data", "study", "training", "tracking"}
+        )
         or (name.split(".")[0] in ROOMS and name.count(".") > 1)
     }
     assert len(named) > 15

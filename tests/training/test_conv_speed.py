@@ -9,6 +9,8 @@ from kdsearch.config import CnnModel, KdDistillation, TrainingConfig
 from kdsearch.models import build_model
 from kdsearch.training import StudentRun, TrainingData
 
+pytestmark = pytest.mark.slow
+
 SHAPE, EPOCHS, ATTEMPTS = (1, 28, 28), 5, 3
 WANTED = 1.4
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import kdsearch
 
 ROOT = Path(kdsearch.__file__).parent
@@ -21,6 +23,7 @@ def imported_names(file: Path) -> set[str]:
     return names
 
 
+@pytest.mark.slow
 def test_importing_the_loop_imports_no_search_and_no_tracking() -> None:
     script = (
         "import sys, kdsearch.training.loop\n"

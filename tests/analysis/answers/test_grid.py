@@ -137,6 +137,7 @@ def test_a_row_whose_students_the_search_chose_of_two_architectures_is_not_paire
     assert info.interaction is None
 
 
+@pytest.mark.slow
 def test_one_axis_has_no_grid(results):
     assert compute_summary(results).grid is None
     assert grid_sentence(None) == ""

@@ -1,5 +1,6 @@
 import dataclasses
 
+import pytest
 from synthetic import make_results, study_config
 
 from kdsearch.analysis import write_report
@@ -57,6 +58,7 @@ def test_a_ladder_that_climbed_to_its_end_saved_nothing():
     assert "saved nothing" in ladder_sentence(info)
 
 
+@pytest.mark.slow
 def test_the_report_shows_it(tmp_path):
     report = write_report(study((4, 8, 16, 32, 64, 24)), tmp_path / "r")
     assert any("The ladder tried" in sentence for sentence in report.finding)

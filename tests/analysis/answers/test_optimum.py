@@ -11,6 +11,8 @@ from kdsearch.analysis.response.optimum_map import StratumMap
 from kdsearch.analysis.response.searched import Setting, parameter_setting
 from kdsearch.analysis.strata import compute_strata
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = (8, 16, 32, 64, 128, 256)
 
 

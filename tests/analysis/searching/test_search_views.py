@@ -35,6 +35,7 @@ def results_without_surface(results):
     return dataclasses.replace(results, trials=trials)
 
 
+@pytest.mark.slow
 def test_temperature_alpha_is_relative_to_the_stratum(results):
     info = views_of(results)
     assert [p.title for p in info.panels] == [f"width {w}" for w in (8, 16, 32, 64, 128, 256)]
@@ -65,6 +66,7 @@ def test_more_than_six_strata_share_one_panel():
     assert len(info.panels[0].points) == 21
 
 
+@pytest.mark.slow
 def test_up_to_twelve_strata_have_a_map_each():
     widths = tuple(range(8, 22))
     search = {
@@ -140,6 +142,7 @@ def test_counts_for_people(number, text):
     assert wording.count(number) == text
 
 
+@pytest.mark.slow
 def test_axes_are_labelled_in_words(results):
     figures = {name: f.figure for name, f in compute_summary(results).figures().items()}
     texts = {}
@@ -156,6 +159,7 @@ def test_axes_are_labelled_in_words(results):
                for t in texts["importance"])  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_gain_figure_names_the_errors_of_the_gains(results):
     summary = compute_summary(results)
     figure = summary.figures()["gain"].figure

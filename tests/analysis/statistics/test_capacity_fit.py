@@ -71,6 +71,7 @@ def test_equal_sizes_are_saturated_from_the_smallest_or_below_it(sd):
     assert not fit.declines
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_truth_in_a_simulation():
     covered, claimed_wrongly = 0, 0
     for seed, error in enumerate([power_law, plateau, saturating_elsewhere] * 10):

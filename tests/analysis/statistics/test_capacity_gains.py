@@ -48,6 +48,7 @@ def test_gains_beyond_end_at_an_accuracy_of_one():
     assert fit.beyond.doubled.median <= fit.beyond.quadrupled.median <= fit.beyond.limit.median
 
 
+@pytest.mark.slow
 def test_a_decline_is_shown_only_where_it_is_one():
     def hump(n):
         return 0.1 * (n > 512)

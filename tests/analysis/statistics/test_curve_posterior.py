@@ -100,6 +100,7 @@ def plain_monte_carlo(means, gain_from, *, draws=10_000):
     return np.einsum("cu,cuq->q", weights, np.concatenate(below))
 
 
+@pytest.mark.slow
 def test_cells_agree_with_plain_monte_carlo_over_the_prior():
     means = noisy(0.9 - 0.08 * 2.0 ** (-0.6 * OCTAVES), sd=0.002, seed=1)
     posterior = fit_curves(means, tolerance=TOLERANCE)

@@ -9,6 +9,7 @@ from mnist1d.data import make_dataset
 from kdsearch.data.sources.mnist1d import load_mnist1d
 
 
+@pytest.mark.slow
 def test_seed_0_with_5000_samples_is_the_published_set(tmp_path: Path) -> None:
     raw = load_mnist1d(train_samples=4000, test_samples=1000, seed=0, cache=tmp_path)
     state = random.getstate(), np.random.get_state()  # noqa: NPY002

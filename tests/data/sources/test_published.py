@@ -53,6 +53,7 @@ def unplugged() -> Bunch:
     raise urllib.error.URLError("Name or service not known")
 
 
+@pytest.mark.slow
 @has_debian_package
 def test_the_real_fashion_mnist_of_debian(load) -> None:
     data = load(kind="fashion_mnist")
@@ -85,6 +86,7 @@ def test_a_half_filled_folder_is_an_error(load, write_idx, tmp_path, monkeypatch
         load(kind="mnist")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_system_folder")
 @pytest.mark.parametrize(
     ("kind", "name"), [("mnist", "mnist_784"), ("fashion_mnist", "Fashion-MNIST")]

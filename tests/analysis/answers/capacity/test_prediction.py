@@ -88,6 +88,7 @@ def test_a_study_without_a_curve_says_so():
         predict_students(make_results(widths=(16,)), Query(num_params=1000.0))
 
 
+@pytest.mark.slow
 def test_the_report_predicts_round_sizes(results):
     fit = compute_summary(results).saturation.fit
     assert fit is not None
