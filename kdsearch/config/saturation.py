@@ -11,7 +11,7 @@ from kdsearch.config.metric import metric_name
 from kdsearch.config.problem import Problem, choices
 from kdsearch.config.search import ConfirmConfig, Objective, SearchParameter
 from kdsearch.config.search_space import is_integer_field
-from kdsearch.config.trial import SHORT_NAMES
+from kdsearch.config.trial import SHORT_NAMES, field_of
 
 FIRST_SIZES = 5
 """Sizes that a ladder begins with: the fewest that a verdict can rest on (analysis.capacity), so
@@ -114,13 +114,13 @@ def _parameter_problems(
     ladder: LadderConfig, parameters: Mapping[str, SearchParameter], sections: Mapping[str, Any]
 ) -> Iterator[Problem]:
     name = ladder.parameter
-    target = SHORT_NAMES.get(name, name)
+    target = field_of(name)
     wrong = _not_a_size(name, target, sections)
     if wrong is not None:
         yield Problem("study.ladder.parameter", wrong)
         return
     for other, parameter in parameters.items():
-        if SHORT_NAMES.get(other, other) == target:
+        if field_of(other) == target:
             yield Problem(
                 f"search.{other}",
                 f"{name} is the ladder's parameter, which chooses its own sizes; take it out of "

@@ -11,7 +11,7 @@ from kdsearch.config.distillation import DistillationConfig, ImportDistillation
 from kdsearch.config.model import ImportModel
 from kdsearch.config.problem import Problem, choices, describe, did_you_mean, show
 from kdsearch.config.search import SearchParameter
-from kdsearch.config.trial import SHORT_NAMES
+from kdsearch.config.trial import SHORT_NAMES, field_of
 
 Owners = dict[str, Section]
 
@@ -35,7 +35,7 @@ def check_parameters(
     problems: list[Problem] = []
     taken: dict[str, str] = {}
     for name, parameter in parameters.items():
-        target = SHORT_NAMES.get(name, name)
+        target = field_of(name)
         if target in taken:
             message = f"is the same field as '{taken[target]}'; give it once"
             problems.append(Problem(f"search.{name}", message))
@@ -63,7 +63,7 @@ def searchable_fields(sections: Mapping[str, Any]) -> Owners:
 def _check_parameter(
     name: str, parameter: SearchParameter, owners: Owners, sections: Mapping[str, Any]
 ) -> Iterator[Problem]:
-    target = SHORT_NAMES.get(name, name)
+    target = field_of(name)
     key = f"search.{name}"
     if parameter.role == "scientific" and parameter.values and len(parameter.values) < 2:
         message = (
@@ -144,7 +144,7 @@ def _not_of_the_loss(name: str, target: str, loss: DistillationConfig, owners: O
 
 
 def _check_values(name: str, parameter: SearchParameter, owner: Section) -> Iterator[Problem]:
-    field = SHORT_NAMES.get(name, name).rpartition(".")[2]
+    field = field_of(name).rpartition(".")[2]
     words = _words(type(owner).model_fields[field].annotation)
     if words and parameter.is_range:
         message = f"is not a number, so it has no range; give values: [{', '.join(words)}]"
@@ -187,7 +187,7 @@ def numbers_given(
     """Name, key and value of every number given for the field `target`."""
     found: list[tuple[str, str, float]] = []
     for name, parameter in search.items():
-        if SHORT_NAMES.get(name, name) == target:
+        if field_of(name) == target:
             found += [
                 (name, key, value)
                 for key, value in parameter.given()
@@ -198,7 +198,7 @@ def numbers_given(
 
 def is_integer_field(name: str, sections: Mapping[str, Any]) -> bool | None:
     """Whether a search parameter's field takes whole numbers only; None if nothing is known."""
-    target = SHORT_NAMES.get(name, name)
+    target = field_of(name)
     owner = searchable_fields(sections).get(target)
     if owner is None:
         return None

@@ -24,7 +24,7 @@ from kdsearch.config.search import (
 )
 from kdsearch.config.search_space import is_integer_field
 from kdsearch.config.training import TrainingConfig
-from kdsearch.config.trial import SHORT_NAMES, TeacherConfig, TrialConfig, apply_settings
+from kdsearch.config.trial import TeacherConfig, TrialConfig, apply_settings, field_of, short_name
 from kdsearch.config.wording import derived_question
 
 
@@ -52,7 +52,7 @@ class StudyConfig(Section):
     training: TrainingConfig = TrainingConfig()
     distillation: DistillationConfig = KdDistillation()
     search: Annotated[dict[str, SearchParameter], Field(min_length=1)]
-    """Parameter name (short or dotted) to its range, values or value."""
+    """Parameter name to its range, values or value. `student.width` may be written for `width`."""
     objective: Annotated[
         tuple[Objective, ...],
         Field(strict=False, min_length=1),
@@ -72,8 +72,11 @@ class StudyConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _objectives_have_directions(cls, file: Any) -> Any:
-        return with_directions(file) if isinstance(file, dict) else file
+    def _spelled_out(cls, file: Any) -> Any:
+        if not isinstance(file, dict):
+            return file
+        named = {"search": named_once(file["search"])} if "search" in file else {}
+        return with_directions(file | named)
 
     @model_validator(mode="after")
     def _sections_fit_together(self) -> "StudyConfig":
@@ -164,10 +167,20 @@ class StudyConfig(Section):
         return self.question or derived_question(self.student, self.space, self.objective)
 
 
+def named_once(search: Any) -> Any:
+    """The section with its parameters under their short names.
+
+    One that is given by both of its names is left alone, and refused later.
+    """
+    if not isinstance(search, dict):
+        return search
+    short = {short_name(name): parameter for name, parameter in search.items()}
+    return short if len(short) == len(search) else search
+
+
 def applies_to_baseline(name: str) -> bool:
     """Whether a search parameter matters to a student that has no teacher."""
-    target = SHORT_NAMES.get(name, name)
-    return not target.startswith(("distillation.", "teacher."))
+    return not field_of(name).startswith(("distillation.", "teacher."))
 
 
 def baseline_strata(strata: Sequence[Mapping[str, Scalar]]) -> tuple[dict[str, Scalar], ...]:

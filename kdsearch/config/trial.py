@@ -18,7 +18,20 @@ SHORT_NAMES = {
     "learning_rate": "training.learning_rate",
     "width": "student.width",
 }
-"""Search parameters that need no dotted name."""
+"""Search parameters that need no dotted name, and the fields that they set.
+
+A file may write either. Past `load_study` a parameter with a short name is called by it."""
+_SHORT = {field: short for short, field in SHORT_NAMES.items()}
+
+
+def short_name(name: str) -> str:
+    """What a parameter is called past `load_study`: its short name where it has one."""
+    return _SHORT.get(name, name)
+
+
+def field_of(name: str) -> str:
+    """The dotted path of the field that a parameter sets."""
+    return SHORT_NAMES.get(name, name)
 
 
 TeacherViews = Annotated[
@@ -98,7 +111,7 @@ def apply_settings(
         "distillation": _taught_by(teacher, distillation, settings).model_dump(),
     }
     for name, value in settings.items():
-        *path, leaf = SHORT_NAMES.get(name, name).split(".")
+        *path, leaf = field_of(name).split(".")
         node = tree
         for key in path:
             node = node[key]

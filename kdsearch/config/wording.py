@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from kdsearch.config.base import Scalar
 from kdsearch.config.model import ModelConfig
 from kdsearch.config.search import Objective, SearchParameter
-from kdsearch.config.trial import SHORT_NAMES
+from kdsearch.config.trial import field_of
 
 _WIDTH = "student.width"
 
@@ -17,13 +17,13 @@ def derived_question(
 ) -> str:
     """`Which temperature and alpha suit mlp students of width 8, 16, ..., 256?`."""
     tuned = [_words(name) for name, p in search.items() if p.role == "nuisance"]
-    fixed = {SHORT_NAMES.get(n, n): p.value for n, p in search.items() if p.role == "fixed"}
-    axes = {SHORT_NAMES.get(n, n): p for n, p in search.items() if p.role == "scientific"}
+    fixed = {field_of(n): p.value for n, p in search.items() if p.role == "fixed"}
+    axes = {field_of(n): p for n, p in search.items() if p.role == "scientific"}
     students = f"{student.kind} students"
     width = axes.pop(_WIDTH, None)
     if width is not None:
         students += f" of width {_series(width.values or ())}"
-    elif all(p.role == "fixed" or SHORT_NAMES.get(n, n) != _WIDTH for n, p in search.items()):
+    elif all(p.role == "fixed" or field_of(n) != _WIDTH for n, p in search.items()):
         students += f" of width {fixed.get(_WIDTH, student.width)}"
     if axes:
         points = (f"{_words(name)} {_series(p.values or ())}" for name, p in axes.items())

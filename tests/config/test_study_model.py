@@ -17,6 +17,7 @@ from kdsearch.config import (
 )
 from kdsearch.config.data import AugmentConfig
 from kdsearch.config.saturation import FIRST_SIZES
+from kdsearch.testing.small_study import SMALL_STUDY
 
 Load = Callable[..., StudyConfig]
 
@@ -187,3 +188,15 @@ def test_a_ladder_is_a_scientific_parameter_that_names_its_own_sizes(load: Load)
     assert config.is_integer("width")
     assert config.study.confidence == 0.9
     assert FIRST_SIZES >= MIN_SIZES, "a ladder begins with what a verdict takes"
+
+
+def test_a_parameter_has_one_name_past_the_file() -> None:
+    short = {"role": "nuisance", "low": 1e-3, "high": 1e-1, "log": True}
+    rest = {n: p for n, p in SMALL_STUDY["search"].items() if n != "learning_rate"}
+    dotted = SMALL_STUDY | {"search": {"training.learning_rate": short} | rest}
+    usual = SMALL_STUDY | {"search": {"learning_rate": short} | rest}
+    assert StudyConfig.model_validate(dotted) == StudyConfig.model_validate(usual)
+    assert next(iter(StudyConfig.model_validate(dotted).search)) == "learning_rate"
+    twice = SMALL_STUDY | {"search": {"training.learning_rate": short, "learning_rate": short}}
+    with pytest.raises(ValueError, match=r"is the same field as 'training.learning_rate'"):
+        StudyConfig.model_validate(twice)

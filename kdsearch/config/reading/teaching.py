@@ -6,7 +6,7 @@ from kdsearch.config.distillation import DistillationConfig, needs_teacher
 from kdsearch.config.problem import Problem
 from kdsearch.config.search import SearchParameter
 from kdsearch.config.search_space import numbers_given
-from kdsearch.config.trial import SHORT_NAMES, TeacherConfig
+from kdsearch.config.trial import TeacherConfig, field_of
 
 
 def ensemble_has_its_members(
@@ -32,7 +32,7 @@ def alpha_leaves_something_to_teach(
     search: Mapping[str, SearchParameter], distillation: DistillationConfig
 ) -> Iterator[Problem]:
     """Nothing of the teachers' is searched where they are not heard."""
-    targets = {SHORT_NAMES.get(name, name): name for name in search}
+    targets = {field_of(name): name for name in search}
     own = targets.get("distillation.alpha")
     alpha = distillation.number("alpha") if own is None else search[own].value
     if not isinstance(alpha, int | float) or needs_teacher(alpha):

@@ -18,6 +18,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, NamedTuple
 
+from kdsearch.config import SHORT_NAMES
 from kdsearch.errors import UserInputError
 
 NUMBER, WRITER = "schema", "written_by"
@@ -77,7 +78,10 @@ def from_unnumbered(saved: Stored) -> Stored:
     }
 
 
-STEPS: tuple[Step, ...] = (Step(config=from_unnumbered),)
+NAMED_ONCE = Step(parameters={field: short for short, field in SHORT_NAMES.items()})
+"""From schema 1 to 2: `student.width`, which a file may write, is `width` past the file."""
+
+STEPS: tuple[Step, ...] = (Step(config=from_unnumbered), NAMED_ONCE)
 """The step at index n leads from schema n to n + 1; today's schema is their number."""
 
 

@@ -178,3 +178,15 @@ def test_old_records_get_the_defaults_of_later_fields(folder: Path) -> None:
     storage.set_trial_user_attr(trial._trial_id, "record", saved)
     assert Ledger(connect(URL), "small").records() == (added,)
     assert added.val == evaluation(0.5)
+
+
+def test_names_that_a_file_spelled_out_are_short_since_schema_2() -> None:
+    stored = small_study().model_dump(mode="json")
+    search = {("student.width" if n == "width" else n): p for n, p in stored["search"].items()}
+    before = stored | {"search": search, "schema": 1}
+    assert upgraded("config", before, STEPS) == stored
+    record = {"settings": {"student.width": 8}, "stratum": {"student.width": 8}, "schema": 1}
+    short = {"settings": {"width": 8}, "stratum": {"width": 8}}
+    assert upgraded("record", record, STEPS) == short
+    assert upgraded("record", short | {"schema": 2}, STEPS) == short
+    assert renamed_parameters(record, STEPS)["student.width"] == "width"
