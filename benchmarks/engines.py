@@ -11,7 +11,7 @@ from kdsearch.config import MlpModel
 from kdsearch.training import (
     FunctionalPopulation,
     Member,
-    Population,
+    MlpPopulation,
     Progress,
     StudentRun,
     TrainingData,
@@ -49,7 +49,7 @@ def train_reference(
 def train_population(
     specs: Sequence[Spec], data: TrainingData, teachers: Sequence[nn.Module], *, epochs: int
 ) -> Trained:
-    """`Population` (mlp) or `FunctionalPopulation` (others), 16 students at a time."""
+    """`MlpPopulation` (mlp) or `FunctionalPopulation` (others), 16 students at a time."""
     losses, accuracies, setup_seconds, train_seconds = [], [], 0.0, 0.0
     for start in range(0, len(specs), CHUNK):
         started = time.perf_counter()
@@ -77,10 +77,10 @@ def train_population(
 
 def stack(
     members: Sequence[Member], data: TrainingData, first: Spec
-) -> Population | FunctionalPopulation:
+) -> MlpPopulation | FunctionalPopulation:
     """The population that kdsearch would train such members in."""
     if isinstance(first.student, MlpModel):
-        return Population(members, data)
+        return MlpPopulation(members, data)
     return FunctionalPopulation(members, data, width=first.student.width)
 
 

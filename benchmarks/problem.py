@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from kdsearch.cache import cache_folder
 from kdsearch.config import (
     CnnModel,
-    DistillationConfig,
     FashionMnistData,
+    KdDistillation,
     MlpModel,
     ModelConfig,
     TrainingConfig,
@@ -55,9 +55,9 @@ class Spec(NamedTuple):
             schedule="constant",
         )
 
-    def distillation(self, num_teachers: int) -> DistillationConfig:
+    def distillation(self, num_teachers: int) -> KdDistillation:
         """The distillation section that all sides teach by."""
-        return DistillationConfig(
+        return KdDistillation(
             temperature=self.temperature, alpha=self.alpha, ensemble_size=num_teachers
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from kdsearch.analysis.response.response import Encoding, forecast_at, who_of
 from kdsearch.config import StudyConfig
 from kdsearch.results import EpochMetrics, Evaluation, TrialRecord
-from kdsearch.results.score import score_by, score_name
+from kdsearch.results.score import ranked_by, score_by
 from kdsearch.study.proposal.generation import next_generation
 from kdsearch.study.proposal.lane import Lane, Proposal, lanes_of, new_record
 from kdsearch.study.proposal.pruning import is_exempt, rung_epochs, survivors
@@ -74,7 +74,7 @@ def pruned(
     config: StudyConfig, lane: Lane, earlier: Sequence[TrialRecord], fresh: list[TrialRecord]
 ) -> list[TrialRecord]:
     """A generation with those cut short that a rung would have stopped."""
-    encoding, name = Encoding.of(config), score_name(config.objective)
+    encoding, ranking = Encoding.of(config), ranked_by(config.objective)
     rungs = rung_epochs(config.pruner, config.training.epochs)
     before = lane.of(earlier)
     index = {record.key: place for place, record in enumerate([*before, *fresh])}
@@ -85,7 +85,7 @@ def pruned(
         reached = [r for r in [*before, *fresh] if len(r.history) >= rung]
         ends = forecast.predict(
             encoding.places([who_of(r) for r in reached]),
-            [score_by(r, rung, name) for r in reached],
+            [score_by(r, rung, ranking) for r in reached],
         )
         scores = {index[r.key]: float(end) for r, end in zip(reached, ends, strict=True)}
         live = {index[r.key] for r in fresh if r.state == "COMPLETE"}
@@ -101,7 +101,7 @@ def pruned(
             else record.model_copy(
                 update={
                     "state": "PRUNED", "history": record.history[:rung], "epochs": rung,
-                    "val": evaluation(score_by(record, rung, name)),
+                    "val": evaluation(score_by(record, rung, ranking)),
                 }
             )
             for record in fresh

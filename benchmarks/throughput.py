@@ -16,7 +16,7 @@ same 784-1200-1200-10 teachers (random weights: the time does not depend on them
 - plain:      cached logits, resident tensors, autograd, Adam (`loops.train_plain`), without and
               with `fused=True`.
 - reference:  `kdsearch.training.StudentRun`, one student after the other.
-- population: `Population`, 16 students a process; convolutional ones `FunctionalPopulation`.
+- population: `MlpPopulation`, 16 students a process; convolutional ones `FunctionalPopulation`.
 
 Sides take turns, round by round; figures are medians over rounds. On two cores each side is two
 processes with students of their own and one thread each; guide and plain loop are also tried as

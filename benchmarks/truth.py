@@ -22,6 +22,7 @@ from kdsearch.config import Scalar, StudyConfig, load_study
 from kdsearch.config.seed import derive_seed
 from kdsearch.execution import CohortTask, Event, ProcessExecutor, Row, RowDone, Task, TeacherTask
 from kdsearch.results import Arm, Outcome
+from kdsearch.results.score import BY_ACCURACY
 from kdsearch.study.cohorts import form_cohorts
 
 FILE = Path(__file__).parent / "results" / "truth.npz"
@@ -149,7 +150,7 @@ def train(config: StudyConfig, students: Sequence[Student], *, workers: int) -> 
                 key=f"cohort-{i}",
                 rows=cohort,
                 until=None,
-                score="val_accuracy",
+                ranking=BY_ACCURACY,
                 teacher_data=config.data,
                 checkpoint=folder / f"{i}.pt",
                 students=folder / "students",

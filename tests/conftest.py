@@ -8,30 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-os.environ["OMP_NUM_THREADS"] = "1"
+from kdsearch.testing.small_study import SMALL_STUDY
 
-SMALL_STUDY: dict[str, Any] = {
-    "name": "small",
-    "data": {"kind": "digits"},
-    "teacher": {
-        "model": {"kind": "mlp", "width": 32, "depth": 1},
-        "members": 2,
-        "training": {"epochs": 4, "learning_rate": 5e-3},
-    },
-    "student": {"kind": "mlp", "width": 8, "depth": 1},
-    "training": {"epochs": 9, "batch_size": 128},
-    "search": {
-        "temperature": {"role": "nuisance", "low": 1.0, "high": 10.0, "log": True},
-        "alpha": {"role": "nuisance", "low": 0.0, "high": 1.0},
-        "learning_rate": {"role": "nuisance", "low": 1e-3, "high": 1e-1, "log": True},
-        "ensemble_size": {"role": "nuisance", "values": [1, 2]},
-        "width": {"role": "scientific", "values": [4, 8]},
-    },
-    "budget": {"trials": 6, "generation": 4},
-    "sampler": {"kind": "tpe", "startup_trials": 3},
-    "confirm": {"replicates": 2, "candidates": 1, "baseline": True},
-    "tracking": {"models": "none"},
-}
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")

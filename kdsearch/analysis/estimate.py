@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,11 @@ def estimate_difference(
     dof = welch_dof(parts, [len(x) - 1 for x in (a, b)])
     reach = float(stats.t.ppf(0.5 + confidence / 2, dof)) * se
     return Estimate(mean, n, se, mean - reach, mean + reach)
+
+
+def estimate_document(estimate: Estimate | None) -> dict[str, Any] | None:
+    """An estimate as results.json has it."""
+    return None if estimate is None else estimate._asdict()
 
 
 def welch_dof(variances: Sequence[float], freedoms: Sequence[float]) -> float:

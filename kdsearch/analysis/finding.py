@@ -1,21 +1,19 @@
 """What the study found and what to do, in plain sentences."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.answers.gain import GainInfo, gain_sentence
-from kdsearch.analysis.answers.saturation import SaturationInfo
+from kdsearch.analysis.answer import Answers, answer_sentences
+from kdsearch.analysis.answers.capacity.capacity import CAPACITY
+from kdsearch.analysis.context import Context
 from kdsearch.analysis.recommendation import (
     accuracy_words,
-    compute_recommendation,
     every_failure,
+    recommendation_in,
     varying_size,
 )
-from kdsearch.analysis.searching.importance import ImportanceInfo, importance_sentence
-from kdsearch.analysis.stratum import StrataInfo, Stratum
+from kdsearch.analysis.stratum import Stratum
 from kdsearch.analysis.teachers import TeachersInfo
-from kdsearch.results import Results
 
 
 class FindingInfo(NamedTuple):
@@ -23,8 +21,7 @@ class FindingInfo(NamedTuple):
 
     question: str
     finding: tuple[str, ...]
-    """How accurate the students are, whether distillation helps, then, as far as the study asks
-    and knows, further answers, and which tuned parameter mattered: a few sentences."""
+    """How accurate the students are, then what each answer adds."""
     recommendation: str
     recommended: Stratum | None
     champion: Stratum | None
@@ -33,37 +30,12 @@ class FindingInfo(NamedTuple):
     """Whether any tested student comes near its teachers."""
 
 
-def compute_finding(
-    results: Results,
-    strata: StrataInfo,
-    teachers: TeachersInfo,
-    gain: GainInfo,
-    saturation: SaturationInfo,
-    importance: ImportanceInfo,
-    more: tuple[str, ...],
-    regions: Mapping[str, str],
-) -> FindingInfo:
-    """The sentences of a study, also of an unfinished one.
-
-    Args:
-        results: The study.
-        strata: Its strata.
-        teachers: Its teachers.
-        gain: Its distillation gains.
-        saturation: The verdict on its capacity curve.
-        importance: What its tuned parameters mattered.
-        more: What else the study asks about, in sentences; empty ones are left out.
-        regions: Temperatures and alphas that are as good as the best, in words, by stratum.
-    """
-    advice = compute_recommendation(results, strata, teachers, gain, saturation, regions)
-    accuracy = _accuracy_sentence(results, strata, teachers, saturation.clause)
-    sentences = (
-        accuracy, saturation.beyond, gain_sentence(gain), *more,
-        importance_sentence(importance, results),
-    )  # fmt: skip
+def compute_finding(context: Context, answers: Answers) -> FindingInfo:
+    """The sentences of a study, also of an unfinished one."""
+    advice = context.of(recommendation_in)
     return FindingInfo(
-        question=results.config.question_text,
-        finding=tuple(filter(None, sentences)),
+        question=context.results.config.question_text,
+        finding=(_accuracy_sentence(context), *answer_sentences(context, answers)),
         recommendation=advice.text,
         recommended=advice.recommended,
         champion=advice.champion,
@@ -71,12 +43,11 @@ def compute_finding(
     )
 
 
-def _accuracy_sentence(
-    results: Results, info: StrataInfo, teachers: TeachersInfo, saturation: str
-) -> str:
-    confirmed = info.confirmed
+def _accuracy_sentence(context: Context) -> str:
+    info, confirmed = context.strata, context.strata.confirmed
+    saturation = context.of(CAPACITY.compute).saturation.clause
     if not confirmed:
-        if failed := every_failure(results):
+        if failed := every_failure(context.results):
             return f"Nothing can be said about test accuracy: {failed}."
         done = sum(s.distilled is not None for s in info.strata)
         return (
@@ -85,7 +56,7 @@ def _accuracy_sentence(
             if info.strata
             else "Nothing is confirmed yet, so nothing can be said about test accuracy."
         )
-    reference = _reference(teachers)
+    reference = _reference(context.teachers)
     replicated = any(s.distilled and len(s.distilled.replicates) > 1 for s in confirmed)
     n = wording.span([len(s.distilled.replicates) for s in confirmed if s.distilled])
     meaning = f" (± is one standard error, n = {n} replicates)" if replicated else ""

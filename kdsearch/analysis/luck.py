@@ -11,24 +11,26 @@ from kdsearch.analysis.statistics.search_luck import SearchLuck, SearchSpread
 from kdsearch.analysis.statistics.variance import shrunk_variances, size_positions
 from kdsearch.analysis.stratum import Choice, StrataInfo
 from kdsearch.results import TrialRecord
+from kdsearch.results.pairing import are_alike, paired_accuracies, replicate_accuracies
 
 Key = tuple[str, int]
 """Arm and number of the search trial: strata may share a choice on hard labels."""
 
 
 def luck_of(choices: Iterable[Choice | None], tolerance: float) -> SearchLuck:
-    """What the candidates of one arm say of its search. They share seeds, so they are paired."""
-    compared = [(c, d) for c in distinct(choices).values() for d in _differences(c) if len(d) > 1]
-    pairs = [np.array(d) for _, d in compared]
-    if not pairs:
+    """What the candidates of one arm say of its search."""
+    beside = [
+        (choice.trial.num_params, found)
+        for choice in distinct(choices).values()
+        for rival in choice.rivals
+        if (found := _difference(choice.replicates, rival)) is not None
+    ]
+    if not beside:
         return SearchLuck.of(None, tolerance)
-    counts = np.array([len(d) for d in pairs], dtype=float)
-    own = np.array([d.var(ddof=1) for d in pairs])
-    places = size_positions([c.trial.num_params for c, _ in compared])
-    variances = shrunk_variances(places, own, counts - 1)
-    means = np.array([d.mean() for d in pairs])
-    spread = SearchSpread(means, np.sqrt(variances.values / counts))
-    return SearchLuck.of(spread, tolerance)
+    places = size_positions([size for size, _ in beside])
+    means, own, counts, freedoms = np.array([found for _, found in beside], dtype=float).T
+    variances = shrunk_variances(places, own, freedoms)
+    return SearchLuck.of(SearchSpread(means, np.sqrt(variances.values / counts)), tolerance)
 
 
 def distinct(choices: Iterable[Choice | None]) -> dict[Key, Choice]:
@@ -36,19 +38,22 @@ def distinct(choices: Iterable[Choice | None]) -> dict[Key, Choice]:
     return {(c.trial.arm, c.trial.trial): c for c in choices if c is not None}
 
 
-def _differences(choice: Choice) -> list[list[float]]:
-    """Chosen minus rival, replicate by replicate, for each rival."""
-    return [paired(choice.replicates, rival) for rival in choice.rivals]
+def _difference(
+    mine: Sequence[TrialRecord], its: Sequence[TrialRecord]
+) -> tuple[float, float, int, float] | None:
+    """Mean difference, the variance that each of n replicates adds to it, n, degrees of freedom.
 
-
-def paired(mine: Sequence[TrialRecord], its: Sequence[TrialRecord]) -> list[float]:
-    """Differences in test accuracy over the replicates that both have.
-
-    Only of students of one architecture, whose replicates share their initial weights.
+    None without two replicates of each.
     """
-    left = {t.replicate: t.test.accuracy for t in mine if t.test}
-    right = {t.replicate: t.test.accuracy for t in its if t.test}
-    return [left[r] - right[r] for r in sorted(left.keys() & right.keys())]
+    pairs = np.array(paired_accuracies(mine, its))
+    if len(pairs) > 1:
+        return float(pairs.mean()), float(pairs.var(ddof=1)), len(pairs), len(pairs) - 1.0
+    a, b = (np.array(list(replicate_accuracies(runs).values())) for runs in (mine, its))
+    if min(len(a), len(b)) < 2 or are_alike(mine[0], its[0]):
+        return None
+    parts, n = [float(x.var(ddof=1)) / len(x) for x in (a, b)], min(len(a), len(b))
+    dof = welch_dof(parts, [len(a) - 1, len(b) - 1])
+    return float(a.mean() - b.mean()), n * sum(parts), n, dof
 
 
 def with_intervals(

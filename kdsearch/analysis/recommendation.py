@@ -5,24 +5,25 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.answers.gain import GainInfo
-from kdsearch.analysis.answers.saturation import SaturationInfo
-from kdsearch.analysis.estimate import estimate_difference
+from kdsearch.analysis.answers.capacity.capacity import CAPACITY
+from kdsearch.analysis.answers.capacity.saturation import SaturationInfo
+from kdsearch.analysis.answers.gain import GAIN, GainInfo
+from kdsearch.analysis.answers.optimum_view import OPTIMUM, region_words
+from kdsearch.analysis.comparison import difference
+from kdsearch.analysis.context import Context
 from kdsearch.analysis.statistics.capacity import CapacityFit
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.analysis.teachers import EnsembleAccuracy, TeachersInfo
 from kdsearch.config import SHORT_NAMES, StudyConfig
-from kdsearch.results import Results, TrialRecord
+from kdsearch.results import Results, TrialRecord, champion_of
 
 NEAR_TEACHER = 0.05
 """A student more than five points behind its teachers does not keep up with them."""
 SHARE_KEPT = 0.9
 """Nor does one that keeps less of their accuracy."""
-TEN_CLASSES = ("digits", "fashion_mnist", "mnist", "mnist1d")
-"""Kinds of data that are known to have ten classes; of others the number is not recorded."""
-WEAK_TEACHER = 0.2
-"""With ten classes, a teacher below twice the accuracy of chance has not learned what it should
-teach; one that is beaten by `NEAR_TEACHER` has not either, whatever the classes."""
+WEAK_TEACHER = 2.0
+"""A teacher below twice the accuracy of chance, which is one in the number of classes, has not
+learned what it should teach; one that is beaten by `NEAR_TEACHER` has not either."""
 
 
 class RecommendationInfo(NamedTuple):
@@ -71,6 +72,19 @@ def compute_recommendation(
     return RecommendationInfo(text, chosen, champion, words.keeps_up)
 
 
+def recommendation_in(context: Context) -> RecommendationInfo:
+    """Of the study under analysis."""
+    optimum = context.of(OPTIMUM.compute)
+    return compute_recommendation(
+        context.results,
+        context.strata,
+        context.teachers,
+        context.of(GAIN.compute),
+        context.of(CAPACITY.compute).saturation,
+        {o.label: region_words(o, optimum) for o in optimum.optima},
+    )
+
+
 def validation(stratum: Stratum) -> float:
     """Mean validation accuracy of the confirmed replicates."""
     assert stratum.distilled is not None
@@ -108,14 +122,15 @@ def every_failure(results: Results) -> str:
 
 
 def _champion(info: StrataInfo, config: StudyConfig) -> Stratum | None:
-    """As the study registers it: the best mean of the objective over confirmed replicates."""
-    sign = 1.0 if config.objective[0].direction == "maximize" else -1.0
-    scored = [
-        (sign * s.distilled.val_score, -index, s)
-        for index, s in enumerate(info.confirmed)
-        if s.distilled and s.distilled.val_score is not None and not s.distilled.newer_choice
+    """The stratum whose student the study registers."""
+    standing = [
+        (s, s.distilled) for s in info.confirmed if s.distilled and not s.distilled.newer_choice
     ]
-    return max(scored, key=lambda item: item[:2])[2] if scored else None
+    runs = [run for _, choice in standing for run in choice.replicates]
+    best = champion_of([choice.trial for _, choice in standing], runs, config.objective[0])
+    if best is None:
+        return None
+    return next(s for s, c in standing if (c.trial.trial, s.key) == (best.trial, best.stratum))
 
 
 def _recommended(info: StrataInfo, saturation: SaturationInfo) -> Stratum | None:
@@ -168,6 +183,7 @@ class _Recommendation:
         self._chosen = chosen
         self._choice = chosen.distilled
         self._config = results.config
+        self._num_classes = results.num_classes
         self._gain = next((g for g in gain.gains if g.label == chosen.label), None)
         self._bank = teachers.bank_for(self._choice.trial.settings, results)
         self._full = self._bank.full_ensemble if self._bank else None
@@ -220,8 +236,8 @@ class _Recommendation:
 
     def _weak_clause(self, mean: float, full: EnsembleAccuracy) -> str:
         assert full.test is not None
-        known = self._config.data.kind in TEN_CLASSES
-        by_chance = known and full.test < WEAK_TEACHER
+        classes = self._num_classes
+        by_chance = classes is not None and full.test < WEAK_TEACHER / classes
         if not by_chance and mean - full.test <= NEAR_TEACHER:
             return ""
         return "; that is a weak teacher, so check how it was trained before believing any of this"
@@ -255,9 +271,9 @@ class _Recommendation:
     def _settings(self, trial: TrialRecord) -> list[str]:
         """Every tuned setting, so that the student can be built again from the sentence."""
         settings = []
-        if trial.temperature is not None and trial.alpha < 1:
-            settings.append(f"T = {wording.scalar(trial.temperature)}")
-            settings.append(f"alpha = {wording.scalar(trial.alpha)}")
+        if trial.is_taught:
+            known = {"T": trial.temperature, "alpha": trial.alpha}
+            settings += [f"{n} = {wording.scalar(v)}" for n, v in known.items() if v is not None]
             if trial.ensemble_size is not None:
                 settings.append(wording.plural(trial.ensemble_size, "teacher"))
         elif trial.arm == "distilled":
@@ -294,8 +310,7 @@ class _Recommendation:
             return self._fit.gains[self._fit.sizes.index(size)]
         if best.distilled is None:
             return None
-        mine, its = _tests(self._choice), _tests(best.distilled)
-        found = estimate_difference(its, mine, confidence=self._strata.confidence)
+        found = difference(best.distilled, self._choice, confidence=self._strata.confidence)
         if found is None or found.low is None or found.high is None:
             return None
         return found.mean, found.low, found.high
@@ -316,7 +331,3 @@ def _keeps_up(stratum: Stratum, full: EnsembleAccuracy) -> bool:
 def _test(choice: Choice) -> float:
     assert choice.test_accuracy is not None
     return choice.test_accuracy.mean
-
-
-def _tests(choice: Choice) -> list[float]:
-    return [t.test.accuracy for t in choice.replicates if t.test]

@@ -5,14 +5,32 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from kdsearch.analysis.credentials import redact_results, without_credentials
+from kdsearch.analysis.answer import Answer, Answers, answer_figures
+from kdsearch.analysis.answers.capacity.capacity import CAPACITY
+from kdsearch.analysis.answers.convergence import CONVERGENCE
+from kdsearch.analysis.answers.data_share import DATA_SHARE
+from kdsearch.analysis.answers.ensemble_size import ENSEMBLE_SIZE
+from kdsearch.analysis.answers.gain import GAIN
+from kdsearch.analysis.answers.grid import GRID
+from kdsearch.analysis.answers.ladder import LADDER
+from kdsearch.analysis.answers.levels import LEVELS
+from kdsearch.analysis.answers.optimum_view import OPTIMUM
+from kdsearch.analysis.answers.pareto import PARETO
+from kdsearch.analysis.budget import budget_in
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.report_figure import ReportFigure
+from kdsearch.analysis.finding import compute_finding
+from kdsearch.analysis.page.credentials import redact_results, without_credentials
 from kdsearch.analysis.page.document import json_document
-from kdsearch.analysis.page.figures import build_figures
-from kdsearch.analysis.page.page import render_page, style
-from kdsearch.analysis.page.report_figure import ReportFigure
-from kdsearch.analysis.summary import Summary, compute_summary
+from kdsearch.analysis.page.page import render_page
+from kdsearch.analysis.recommendation import recommendation_in
+from kdsearch.analysis.searching.importance import IMPORTANCE
+from kdsearch.analysis.searching.learning_curve import LEARNING_CURVES
+from kdsearch.analysis.searching.optimization_history import HISTORY
+from kdsearch.analysis.searching.temperature_alpha import TEMPERATURE_ALPHA
 from kdsearch.analysis.table import results_table, write_table
 from kdsearch.results import Results
 
@@ -28,35 +46,61 @@ class Report(NamedTuple):
     """Headline numbers by name; accuracies are fractions, and what is unknown is left out."""
 
 
-def write_report(results: Results, folder: Path) -> Report:
+ANSWERS: tuple[Answer[Any], ...] = (
+    CAPACITY,
+    GRID,
+    DATA_SHARE,
+    LADDER,
+    LEVELS,
+    GAIN,
+    CONVERGENCE,
+    PARETO,
+    TEMPERATURE_ALPHA,
+    OPTIMUM,
+    ENSEMBLE_SIZE,
+    IMPORTANCE,
+    HISTORY,
+    LEARNING_CURVES,
+)
+"""What the report answers, in the order of its page."""
+
+
+def write_report(results: Results, folder: Path, *, answers: Answers = ANSWERS) -> Report:
     """Write report.html, figures/, results.csv and results.json into `folder`.
 
     Everything is made in a temporary folder beside `folder` first, so an error leaves the old
     report as it was; then each file replaces its predecessor. Figures that no longer apply are
     removed.
 
+    Args:
+        results: The study.
+        folder: Made if it is not there.
+        answers: What the report is about: `(*ANSWERS, mine)` adds an answer.
+
     Raises:
         OSError: The folder cannot be written.
+        UserInputError: Two answers have one name.
     """
-    summary = compute_summary(redact_results(results))
+    context = Context(redact_results(results))
+    finding = compute_finding(context, answers)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as draft_name:
         draft = Path(draft_name)
         with style.figure_style():
-            figures = build_figures(summary)
+            figures = answer_figures(context, answers)
             svgs = _save_figures(figures, draft / "figures")
-        page = render_page(summary, figures, svgs)
+        page = render_page(context, finding, figures, svgs)
         (draft / "report.html").write_text(page, encoding="utf-8")
         write_table(results_table(results), draft / "results.csv", "csv")
-        document = without_credentials(json_document(summary))
+        document = without_credentials(json_document(context, finding, answers))
         text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
         (draft / "results.json").write_text(text + "\n", encoding="utf-8")
         _put_in_place(draft, folder)
     return Report(
         html=folder / "report.html",
-        finding=summary.finding.finding,
-        recommendation=summary.finding.recommendation,
-        metrics=headline_metrics(summary),
+        finding=finding.finding,
+        recommendation=finding.recommendation,
+        metrics=headline_metrics(context),
     )
 
 
@@ -89,27 +133,28 @@ def _put_in_place(draft: Path, folder: Path) -> None:
     shutil.rmtree(draft / "figures")
 
 
-def headline_metrics(summary: Summary) -> dict[str, float]:
+def headline_metrics(context: Context) -> dict[str, float]:
     """Headline numbers by name. The best student is the best by validation, never by test."""
-    found: dict[str, float | None] = {"test_openings": float(summary.budget.test_openings)}
-    chosen = summary.finding.recommended
+    openings = context.of(budget_in).test_openings
+    found: dict[str, float | None] = {"test_openings": float(openings)}
+    advice = context.of(recommendation_in)
+    chosen, best = advice.recommended, advice.champion
     if chosen is not None and chosen.distilled is not None:
         test = chosen.distilled.test_accuracy
         found["recommended_test_accuracy"] = test.mean if test else None
         found["recommended_test_accuracy_se"] = test.se if test else None
         found["recommended_num_params"] = chosen.num_params
-        gain = next((g for g in summary.gain.gains if g.label == chosen.label), None)
+        gain = context.of(GAIN.compute).at(chosen)
         found["recommended_distillation_gain"] = (
             gain.estimate.mean if gain and gain.estimate else None
         )
-    best = summary.finding.champion
     if best is not None and best.distilled is not None and best.distilled.test_accuracy:
         found["best_test_accuracy"] = best.distilled.test_accuracy.mean
-    fit = summary.saturation.fit
+    fit = context.of(CAPACITY.compute).saturation.fit
     if fit is not None and fit.verdict == "saturated":
         found["saturation_num_params"] = fit.saturation_size
-    if len(summary.teachers.banks) == 1:
-        bank = summary.teachers.banks[0]
+    if len(context.teachers.banks) == 1:
+        bank = context.teachers.banks[0]
         found["teacher_test_accuracy"] = bank.mean_member_test
         full = bank.full_ensemble
         found["ensemble_test_accuracy"] = full.test if full else None

@@ -3,17 +3,14 @@
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from kdsearch.analysis import wording
 from kdsearch.analysis.estimate import Estimate, estimate_accuracy
 from kdsearch.analysis.luck import Key, luck_of, with_intervals
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
-from kdsearch.config import SHORT_NAMES, StudyConfig, applies_to_baseline
+from kdsearch.config import HARD_LABELS, SHORT_NAMES, StudyConfig
 from kdsearch.results import (
-    Arm,
     Results,
-    State,
     TrialRecord,
     confirmed_choice,
     strata_of,
@@ -55,7 +52,7 @@ def compute_strata(results: Results) -> StrataInfo:
         distilled_luck=distilled,
         baseline_luck=baseline,
         includes_hard_labels=any(
-            SHORT_NAMES.get(name, name) == "distillation.alpha" and parameter.allows(1.0)
+            SHORT_NAMES.get(name, name) == "distillation.alpha" and parameter.allows(HARD_LABELS)
             for name, parameter in config.parameters("nuisance").items()
         ),
     )
@@ -220,50 +217,3 @@ def _pareto_baseline(results: Results, distilled: TrialRecord) -> Choice | None:
     number = twins[0].trial if twins else None
     twins = same or [t for t in twins if t.trial == number]
     return _choice_of(twins[0], twins, results, newer=False) if twins else None
-
-
-class BudgetInfo(NamedTuple):
-    """How the search budget was spent."""
-
-    states: dict[State, int]
-    """State to number of search trials, over both arms."""
-    per_stratum: tuple[tuple[str, str, int], ...]
-    """(stratum label, arm, trials finished)."""
-    epochs: tuple[int, int]
-    """Fewest and most student-epochs of a stratum and arm, over those that have spent any."""
-    equal: bool
-    """Whether every stratum and arm has had exactly `budget.trials`; one trial is all there is
-    for an arm that has nothing to tune."""
-    untuned: tuple[Arm, ...]
-    """Arms that have nothing to tune."""
-    test_openings: int
-    """Models that saw the test set in the confirm stage, each once."""
-    failures: tuple[str, ...]
-    """Why trials failed, each reason once, with its number."""
-
-
-def compute_budget(results: Results) -> BudgetInfo:
-    """Trials by state, the share of every stratum and arm, and how often the test set was read."""
-    search = results.select(stage="search")
-    nuisances = results.config.parameters("nuisance")
-    spent: Counter[tuple[str, Arm]] = Counter()
-    epochs: Counter[tuple[str, Arm]] = Counter()
-    for key in strata_of(results.config, results.trials):
-        spent[wording.stratum_label(key), "distilled"] = 0
-    for t in search:
-        spent[wording.stratum_label(t.stratum), t.arm] += t.state != "RUNNING"
-        epochs[wording.stratum_label(t.stratum), t.arm] += t.epochs
-    tuned: dict[Arm, bool] = {
-        "distilled": bool(nuisances), "baseline": any(map(applies_to_baseline, nuisances)),
-    }  # fmt: skip
-    budget = {arm: results.config.budget.trials if tuned[arm] else 1 for arm in tuned}
-    reasons = Counter(t.failure or "unknown reason" for t in results.trials if t.state == "FAIL")
-    return BudgetInfo(
-        states=dict(Counter(t.state for t in search)),
-        per_stratum=tuple((label, arm, n) for (label, arm), n in spent.items()),
-        epochs=(min(epochs.values(), default=0), max(epochs.values(), default=0)),
-        equal=bool(spent) and all(n == budget[arm] for (_, arm), n in spent.items()),
-        untuned=tuple(arm for arm in tuned if not tuned[arm] and arm in {a for _, a in spent}),
-        test_openings=sum(t.test is not None for t in results.trials),
-        failures=tuple(f"{reason} ({n})" if n > 1 else reason for reason, n in reasons.items()),
-    )

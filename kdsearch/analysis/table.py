@@ -9,6 +9,7 @@ import pandas as pd
 
 from kdsearch.config import SHORT_NAMES
 from kdsearch.results import Results, TrialRecord
+from kdsearch.results.score import validated_metric
 
 TableFormat = Literal["csv", "json", "parquet"]
 
@@ -46,12 +47,14 @@ def results_table(results: Results) -> pd.DataFrame:
 
     Returns:
         The columns of `COLUMNS`, then any other searched parameter by the name it has in the
-        study file. Missing values are `pd.NA`, integers stay integers.
+        study file, then `val_NAME` and `test_NAME` of any other metric that the study asks for.
+        Missing values are `pd.NA`, integers stay integers.
     """
-    extra = _other_searched(results)
-    rows = [_row(trial, extra) for trial in results.trials if trial.state != "RUNNING"]
-    table = pd.DataFrame(rows, columns=[*COLUMNS, *extra], dtype=object)
-    return table.astype(COLUMNS).astype({name: _extra_dtype(table[name]) for name in extra})
+    extra, asked = _other_searched(results), _other_metrics(results)
+    rows = [_row(trial, extra, asked) for trial in results.trials if trial.state != "RUNNING"]
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *extra, *asked], dtype=object)
+    types = {name: _extra_dtype(table[name]) for name in extra} | dict.fromkeys(asked, "Float64")
+    return table.astype(COLUMNS | types)
 
 
 def write_table(table: pd.DataFrame, path: Path, format: TableFormat) -> None:
@@ -84,18 +87,25 @@ def _other_searched(results: Results) -> list[str]:
     return [name for name in searched if name not in known]
 
 
-def _row(trial: TrialRecord, extra: list[str]) -> list[Any]:
-    val, test = trial.val, trial.test
-    values = {
-        "val_accuracy": val and val.accuracy,
-        "val_loss": val and val.loss,
-        "val_agreement": val and val.agreement,
-        "test_accuracy": test and test.accuracy,
-        "test_loss": test and test.loss,
-        "test_agreement": test and test.agreement,
-    }
-    row = [values[name] if name in values else getattr(trial, name) for name in COLUMNS]
-    return row + [trial.settings.get(name) for name in extra]
+def _other_metrics(results: Results) -> list[str]:
+    """Columns of the metrics that are an objective or the headline and have none yet."""
+    config = results.config
+    names = [validated_metric(objective) for objective in config.objective]
+    asked = dict.fromkeys(name for name in [*names, config.headline.name] if name is not None)
+    columns = [f"{split}_{name}" for name in asked for split in ("val", "test")]
+    return [column for column in columns if column not in COLUMNS]
+
+
+def _row(trial: TrialRecord, extra: list[str], asked: list[str]) -> list[Any]:
+    def value(column: str) -> object:
+        split, _, metric = column.partition("_")
+        if split not in ("val", "test"):
+            return getattr(trial, column)
+        evaluation = trial.val if split == "val" else trial.test
+        return evaluation and evaluation.value(metric)
+
+    row = [value(name) for name in COLUMNS] + [trial.settings.get(name) for name in extra]
+    return row + [value(name) for name in asked]
 
 
 def _extra_dtype(column: pd.Series) -> str:

@@ -124,7 +124,7 @@ def predict(
 
     if sum(value is not None for value in (params, accuracy, size_bytes)) != 1:
         raise UserInputError("give one of --params, --accuracy and --size-bytes")
-    from kdsearch.analysis.answers.prediction import Query, predict_students
+    from kdsearch.analysis.answers.capacity.prediction import Query, predict_students
     from kdsearch.cli.tables import print_sentences
     from kdsearch.study.storage.outcome import load_results
 

@@ -12,6 +12,16 @@ from kdsearch.config.data import (
     MnistData,
     NpzData,
 )
+from kdsearch.config.distillation import (
+    HARD_LABELS,
+    BuiltInDistillation,
+    Distillation,
+    DistillationConfig,
+    ImportDistillation,
+    KdDistillation,
+    needs_teacher,
+)
+from kdsearch.config.metric import METRICS, ImportMetric, Metric
 from kdsearch.config.model import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
 from kdsearch.config.reading.loading import load_study
 from kdsearch.config.saturation import LadderConfig, SaturationConfig
@@ -24,25 +34,33 @@ from kdsearch.config.search import (
     SearchParameter,
 )
 from kdsearch.config.study import StudyConfig, TrackingConfig, applies_to_baseline, baseline_strata
-from kdsearch.config.training import DistillationConfig, EngineChoice, TrainingConfig
+from kdsearch.config.training import EngineChoice, TrainingConfig
 from kdsearch.config.trial import SHORT_NAMES, TeacherConfig, TrialConfig
 
 __all__ = [
+    "HARD_LABELS",
+    "METRICS",
     "SHORT_NAMES",
     "AugmentConfig",
     "BudgetConfig",
+    "BuiltInDistillation",
     "CnnModel",
     "ConfirmConfig",
     "Conv1dModel",
     "DataConfig",
     "DigitsData",
+    "Distillation",
     "DistillationConfig",
     "EngineChoice",
     "FashionMnistData",
     "IdxData",
     "ImportData",
+    "ImportDistillation",
+    "ImportMetric",
     "ImportModel",
+    "KdDistillation",
     "LadderConfig",
+    "Metric",
     "MlpModel",
     "Mnist1dData",
     "MnistData",
@@ -62,4 +80,5 @@ __all__ = [
     "applies_to_baseline",
     "baseline_strata",
     "load_study",
+    "needs_teacher",
 ]

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from kdsearch.config.base import Section
+from kdsearch.config.metric import metric_name
 from kdsearch.config.problem import Problem, choices
 from kdsearch.config.search import ConfirmConfig, Objective, SearchParameter
 from kdsearch.config.search_space import is_integer_field
@@ -48,6 +49,8 @@ Share = Annotated[str, Field(pattern=r"^([1-9]\d?(\.\d+)?|0?\.0*[1-9]\d*)%$")]
 class SaturationConfig(Section):
     """What counts as saturated, and how the sizes are found."""
 
+    metric: Annotated[str, AfterValidator(metric_name)] = "accuracy"
+    """The headline [metric](#metrics), which the report speaks of; changing it trains nothing."""
     tolerance: Annotated[float, Field(gt=0.0, lt=0.5)] | Share = 0.005
     """Difference in accuracy that counts as none: a fraction above 0 and below 0.5, or a share of
     the errors that the full teacher ensemble makes, as `10%`."""

@@ -3,9 +3,10 @@
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from kdsearch.config.base import PositiveInt, Scalar, Section
+from kdsearch.config.base import PositiveInt, Scalar, Section, Target
+from kdsearch.config.metric import Direction, objective_direction, objective_name
 
 Role = Literal["scientific", "nuisance", "fixed"]
 MAX_POINTS = 1_000_000
@@ -128,19 +129,19 @@ class SearchParameter(Section):
         return None
 
 
-Metric = Literal["val_accuracy", "val_loss", "val_agreement", "num_params", "macs", "size_bytes"]
-
-
 class Objective(Section):
     """What a trial is judged by."""
 
-    metric: Metric
-    """A validation metric or a capacity count; the test set is never an objective."""
-    direction: Literal["maximize", "minimize"]
-    """Which way is better."""
+    metric: Annotated[str, AfterValidator(objective_name)]
+    """`val_NAME` of a [metric](#metrics), or `num_params`, `macs` or `size_bytes`; the test set is
+    never an objective."""
+    direction: Direction = Field(
+        default_factory=lambda known: objective_direction(known["metric"], {}) or "maximize"
+    )
+    """Which way is better; the metric's own if left out."""
 
 
-SamplerKind = Literal["surface", "tpe", "random", "grid", "gp", "nsga2", "qmc"]
+SamplerKind = Literal["surface", "tpe", "random", "grid", "gp", "nsga2", "qmc", "import"]
 
 
 class SamplerConfig(Section):
@@ -148,15 +149,28 @@ class SamplerConfig(Section):
 
     kind: SamplerKind | None = None
     """`surface`: one Gaussian process through the trials of all strata and both arms. The others
-    are Optuna's, each stratum and arm alone; `grid` needs `values` or `step` everywhere. null
-    takes `surface`, and `tpe` for a Pareto study."""
+    are Optuna's, each stratum and arm alone; `grid` needs `values` or `step` everywhere; `import`
+    takes your own. null takes `surface`, and `tpe` for a Pareto study."""
+    target: Target | None = None
+    """import: `module:callable(seed, **options) -> optuna.samplers.BaseSampler`. It is called anew
+    for every trial, so all that the sampler knows must come from the trials it is shown."""
+    options: Annotated[dict[str, Scalar], Field(default_factory=dict)]
+    """import: further keyword arguments for the callable."""
     startup_trials: PositiveInt = 10
     """tpe and gp: random trials of a stratum before the model takes over."""
     population_size: Annotated[int, Field(ge=2)] = 16
     """nsga2: trials in one generation of the genetic algorithm."""
     warm_start: bool = True
-    """tpe, gp, random: a stratum's generations begin with the best settings of the strata beside
-    it, within the budget, and are at most half of it; not for Pareto studies."""
+    """tpe, gp, random, import: a stratum's generations begin with the best settings of the strata
+    beside it, within the budget, and are at most half of it; not for Pareto studies."""
+
+    @model_validator(mode="after")
+    def _target_goes_with_import(self) -> "SamplerConfig":
+        if self.kind == "import" and self.target is None:
+            raise ValueError("kind import needs `target: module:callable`")
+        if self.kind != "import" and (self.target is not None or self.options):
+            raise ValueError("target and options go with `kind: import` only")
+        return self
 
 
 class PrunerConfig(Section):

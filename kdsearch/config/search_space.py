@@ -7,18 +7,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from kdsearch.config.base import Section
+from kdsearch.config.distillation import DistillationConfig, ImportDistillation
 from kdsearch.config.model import ImportModel
 from kdsearch.config.problem import Problem, choices, describe, did_you_mean, show
 from kdsearch.config.search import SearchParameter
-from kdsearch.config.training import DistillationConfig
 from kdsearch.config.trial import SHORT_NAMES
 
 Owners = dict[str, Section]
 
 _NOT_SEARCHED = frozenset(
-    {"kind", "name", "target", "options", "pretrained", "seed", "ensemble_mode"}
-    | {"device", "engine"}
+    {"kind", "name", "target", "options", "pretrained", "seed", "device", "engine"}
 )
+_SEARCHED_WHOLE = ("distillation", "student", "training")
 _ROOTS = ("student", "training", "teacher", "data", "distillation")
 
 
@@ -48,10 +48,8 @@ def check_parameters(
 def searchable_fields(sections: Mapping[str, Any]) -> Owners:
     """Every field that can be searched, by its dotted name: the section that it belongs to."""
     owners: Owners = {}
-    for target in ("temperature", "alpha", "ensemble_size"):
-        owners[f"distillation.{target}"] = DistillationConfig()
     teacher = sections.get("teacher")
-    holders = {key: sections[key] for key in ("student", "training") if key in sections}
+    holders = {key: sections[key] for key in _SEARCHED_WHOLE if key in sections}
     if teacher is not None:
         holders |= {"teacher.model": teacher.model, "teacher.training": teacher.training}
     for key, section in holders.items():
@@ -72,21 +70,23 @@ def _check_parameter(
             "a scientific parameter needs at least two values; or `role: fixed`, `value: ...`"
         )
         yield Problem(f"{key}.values", message)
-    if target.startswith("distillation.") and name == target:
-        yield _unknown_name(name, owners)
-    elif target in owners:
+    if target in owners:
         yield from _check_values(name, parameter, owners[target])
     elif not _is_option(target, sections) and not _may_be_known(target, sections):
-        yield _unknown_name(name, owners)
+        loss = sections.get("distillation")
+        if loss is not None and target.startswith("distillation."):
+            yield _not_of_the_loss(name, target, loss, owners)
+        else:
+            yield _unknown_name(name, owners)
 
 
 def _is_option(target: str, sections: Mapping[str, Any]) -> bool:
-    """Whether `target` is a keyword argument of the user's own model, which only it can check."""
+    """Whether `target` is a keyword argument of the user's own code, which only it can check."""
     head, dot, option = target.partition(".options.")
     if not dot or not option.isidentifier():
         return False
-    if head == "student":
-        return isinstance(sections.get("student"), ImportModel)
+    if head in ("student", "distillation"):
+        return isinstance(sections.get(head), ImportModel | ImportDistillation)
     teacher = sections.get("teacher")
     return (
         head == "teacher.model" and teacher is not None and isinstance(teacher.model, ImportModel)
@@ -111,10 +111,11 @@ def _unknown_name(name: str, owners: Owners) -> Problem:
         )
     elif name == "teacher.members":
         message = "cannot be searched: the bank is trained once; search ensemble_size instead"
-    elif name in short:
-        message = f"is searched under its short name; write '{short[name]}'"
     elif ".options." in name:
-        message = "options belong to a student or teacher.model of `kind: import`, by their name"
+        message = (
+            "options belong to a student, teacher.model or distillation of `kind: import`, by "
+            "their name"
+        )
     elif leaf in _NOT_SEARCHED:
         message = f"'{name}' cannot be searched; set it in its section, one study for each"
     else:
@@ -127,6 +128,18 @@ def _unknown_name(name: str, owners: Owners) -> Problem:
             "dotted fields such as student.depth, training.weight_decay, teacher.model.width "
             "and data.train_fraction"
         )
+    return Problem(f"search.{name}", message)
+
+
+def _not_of_the_loss(name: str, target: str, loss: DistillationConfig, owners: Owners) -> Problem:
+    """A field of some loss that the study's loss does not have."""
+    own = [n for n in owners if n.startswith("distillation.")]
+    if isinstance(loss, ImportDistillation):
+        own.append("distillation.options.NAME")
+    hint = "" if name in SHORT_NAMES else did_you_mean(target, own)
+    message = (
+        f"the loss of `kind: {loss.kind}` has no such field; {hint}allowed are {choices(own)}"
+    )
     return Problem(f"search.{name}", message)
 
 
@@ -162,9 +175,25 @@ def _value_problem(owner: Section, field: str, value: Any) -> str | None:
 
 def _words(annotation: Any) -> list[str]:
     """The words that a field chooses from; empty if it is a number."""
-    if typing.get_origin(annotation) is typing.Literal:
-        return [str(word) for word in typing.get_args(annotation)]
+    for part in (annotation, *typing.get_args(annotation)):
+        if typing.get_origin(part) is typing.Literal:
+            return [str(word) for word in typing.get_args(part)]
     return []
+
+
+def numbers_given(
+    search: Mapping[str, SearchParameter], target: str
+) -> list[tuple[str, str, float]]:
+    """Name, key and value of every number given for the field `target`."""
+    found: list[tuple[str, str, float]] = []
+    for name, parameter in search.items():
+        if SHORT_NAMES.get(name, name) == target:
+            found += [
+                (name, key, value)
+                for key, value in parameter.given()
+                if isinstance(value, int | float) and not isinstance(value, bool)
+            ]
+    return found
 
 
 def is_integer_field(name: str, sections: Mapping[str, Any]) -> bool | None:

@@ -2,12 +2,14 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from kdsearch.config.base import Scalar, Section
 from kdsearch.config.data import DataConfig
+from kdsearch.config.distillation import DistillationConfig, KdDistillation
+from kdsearch.config.metric import ImportMetric, Metric, table_with, with_directions
 from kdsearch.config.model import ModelConfig
 from kdsearch.config.reading import consistency
 from kdsearch.config.saturation import SaturationConfig, with_ladder
@@ -48,6 +50,7 @@ class StudyConfig(Section):
     teacher: TeacherConfig
     student: ModelConfig
     training: TrainingConfig = TrainingConfig()
+    distillation: DistillationConfig = KdDistillation()
     search: Annotated[dict[str, SearchParameter], Field(min_length=1)]
     """Parameter name (short or dotted) to its range, values or value."""
     objective: Annotated[
@@ -56,6 +59,8 @@ class StudyConfig(Section):
         BeforeValidator(lambda value: (value,) if isinstance(value, dict) else value),
     ] = (Objective(metric="val_accuracy", direction="maximize"),)
     """One objective, or a list of two or more for a Pareto study."""
+    metrics: Annotated[dict[str, ImportMetric], Field(default_factory=dict)]
+    """Metrics of your own by name, beside those of the [table](#metrics)."""
     sampler: SamplerConfig = SamplerConfig()
     pruner: PrunerConfig = PrunerConfig()
     budget: BudgetConfig
@@ -64,6 +69,11 @@ class StudyConfig(Section):
     tracking: TrackingConfig = TrackingConfig()
     storage: Annotated[str, Field(pattern=r"^[A-Za-z][\w+]*://.*$")] = "sqlite:///kdsearch.db"
     """Optuna storage URL."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _objectives_have_directions(cls, file: Any) -> Any:
+        return with_directions(file) if isinstance(file, dict) else file
 
     @model_validator(mode="after")
     def _sections_fit_together(self) -> "StudyConfig":
@@ -77,6 +87,21 @@ class StudyConfig(Section):
     def experiment(self) -> str:
         """Name of the MLflow experiment."""
         return self.tracking.experiment or self.name
+
+    @property
+    def metric_table(self) -> dict[str, Metric]:
+        """Every metric that the study can speak of, by name: the table's, then its own."""
+        return table_with(self.metrics)
+
+    @property
+    def own_metrics(self) -> tuple[Metric, ...]:
+        """Those that the study brings along."""
+        return tuple(section.as_metric(name) for name, section in self.metrics.items())
+
+    @property
+    def headline(self) -> Metric:
+        """The metric that the report speaks of."""
+        return self.metric_table[self.study.metric]
 
     @property
     def sampler_kind(self) -> SamplerKind:
@@ -108,6 +133,7 @@ class StudyConfig(Section):
             teacher=self.teacher,
             student=self.student,
             training=self.training,
+            distillation=self.distillation,
             settings=fixed | dict(settings),
         )
 

@@ -41,16 +41,3 @@ class TrainingConfig(Section):
     that is faster. On a CPU it pays for mlp and conv1d."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a CUDA device where there is one."""
-
-
-class DistillationConfig(Section):
-    """How a student is taught. Comes from the search space, not from a section of its own."""
-
-    temperature: PositiveFloat = 4.0
-    """Softens both distributions; the guide's starting point is 4."""
-    alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
-    """Weight of the hard loss: loss = alpha * CE + (1 - alpha) * T^2 * KL."""
-    ensemble_size: PositiveInt = 1
-    """Teach with members 1..k of the bank."""
-    ensemble_mode: Literal["logit_mean", "prob_mean"] = "logit_mean"
-    """Average the members' logits, or their softened probabilities."""

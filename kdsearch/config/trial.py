@@ -7,8 +7,9 @@ from pydantic import Discriminator, Field, Tag
 
 from kdsearch.config.base import Scalar, Section
 from kdsearch.config.data import AugmentConfig, DataConfig
+from kdsearch.config.distillation import HARD_LABELS, DistillationConfig, KdDistillation
 from kdsearch.config.model import ModelConfig
-from kdsearch.config.training import DistillationConfig, TrainingConfig
+from kdsearch.config.training import TrainingConfig
 
 SHORT_NAMES = {
     "temperature": "distillation.temperature",
@@ -68,7 +69,7 @@ class TrialConfig(Section):
     training: TrainingConfig
     """How it is trained."""
     distillation: DistillationConfig
-    """How it is taught; alpha 1 is the baseline arm, without a teacher."""
+    """How it is taught; in the baseline arm, on hard labels only."""
 
 
 def apply_settings(
@@ -77,9 +78,13 @@ def apply_settings(
     teacher: TeacherConfig,
     student: ModelConfig,
     training: TrainingConfig,
+    distillation: DistillationConfig,
     settings: Mapping[str, Scalar],
 ) -> TrialConfig:
-    """Put `settings` into the sections of a study.
+    """Put `settings` into the sections of a study, whose own values they replace.
+
+    The baseline arm is given `alpha` 1, hard labels only. Where the study's loss has no alpha,
+    nobody else is given one, and hard labels are those of `kd`.
 
     Raises:
         pydantic.ValidationError: A value is not allowed where it would go.
@@ -90,10 +95,7 @@ def apply_settings(
         "teacher": teacher.model_dump(),
         "student": student.model_dump(),
         "training": training.model_dump(),
-        "distillation": {
-            "ensemble_size": teacher.members,
-            "ensemble_mode": teacher.ensemble_mode,
-        },
+        "distillation": _taught_by(teacher, distillation, settings).model_dump(),
     }
     for name, value in settings.items():
         *path, leaf = SHORT_NAMES.get(name, name).split(".")
@@ -102,3 +104,16 @@ def apply_settings(
             node = node[key]
         node[leaf] = value
     return TrialConfig.model_validate(tree)
+
+
+def _taught_by(
+    teacher: TeacherConfig, distillation: DistillationConfig, settings: Mapping[str, Scalar]
+) -> DistillationConfig:
+    """The section with what it leaves to the teachers' section."""
+    if "alpha" in settings and distillation.number("alpha") is None:
+        distillation = KdDistillation(alpha=HARD_LABELS)
+    left_open = {
+        "ensemble_size": distillation.ensemble_size or teacher.members,
+        "ensemble_mode": distillation.ensemble_mode or teacher.ensemble_mode,
+    }
+    return distillation.model_copy(update=left_open)

@@ -184,7 +184,7 @@ class Augmentation:
                 f"{self._key}.transform: '{target}' returned {found}; a tensor of finite "
                 f"numbers and of the shape it was given, {list(x.shape)}, is allowed"
             )
-        return made.detach().float()
+        return made.detach().to(x.dtype)
 
 
 def draw(seed: int, ids: np.ndarray, count: int) -> np.ndarray:

@@ -53,13 +53,19 @@ class Dataset:
     val: Split
     test: SealedSplit
     mean: Tensor
-    """Mean of `train.x`, float32: [], or [C, 1, ...] for samples of more than one channel."""
+    """Mean of `train.x`, float32: [], or [C, 1, ...] for samples of more than one channel; 0 for
+    whole numbers, which are not normalised."""
     std: Tensor
-    """Standard deviation of `train.x`, like `mean`; never 0."""
+    """Standard deviation of `train.x`, like `mean`; never 0; 1 for whole numbers."""
     fingerprint: str
     """SHA-256 of all three splits, as 64 hex digits: same fingerprint, same data and split."""
     augmentation: Augmentation | None = None
     """The views of `train` that are trained on in place of it; None where there are none."""
+
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """Of samples: float32, or int64 for whole numbers such as token ids."""
+        return self.train.x.dtype
 
 
 AUGMENT = frozenset({"augment"})
@@ -145,9 +151,12 @@ def _splits_of(config: DataConfig, cache: Path) -> Dataset:
         raw = _load_raw(config, cache)
         source = arrays_digest(raw)
     section = config.identity(exclude=AUGMENT)
+    address: list[object] = ["dataset", section, source]
+    if isinstance(config, NpzData | ImportData):
+        address.append("dtype kept")  # older versions turned whole numbers into float32
     stored = prepared_tensors(
         cache,
-        ["dataset", section, source],
+        address,
         lambda: _prepare(config, _load_raw(config, cache) if raw is None else raw),
     )
     return _restored(stored)
@@ -164,8 +173,8 @@ def _prepare(config: DataConfig, raw: RawData) -> Mapped:
     )
     kept = rows.train[~np.isin(raw.y[rows.train], _omitted(config).numpy())]
     _check_omitted(config, raw, len(kept))
-    train, val = _pick(raw.x, raw.y, kept), _pick(raw.x, raw.y, rows.val)
-    test = _pick(raw.x, raw.y, rows.test) if rows.test is not None else _own_test(raw)
+    train, val = _pick(raw, kept), _pick(raw, rows.val)
+    test = _pick(raw, rows.test) if rows.test is not None else _own_test(raw)
     mean, std = measure_normalization(train.x.numpy())
     splits = [("train", train), ("val", val), ("test", test)]
     tensors = {"mean": mean, "std": std}
@@ -251,10 +260,11 @@ def _read_source(config: DataConfig, cache: Path) -> RawData:
             assert_never(config)
 
 
-def _pick(x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> Split:
+def _pick(raw: RawData, rows: np.ndarray) -> Split:
+    dtype = np.int64 if raw.has_whole_numbers else np.float32
     return Split(
-        x=torch.from_numpy(np.ascontiguousarray(x[rows], dtype=np.float32)),
-        y=torch.from_numpy(y[rows].astype(np.int64)),
+        x=torch.from_numpy(np.ascontiguousarray(raw.x[rows], dtype=dtype)),
+        y=torch.from_numpy(raw.y[rows].astype(np.int64)),
         ids=torch.from_numpy(rows),
     )
 
@@ -262,4 +272,5 @@ def _pick(x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> Split:
 def _own_test(raw: RawData) -> Split:
     assert raw.x_test is not None
     assert raw.y_test is not None
-    return _pick(raw.x_test, raw.y_test, np.arange(len(raw.y_test)))
+    test = dataclasses.replace(raw, x=raw.x_test, y=raw.y_test)
+    return _pick(test, np.arange(len(raw.y_test)))

@@ -15,11 +15,13 @@ def measure_normalization(x: np.ndarray) -> tuple[Tensor, Tensor]:
     safe. Sums are float64 in a fixed order: the result is the same for any number of threads.
 
     Args:
-        x: float32 [N, *input_shape].
+        x: float32 [N, *input_shape]; or whole numbers, which have no scale: mean 0, deviation 1.
 
     Returns:
         mean, std: float32, [] or [C, 1, ...] so that they broadcast over [N, *input_shape].
     """
+    if x.dtype.kind != "f":
+        return torch.zeros(()), torch.ones(())
     per_channel = x.ndim > 2 and x.shape[1] > 1
     axes = tuple(axis for axis in range(x.ndim) if not (per_channel and axis == 1))
     count = x.size // (x.shape[1] if per_channel else 1)

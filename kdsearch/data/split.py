@@ -14,7 +14,7 @@ class Samples(Protocol):
 
     @property
     def x(self) -> Tensor:
-        """Raw values, float32 [N, *input_shape]."""
+        """Raw values, float32 or int64 [N, *input_shape]."""
         ...
 
     @property
@@ -33,7 +33,8 @@ class Split:
     """Samples of one split, in the order of their ids. N is the number of samples."""
 
     x: Tensor
-    """Raw values as loaded, not normalised: float32 [N, *input_shape]."""
+    """Raw values as loaded, not normalised: float32, or int64 for whole numbers
+    [N, *input_shape]."""
     y: Tensor
     """Labels in 0..num_classes-1: int64 [N]."""
     ids: Tensor

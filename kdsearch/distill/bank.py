@@ -242,6 +242,7 @@ class TeacherBank:
             self._config.model,
             input_shape=self._dataset.input_shape,
             num_classes=self._dataset.num_classes,
+            input_dtype=self._dataset.input_dtype,
             seed=self._seed(member),
         )
         if self.is_pretrained:

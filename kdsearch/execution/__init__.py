@@ -1,6 +1,6 @@
 """Where cohorts and teachers are trained."""
 
-from kdsearch.execution.inline import InlineExecutor
+from kdsearch.execution.inline import InlineExecutor, start_task
 from kdsearch.execution.processes import ProcessExecutor
 from kdsearch.execution.task import (
     CohortTask,
@@ -30,4 +30,5 @@ __all__ = [
     "Task",
     "TaskFailed",
     "TeacherTask",
+    "start_task",
 ]

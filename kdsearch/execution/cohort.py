@@ -57,6 +57,8 @@ class Cohort:
         self._done: dict[str, Outcome] = {}
         self._saved_at = time.monotonic()
         self._engines: list[Engine] = []
+        self._alone: set[str] = set()
+        """Keys of students that a failed population has left to the reference loop."""
         self._restore()
 
     def train(self) -> Iterator[Events]:
@@ -90,6 +92,7 @@ class Cohort:
                 self.students[student.row.key] = student
             else:
                 self.refits[student.first.row.key] = student
+        self._alone |= {student.row.key for student in singles}
         alone: list[Engine] = [ReferenceEngine(student, None) for student in singles]
         self._engines += alone
         return alone
@@ -115,7 +118,11 @@ class Cohort:
 
     def save(self) -> None:
         """Write the checkpoint."""
-        state = {"done": self._done_state(), "students": self._states()}
+        state = {
+            "done": self._done_state(),
+            "students": self._states(),
+            "alone": sorted(self._alone),
+        }
         save_checkpoint(self._task.checkpoint, state)
         self._saved_at = time.monotonic()
 
@@ -165,12 +172,17 @@ class Cohort:
     def _restore(self) -> None:
         state = _saved(self._task.checkpoint) or self._arrivals()
         self._done = {key: Outcome.model_validate(o) for key, o in state["done"].items()}
+        self._alone = set(state.get("alone", ()))  # absent in what earlier versions wrote
         for row in self._task.rows:
             if row.key not in self._done:
                 self._start(row, state["students"].get(row.key))
         saved = {key: s["engine"] for key, s in state["students"].items()}
         self._engines = build_engines(
-            list(self.students.values()), saved, self._task.engine, rows=self._task.rows
+            list(self.students.values()),
+            saved,
+            self._task.engine,
+            rows=self._task.rows,
+            alone=self._alone,
         )
         if saved.keys() - {row.key for row in self._task.rows}:
             self._begin_refits(state["students"])
@@ -188,7 +200,9 @@ class Cohort:
             finals = list(self.refits.values())
             saved = {s.row.key: states[s.row.key]["engine"] for s in finals if s.row.key in states}
             rows = [final.row for final in finals]
-            self._engines += build_engines(finals, saved, self._task.engine, rows=rows)
+            self._engines += build_engines(
+                finals, saved, self._task.engine, rows=rows, alone=self._alone
+            )
         own = set(map(id, self.refits.values()))
         return [e for e in self._engines if any(id(s) in own for s in e.students)]
 

@@ -2,10 +2,11 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol, assert_never
 
 from kdsearch.config import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
+from kdsearch.distill import in_closed_form
 from kdsearch.errors import DivergedError
 from kdsearch.execution.student import Student
 from kdsearch.execution.task import EngineName, Row
@@ -14,7 +15,7 @@ from kdsearch.results import EpochMetrics
 from kdsearch.training import (
     FunctionalPopulation,
     Member,
-    Population,
+    MlpPopulation,
     StudentRun,
     gains_alone,
     is_stackable,
@@ -91,6 +92,7 @@ class ReferenceEngine:
             width=trial.student.width,
             order_seed=student.row.order_seed,
             score=student.score,
+            measured=student.measured,
         )
         if self._saved is not None:
             run.load_state_dict(self._saved)
@@ -111,7 +113,7 @@ class PopulationEngine:
         self.students = sorted(students, key=batches_and_width)
         self._states = {key: state for key, state in states.items() if state is not None}
         self._stacked: list[Student] = []
-        self._population: Population | FunctionalPopulation | None = None
+        self._population: MlpPopulation | FunctionalPopulation | None = None
         for student in self.students:
             if student.row.key in self._states:
                 student.progress.load_state_dict(self._states[student.row.key]["progress"])
@@ -155,7 +157,7 @@ class PopulationEngine:
         ready.sort(key=lambda s: s.progress.epoch, reverse=True)
         return sorted(ready[:CHUNK], key=batches_and_width)
 
-    def _stack(self, chosen: list[Student]) -> Population | FunctionalPopulation:
+    def _stack(self, chosen: list[Student]) -> MlpPopulation | FunctionalPopulation:
         population = self._population
         if population is None:
             population = build_population(chosen)
@@ -187,26 +189,29 @@ def build_engines(
     engine: EngineName,
     *,
     rows: Sequence[Row],
+    alone: Collection[str] = (),
 ) -> list[Engine]:
     """Engines for the students of a cohort, grouped by what must be equal in a population.
 
-    The grouping follows from the cohort alone, so it is the same after a resume; a student
-    that a failed population left to the reference loop stays there.
+    The grouping follows from the cohort alone, so it is the same after a resume; students that a
+    failed population left to the reference loop stay there.
 
     Args:
         students: Those not done yet.
         states: What a checkpoint has kept of them, by key.
         engine: What the cohort is to be trained with.
         rows: All students of the cohort, whether done or not.
+        alone: Keys of those that a failed population has left.
     """
     engines: list[Engine] = []
     groups: dict[object, list[Student]] = {}
     company = Counter(stack_key(row) for row in rows)
     for student in students:
         state, key = states.get(student.row.key), stack_key(student.row)
-        was_alone = state is not None and "optimizer" in state
+        was_alone = student.row.key in alone or (state is not None and "optimizer" in state)
         # Most lone students that have not begun are faster in the reference loop.
-        gains = company[key] > 1 or state is not None or gains_alone(student.body)
+        gains = gains_alone(student.body) and is_in_closed_form(student.row)
+        gains = gains or company[key] > 1 or state is not None
         if engine == "population" and not was_alone and gains and can_stack(student):
             groups.setdefault(key, []).append(student)
         else:
@@ -214,12 +219,12 @@ def build_engines(
     return engines + [PopulationEngine(group, states) for group in groups.values()]
 
 
-def build_population(students: Sequence[Student]) -> Population | FunctionalPopulation:
+def build_population(students: Sequence[Student]) -> MlpPopulation | FunctionalPopulation:
     """The population that trains such students, who have one `stack_key`, fastest."""
     first = students[0]
     members = [member_of(student) for student in students]
-    if isinstance(first.body, Mlp):
-        return Population(members, first.data)
+    if isinstance(first.body, Mlp) and is_in_closed_form(first.row):
+        return MlpPopulation(members, first.data)
     return FunctionalPopulation(members, first.data, width=first.row.trial.student.width)
 
 
@@ -249,15 +254,24 @@ def stack_key(row: Row) -> object:
     return (
         trial.data,
         trial.teacher,
-        stack_shape(trial.student),
+        is_in_closed_form(row),
+        stack_shape(trial.student, is_in_closed_form=is_in_closed_form(row)),
         trial.training.batch_size,
         trial.training.optimizer,
         trial.training.device,
     )
 
 
-def stack_shape(model: ModelConfig) -> object:
+def is_in_closed_form(row: Row) -> bool:
+    """Whether the slope of a student's loss is written out; others are left to autograd.
+
+    Plain MLPs then have a population of their own, which takes no other loss.
+    """
+    return in_closed_form([row.trial.distillation]) is not None
+
+
+def stack_shape(model: ModelConfig, *, is_in_closed_form: bool) -> object:
     """What students' models have in common: plain MLPs may differ in width, others in nothing."""
-    if isinstance(model, MlpModel) and not model.is_regularized:
+    if isinstance(model, MlpModel) and not model.is_regularized and is_in_closed_form:
         return model.depth
     return model.model_dump_json()

@@ -65,6 +65,8 @@ def plain_data(config: DataConfig, cache: Path, *, with_val: bool = False) -> Tr
 def _normalized(dataset: Dataset) -> Mapped:
     """As `Normalization` does, with no more than one array of the samples' size at once."""
     splits = {"train": dataset.train, "val": dataset.val}
+    if not dataset.input_dtype.is_floating_point:
+        return Mapped({k: s.x for k, s in splits.items()}, {})
     return Mapped({k: (s.x - dataset.mean).div_(dataset.std) for k, s in splits.items()}, {})
 
 

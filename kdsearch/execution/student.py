@@ -19,7 +19,7 @@ from kdsearch.execution.materials import (
 from kdsearch.execution.task import CohortTask, Row
 from kdsearch.models import Normalization, build_model, count_capacity, predict_logits
 from kdsearch.results import EpochMetrics, Evaluation, Outcome, State
-from kdsearch.results.score import epoch_score
+from kdsearch.results.score import epoch_score, measured_each_epoch
 from kdsearch.training import Progress, evaluate_logits, select_device
 
 
@@ -46,9 +46,11 @@ class Student:
             trial.student,
             input_shape=self._dataset.input_shape,
             num_classes=self._dataset.num_classes,
+            input_dtype=self._dataset.input_dtype,
             seed=row.seed,
         )
-        self._capacity = count_capacity(body, self._dataset.input_shape)
+        samples = self._dataset.input_shape, self._dataset.input_dtype
+        self._capacity = count_capacity(body, *samples)
         device = select_device(trial.training.device)
         self.body = body.to(device)
         self.data = resident_data(
@@ -59,7 +61,9 @@ class Student:
             device=device,
             with_val=with_val,
         )
-        self.progress = Progress(trial.training, self.score)
+        self.measured = measured_each_epoch(task.ranking, task.own_metrics)
+        """What its epochs are ranked by, beside what is always measured."""
+        self.progress = Progress(trial.training, self.score, self.measured)
         """An engine may put its own in place of this empty one."""
 
     @property
@@ -69,7 +73,7 @@ class Student:
 
     def score(self, metrics: EpochMetrics) -> float:
         """An epoch's score under the study's objective."""
-        return epoch_score(metrics, self._task.score)
+        return epoch_score(metrics, self._task.ranking)
 
     def refit(self) -> "Student":
         """The student as it begins again, on the validation samples, too.
@@ -124,7 +128,7 @@ class Student:
             epochs=self.progress.epoch,
             best_epoch=self.progress.kept_epoch,
             train_seconds=seconds,
-            val=evaluate_logits(self._logits(data.val_x), dataset.val.y, data.teacher_val),
+            val=self._evaluate(self._logits(data.val_x), dataset.val.y, data.teacher_val),
             test=test,
             test_correct=correct,
             history=tuple(self.progress.history),
@@ -163,7 +167,10 @@ class Student:
         teacher = ensemble_logits(members, size=len(members), mode=trial.teacher.ensemble_mode)
         logits = self._logits(normalize(test.x))
         correct = logits.argmax(dim=1) == test.y
-        return evaluate_logits(logits, test.y, teacher), pack_flags(correct)
+        return self._evaluate(logits, test.y, teacher), pack_flags(correct)
+
+    def _evaluate(self, logits: Tensor, labels: Tensor, teacher: Tensor) -> Evaluation:
+        return evaluate_logits(logits, labels, teacher, own=self._task.own_metrics)
 
 
 def pack_flags(flags: Tensor) -> str:

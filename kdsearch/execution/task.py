@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from kdsearch.config import DataConfig, TeacherConfig, TrialConfig
+from kdsearch.config import DataConfig, Metric, Objective, TeacherConfig, TrialConfig
 from kdsearch.results import EpochMetrics, Outcome
-from kdsearch.results.score import ScoreName
 
 EngineName = Literal["reference", "population"]
 
@@ -19,7 +18,7 @@ class Row:
     key: str
     """Names it in the study, such as `search/distilled/12`."""
     trial: TrialConfig
-    """What it is and how it is taught; alpha 1 needs no teacher."""
+    """What it is and how it is taught."""
     seed: int
     """Decides its initial weights."""
     order_seed: int
@@ -40,7 +39,7 @@ class CohortTask:
     until: int | None
     """The epoch, a rung, at which students pause for the coordinator to compare them; None trains
     them to their ends."""
-    score: ScoreName
+    ranking: Objective
     """What ranks epochs and, at rungs, students."""
     teacher_data: DataConfig
     """The study's data, which the teachers were trained on; a student may see a fraction of it."""
@@ -55,6 +54,8 @@ class CohortTask:
     """Checkpoints of the legs that the students come from."""
     pruned: bool = False
     """The students lost at the rung `until`: they are measured as they are, and end."""
+    own_metrics: tuple[Metric, ...] = ()
+    """The study's own, which students are measured by beside those of the table."""
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,21 @@
 """Training the members of a teacher bank, and measuring what they and their ensembles know."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from kdsearch.config import DataConfig, DistillationConfig, EngineChoice, TeacherConfig
+from kdsearch.config import (
+    HARD_LABELS,
+    DataConfig,
+    EngineChoice,
+    KdDistillation,
+    Metric,
+    TeacherConfig,
+)
 from kdsearch.config.seed import derive_seed
 from kdsearch.data import Split
 from kdsearch.distill import TeacherBank, TeacherInterrupted, ensemble_logits
@@ -40,6 +48,9 @@ from kdsearch.training import (
 )
 
 CHECKPOINT_SECONDS = 15.0
+
+Evaluate = Callable[[Tensor, Tensor, Tensor], Evaluation]
+"""Of logits, labels and the ensemble's logits."""
 
 
 def train_teacher(
@@ -92,7 +103,7 @@ def fit_member(
         member=task.member,
         key="",
         model=describe_model(task.teacher.model),
-        **count_capacity(counted, dataset.input_shape)._asdict(),
+        **count_capacity(counted, dataset.input_shape, dataset.input_dtype)._asdict(),
         epochs=epochs,
         train_seconds=seconds,
         val=evaluate_logits(logits, dataset.val.y, logits),
@@ -103,7 +114,7 @@ def _start_run(model: Classifier, task: TeacherTask) -> StudentRun | LoneRun:
     training = task.teacher.training
     device = select_device(training.device, field="teacher.training.device")
     data = plain_data(task.teacher.data_of(task.data), task.cache).to(device)
-    hard_labels = DistillationConfig(alpha=1.0)
+    hard_labels = KdDistillation(alpha=HARD_LABELS)
     order_seed = derive_seed("teacher order", task.teacher.seed, task.member)
     body = model.body.to(device)
     return _run_of(body, data, training.engine)(
@@ -167,7 +178,12 @@ def _train(
 
 
 def measure_bank(
-    teacher: TeacherConfig, data: DataConfig, cache: Path, *, opened_by: str | None = None
+    teacher: TeacherConfig,
+    data: DataConfig,
+    cache: Path,
+    *,
+    opened_by: str | None = None,
+    own_metrics: Sequence[Metric] = (),
 ) -> TeacherBankRecord:
     """What the members and their nested ensembles score on validation.
 
@@ -177,28 +193,38 @@ def measure_bank(
         cache: Where they are.
         opened_by: Who opens the test set to measure it too (confirm stage); None leaves it
             sealed.
+        own_metrics: The study's own, beside those of the table.
+
+    Raises:
+        UserInputError: One of the study's own metrics fails.
     """
     bank = open_bank(teacher, data, cache)
-    val = load_data(data.whole(), cache).val
+    dataset, evaluate = load_data(data.whole(), cache), partial(evaluate_logits, own=own_metrics)
+    val = dataset.val
     val_logits = bank.member_logits(val, val.ids)
     test, test_logits = None, None
     if opened_by is not None:
         test = load_data(data, cache).test.open(by=opened_by)
         test_logits = bank.member_logits(test, test.ids)
     members = tuple(
-        _measure_member(bank, m, teacher, val, val_logits, test, test_logits) for m in bank.members
+        _measure_member(bank, m, teacher, evaluate, val, val_logits, test, test_logits)
+        for m in bank.members
     )
     sizes = range(1, len(members) + 1)
     ensembles = tuple(
-        _measure_ensemble(size, teacher, val, val_logits, test, test_logits) for size in sizes
+        _measure_ensemble(size, teacher, evaluate, val, val_logits, test, test_logits)
+        for size in sizes
     )
-    return TeacherBankRecord(key=bank.key, members=members, ensembles=ensembles)
+    return TeacherBankRecord(
+        key=bank.key, members=members, ensembles=ensembles, num_classes=dataset.num_classes
+    )
 
 
 def _measure_member(
     bank: TeacherBank,
     member: int,
     teacher: TeacherConfig,
+    evaluate: Evaluate,
     val: Split,
     val_logits: Tensor,
     test: Split | None,
@@ -206,7 +232,7 @@ def _measure_member(
 ) -> TeacherRecord:
     def measure(split: Split, logits: Tensor) -> Evaluation:
         ensemble = ensemble_logits(logits, size=len(logits), mode=teacher.ensemble_mode)
-        return evaluate_logits(logits[member - 1], split.y, ensemble)
+        return evaluate(logits[member - 1], split.y, ensemble)
 
     tested = None
     if test is not None and test_logits is not None:
@@ -218,6 +244,7 @@ def _measure_member(
 def _measure_ensemble(
     size: int,
     teacher: TeacherConfig,
+    evaluate: Evaluate,
     val: Split,
     val_logits: Tensor,
     test: Split | None,
@@ -227,7 +254,7 @@ def _measure_ensemble(
         return ensemble_logits(logits, size=count, mode=teacher.ensemble_mode)
 
     def measure(split: Split, logits: Tensor) -> Evaluation:
-        return evaluate_logits(average(logits, size), split.y, average(logits, len(logits)))
+        return evaluate(average(logits, size), split.y, average(logits, len(logits)))
 
     tested, correct = None, None
     if test is not None and test_logits is not None:

@@ -17,16 +17,27 @@ USERS_FAILURES = (Exception, SystemExit)
 
 
 def build_model(
-    config: ModelConfig, *, input_shape: tuple[int, ...], num_classes: int, seed: int
+    config: ModelConfig,
+    *,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    seed: int,
+    input_dtype: torch.dtype = torch.float32,
 ) -> nn.Module:
     """A freshly initialised module that maps [B, *input_shape] to logits [B, num_classes].
 
     Weights are a function of `seed` alone; the global random state is left as it was.
 
     Raises:
-        UserInputError: The architecture cannot read samples of this shape, or an imported
-            callable does not return such a module.
+        UserInputError: The architecture cannot read samples of this shape or dtype, or an
+            imported callable does not return such a module.
     """
+    if not (input_dtype.is_floating_point or isinstance(config, ImportModel)):
+        raise UserInputError(
+            f"{config.kind} reads real numbers, but the samples are whole numbers (integers of "
+            "more than a byte), which are kept as they are, such as token ids; give x as float32, "
+            "or name a model of your own with kind: import"
+        )
     shape = {"input_shape": input_shape, "num_classes": num_classes}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -38,7 +49,7 @@ def build_model(
             case CnnModel():
                 return Cnn(**shape, width=config.width, depth=config.depth)
             case ImportModel():
-                return _build_imported(config, **shape)
+                return _build_imported(config, **shape, input_dtype=input_dtype)
             case _:
                 assert_never(config)
 
@@ -70,7 +81,11 @@ def _build_mlp(config: MlpModel, *, input_shape: tuple[int, ...], num_classes: i
 
 
 def _build_imported(
-    config: ImportModel, *, input_shape: tuple[int, ...], num_classes: int
+    config: ImportModel,
+    *,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    input_dtype: torch.dtype,
 ) -> nn.Module:
     shape = {"input_shape": input_shape, "num_classes": num_classes, "width": config.width}
     model = call_target(config.target, shape | config.options)
@@ -83,7 +98,8 @@ def _build_imported(
             f"{config.target} returned a module without a parameter to train; `pretrained: true` "
             f"(teachers only) takes it as it is"
         )
-    returned = _probe(model.eval(), config.target, input_shape)
+    sample = torch.zeros(2, *input_shape, dtype=input_dtype)
+    returned = _probe(model.eval(), config.target, sample)
     if not isinstance(returned, Tensor) or returned.shape != (2, num_classes):
         found = list(returned.shape) if isinstance(returned, Tensor) else type(returned).__name__
         raise UserInputError(
@@ -94,12 +110,12 @@ def _build_imported(
 
 
 @torch.no_grad()
-def _probe(model: nn.Module, target: str, input_shape: tuple[int, ...]) -> object:
+def _probe(model: nn.Module, target: str, sample: Tensor) -> object:
     try:
-        return model(torch.zeros(2, *input_shape))
+        return model(sample)
     except USERS_FAILURES as error:
         reason = " ".join(str(error).split())  # messages are one line
         raise UserInputError(
-            f"{target} returned a module that fails on a batch of shape {[2, *input_shape]} with "
+            f"{target} returned a module that fails on a batch of shape {list(sample.shape)} with "
             f"{type(error).__name__}: {reason}"
         ) from error

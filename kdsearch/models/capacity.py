@@ -23,14 +23,16 @@ class Capacity(NamedTuple):
     """Bytes of parameters and buffers as stored."""
 
 
-def count_capacity(model: nn.Module, input_shape: tuple[int, ...]) -> Capacity:
+def count_capacity(
+    model: nn.Module, input_shape: tuple[int, ...], input_dtype: torch.dtype = torch.float32
+) -> Capacity:
     """Count parameters, multiply-accumulates and bytes of `model`.
 
     Multiply-accumulates are half of what torch's own FlopCounterMode counts (it counts a
     multiply-accumulate as two operations, and no element-wise work).
     """
     stored = next(itertools.chain(model.parameters(), model.buffers()), torch.empty(0))
-    sample = torch.zeros(1, *input_shape, device=stored.device)
+    sample = torch.zeros(1, *input_shape, dtype=input_dtype, device=stored.device)
     was_training = model.training
     model.eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -45,7 +47,11 @@ def count_capacity(model: nn.Module, input_shape: tuple[int, ...]) -> Capacity:
 
 
 def count_model(
-    config: ModelConfig, *, input_shape: tuple[int, ...], num_classes: int
+    config: ModelConfig,
+    *,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    input_dtype: torch.dtype = torch.float32,
 ) -> Capacity:
     """Count what a model's section describes, without its memory: nothing of it is allocated.
 
@@ -56,5 +62,11 @@ def count_model(
     """
     is_own = isinstance(config, ImportModel)
     with nullcontext() if is_own else torch.device("meta"):
-        model = build_model(config, input_shape=input_shape, num_classes=num_classes, seed=0)
-    return count_capacity(model, input_shape)
+        model = build_model(
+            config,
+            input_shape=input_shape,
+            num_classes=num_classes,
+            seed=0,
+            input_dtype=input_dtype,
+        )
+    return count_capacity(model, input_shape, input_dtype)

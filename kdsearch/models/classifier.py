@@ -5,7 +5,10 @@ from torch import Tensor, nn
 
 
 class Normalization(nn.Module):
-    """(x - mean) / std with the training split's statistics as buffers."""
+    """(x - mean) / std with the training split's statistics as buffers.
+
+    Whole numbers, such as token ids, pass as they are.
+    """
 
     mean: Tensor
     std: Tensor
@@ -17,7 +20,7 @@ class Normalization(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Samples of the same shape, centred and scaled."""
-        return (x - self.mean) / self.std
+        return (x - self.mean) / self.std if x.is_floating_point() else x
 
 
 class Classifier(nn.Module):

@@ -1,5 +1,6 @@
 """The records that trials write and analysis reads."""
 
+from kdsearch.results.champion import champion_of
 from kdsearch.results.choice import best_candidate, confirmed_choice
 from kdsearch.results.record import (
     Arm,
@@ -29,6 +30,7 @@ __all__ = [
     "TeacherRecord",
     "TrialRecord",
     "best_candidate",
+    "champion_of",
     "confirmed_choice",
     "sizes_tried",
     "strata_of",

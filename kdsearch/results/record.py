@@ -1,8 +1,10 @@
 """The records that trials write and that analysis, export and MLflow read."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from kdsearch.config import needs_teacher
 
 Scalar = bool | int | float | str
 Stage = Literal["search", "confirm"]
@@ -17,6 +19,9 @@ class _Record(BaseModel):
 class EpochMetrics(_Record):
     """One epoch of one student. Losses are cross-entropies in nats; the rest are fractions."""
 
+    ALWAYS: ClassVar[frozenset[str]] = frozenset({"accuracy", "loss", "agreement"})
+    """Names of the metrics that every epoch is measured by."""
+
     epoch: int
     """1 for the first."""
     train_loss: float
@@ -27,10 +32,23 @@ class EpochMetrics(_Record):
     """Share of samples where student and full teacher ensemble name the same class."""
     learning_rate: float
     """Step size of the epoch's last step."""
+    more: dict[str, float] = {}
+    """Validation metrics by name, beside those that every epoch has: what ranks the epochs."""
+
+    def value(self, metric: str) -> float | None:
+        """A validation metric by its name; None where it was not measured."""
+        if metric in self.ALWAYS:
+            return getattr(self, f"val_{metric}")
+        return self.more.get(metric)
 
 
 class Evaluation(_Record):
     """A trained model on one split."""
+
+    FIELDS: ClassVar[tuple[str, ...]] = (
+        "accuracy", "loss", "agreement", "teacher_kl", "ece", "brier",
+    )  # fmt: skip
+    """Names of the metrics that are fields: those of the first version."""
 
     accuracy: float
     loss: float
@@ -44,6 +62,12 @@ class Evaluation(_Record):
     brier: float
     """Brier score: squared distance of probabilities to the one-hot label, mean over samples."""
     num_samples: int
+    more: dict[str, float] = {}
+    """All other metrics by name, the user's own too, as far as they are finite numbers."""
+
+    def value(self, metric: str) -> float | None:
+        """A metric by its name; None where it was not measured."""
+        return getattr(self, metric) if metric in self.FIELDS else self.more.get(metric)
 
 
 class Outcome(_Record):
@@ -93,8 +117,9 @@ class TrialRecord(Outcome):
     stratum: dict[str, Scalar]
     """The scientific parameters among the settings; empty if the study has none."""
     temperature: float | None = None
-    """None in the baseline arm."""
-    alpha: float
+    """None in the baseline arm, and where the loss has none."""
+    alpha: float | None
+    """Weight of the hard loss, 1 in the baseline arm; None where the loss has none."""
     width: int
     ensemble_size: int | None = None
     """None in the baseline arm."""
@@ -106,6 +131,11 @@ class TrialRecord(Outcome):
     """The Optuna study that holds the trial."""
     optuna_trial: int | None = None
     """Its number there."""
+
+    @property
+    def is_taught(self) -> bool:
+        """Whether the student hears its teachers: not in the baseline arm, nor at alpha 1."""
+        return self.arm == "distilled" and needs_teacher(self.alpha)
 
     @property
     def key(self) -> str:
@@ -152,3 +182,5 @@ class TeacherBankRecord(_Record):
     members: tuple[TeacherRecord, ...]
     ensembles: tuple[EnsembleRecord, ...]
     """One for each size 1..members."""
+    num_classes: int | None = None
+    """Of the data; None where an older version wrote the record."""

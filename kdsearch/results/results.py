@@ -23,6 +23,12 @@ class Results:
     command: str = ""
     """The command that made these results."""
 
+    @property
+    def num_classes(self) -> int | None:
+        """Of the data; None before teachers are measured, or where an older version did it."""
+        known = (bank.num_classes for bank in self.banks)
+        return next((number for number in known if number is not None), None)
+
     def select(
         self, *, stage: Stage | None = None, arm: Arm | None = None, state: str | None = None
     ) -> tuple[TrialRecord, ...]:

@@ -2,16 +2,23 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
-from kdsearch.config import Objective
+from kdsearch.config import METRICS, Metric, Objective
+from kdsearch.config.metric import VALIDATION
 from kdsearch.results.record import EpochMetrics, TrialRecord
 
-ScoreName = Literal["val_accuracy", "val_loss", "val_agreement"]
-
-ACCURACY_LIKE = ("val_accuracy", "val_agreement")
+ACCURACY_LIKE = tuple(
+    f"{VALIDATION}{metric.name}" for metric in METRICS.values() if metric.unit == "fraction"
+)
 """Objectives that are fractions, whose differences are points."""
-_VALIDATED = {"val_accuracy": "accuracy", "val_loss": "loss", "val_agreement": "agreement"}
+BY_ACCURACY = Objective(metric="val_accuracy", direction="maximize")
+"""What ranks epochs where the study's objectives cannot."""
+
+
+def validated_metric(objective: Objective) -> str | None:
+    """The name of the metric that an objective takes on validation; None for a count."""
+    name = objective.metric
+    return name.removeprefix(VALIDATION) if name.startswith(VALIDATION) else None
 
 
 def objective_value(record: TrialRecord, objective: Objective) -> float | None:
@@ -21,12 +28,13 @@ def objective_value(record: TrialRecord, objective: Objective) -> float | None:
         None if the trial never got one, or it is not finite. A trial that failed while training
         has its last epoch's.
     """
-    if objective.metric not in _VALIDATED:
+    name = validated_metric(objective)
+    if name is None:
         value = getattr(record, objective.metric)
     elif record.val is not None:
-        value = getattr(record.val, _VALIDATED[objective.metric])
+        value = record.val.value(name)
     else:
-        value = getattr(record.history[-1], objective.metric) if record.history else None
+        value = record.history[-1].value(name) if record.history else None
     return None if value is None or not math.isfinite(value) else float(value)
 
 
@@ -36,31 +44,37 @@ def signed_value(record: TrialRecord, objective: Objective) -> float | None:
     return value if value is None or objective.direction == "maximize" else -value
 
 
-def score_name(objectives: Sequence[Objective]) -> ScoreName:
+def ranked_by(objectives: Sequence[Objective]) -> Objective:
     """What ranks epochs, and trials at rungs: a single validation objective, else accuracy."""
-    match [objective.metric for objective in objectives]:
-        case ["val_loss"]:
-            return "val_loss"
-        case ["val_agreement"]:
-            return "val_agreement"
-        case _:
-            return "val_accuracy"
+    if len(objectives) == 1 and validated_metric(objectives[0]) is not None:
+        return objectives[0]
+    return BY_ACCURACY
 
 
-def epoch_score(metrics: EpochMetrics, name: ScoreName) -> float:
+def measured_each_epoch(ranking: Objective, own: Sequence[Metric]) -> tuple[Metric, ...]:
+    """What must be measured after every epoch to rank it, beside what always is.
+
+    Args:
+        ranking: What ranks epochs.
+        own: The study's own metrics.
+    """
+    name = validated_metric(ranking)
+    assert name is not None, "epochs are ranked by a metric"
+    if name in EpochMetrics.ALWAYS:
+        return ()
+    return ((METRICS | {metric.name: metric for metric in own})[name],)
+
+
+def epoch_score(metrics: EpochMetrics, ranking: Objective) -> float:
     """An epoch's score; higher is better."""
-    match name:
-        case "val_accuracy":
-            return metrics.val_accuracy
-        case "val_agreement":
-            return metrics.val_agreement
-        case "val_loss":
-            return -metrics.val_loss
+    value = metrics.value(validated_metric(ranking) or "")
+    assert value is not None, "what ranks epochs is measured in each"
+    return value if ranking.direction == "maximize" else -value
 
 
-def score_by(record: TrialRecord, epoch: int, name: ScoreName) -> float:
+def score_by(record: TrialRecord, epoch: int, ranking: Objective) -> float:
     """The best score of a trial's first `epoch` epochs."""
-    return max(epoch_score(metrics, name) for metrics in record.history[:epoch])
+    return max(epoch_score(metrics, ranking) for metrics in record.history[:epoch])
 
 
 def best_trial(records: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:

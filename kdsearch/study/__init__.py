@@ -1,0 +1,1 @@
+"""The coordinator: asks, groups, dispatches, prunes, tells, resumes."""

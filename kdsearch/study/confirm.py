@@ -1,18 +1,17 @@
 """The confirm stage: the best settings of every lane on fresh seeds, and the test set."""
 
 import itertools
-import statistics
 from collections.abc import Sequence
 
 from kdsearch.analysis.response.response import Response
 from kdsearch.config import StudyConfig
 from kdsearch.results import TrialRecord, best_candidate, confirmed_choice, strata_of
+from kdsearch.results.pareto import pareto_front
 from kdsearch.study.crew import Crew
-from kdsearch.study.objective import best_score
-from kdsearch.study.pareto import pareto_front
 from kdsearch.study.proposal.choice import find_candidates, num_settings, study_response
 from kdsearch.study.proposal.lane import lanes_of, searched, weights_seed
 from kdsearch.study.proposal.space import distributions
+from kdsearch.study.round import Round
 from kdsearch.study.storage.ledger import Ledger
 from kdsearch.study.storage.paths import StudyPaths
 
@@ -93,25 +92,6 @@ def confirmed_records(
     )
 
 
-def champion_of(config: StudyConfig, records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """The student to register: chosen by validation, never by test.
-
-    The settings with the best mean score over their confirm runs, and of these the run with the
-    best score; without a confirm stage the best search trial; None if nothing is complete.
-    """
-    confirmed = [r for r in confirmed_records(config, records) if r.arm == "distilled"]
-    if not confirmed:
-        searched = [r for r in chosen_trials(config, records) if r.arm == "distilled"]
-        return max(searched, key=lambda r: best_score(r, config), default=None)
-    by_trial: dict[int, list[TrialRecord]] = {}
-    for record in confirmed:
-        by_trial.setdefault(record.trial, []).append(record)
-    runs = max(
-        by_trial.values(), key=lambda rs: statistics.fmean(best_score(r, config) for r in rs)
-    )
-    return max(runs, key=lambda r: (best_score(r, config), -r.replicate))
-
-
 class Confirm:
     """Trains what is still missing of the confirm stage."""
 
@@ -138,8 +118,7 @@ class Confirm:
         self._crew.listener.stage("confirm", total=len(records), done=done)
         self._crew.measure_test(running)
         self._crew.train(
-            ROUND,
-            {ROUND: self._open_generations(records)},
+            Round(ROUND, {ROUND: self._open_generations(records)}),
             rungs={},
             survive=lambda _group, _rung, scores: frozenset(scores),
         )

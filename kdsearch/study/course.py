@@ -5,13 +5,13 @@ alone, and the survivors of all lanes form full cohorts again.
 """
 
 import hashlib
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, NamedTuple
 
 from kdsearch.execution import Row
 from kdsearch.study.cohorts import form_cohorts
+from kdsearch.study.round import Group
 
-Group = TypeVar("Group", bound=Hashable)
 Survive = Callable[[Group, int, Mapping[str, float]], frozenset[str]]
 """A group, a rung (epochs) and scores by row key to the row keys that go on."""
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from kdsearch.config import Scalar, StudyConfig, TeacherConfig, applies_to_baseline
 from kdsearch.errors import InterruptedStudyError, KdsearchError, TooManyFailuresError
@@ -23,13 +24,14 @@ from kdsearch.execution import (
     TeacherTask,
 )
 from kdsearch.results import Outcome, TrialRecord
-from kdsearch.results.score import score_name
-from kdsearch.study.course import Course, Group, Leg, Survive
+from kdsearch.results.score import ranked_by
+from kdsearch.study.course import Course, Leg, Survive
 from kdsearch.study.engines import with_engine
 from kdsearch.study.listener import Listener
 from kdsearch.study.mirror import Mirror
 from kdsearch.study.planning.workload import Workload
 from kdsearch.study.proposal.lane import order_seed
+from kdsearch.study.round import Group, Round, never_began
 from kdsearch.study.storage.ledger import Ledger
 from kdsearch.study.storage.paths import StudyPaths
 from kdsearch.study.teachers import Teachers
@@ -64,7 +66,7 @@ class Crew:
         self._cache = cache
         self.workload = workload
         self._should_stop = should_stop
-        self._in_training: Mapping[str, TrialRecord] = {}
+        self._in_training: Round[Any] | None = None
         self._told_at = -math.inf
         self._untaught: dict[TeacherConfig, str] = {}
         """Teachers that cannot be trained, and why."""
@@ -105,8 +107,7 @@ class Crew:
 
     def train(
         self,
-        name: str,
-        groups: Mapping[Group, Sequence[TrialRecord]],
+        students: Round[Group],
         *,
         rungs: Mapping[Group, Sequence[int]],
         survive: Survive[Group],
@@ -119,37 +120,35 @@ class Crew:
         the decisions at rungs come out the same.
 
         Args:
-            name: Of the round, for files.
-            groups: Trials that are compared with each other.
-            rungs: By group, the epochs at which that is done.
+            students: The round.
+            rungs: By group, the epochs at which its trials are compared.
             survive: Decides who goes on.
 
         Raises:
             InterruptedStudyError: The user asked to stop; everything is kept.
             TooManyFailuresError: More trials failed than the study file allows.
         """
-        records = {r.key: r for members in groups.values() for r in members}
-        self._in_training = records
-        for record in list(records.values()):
-            self._fail_if_untaught(record, records)
+        self._in_training = students
+        for record in students.records:
+            self._fail_if_untaught(record, students)
         rows = {
-            group: [self.row(records[r.key]) for r in rs if not never_began(records[r.key])]
-            for group, rs in groups.items()
+            group: [self.row(record) for record in records]
+            for group, records in students.to_train().items()
         }
-        course = Course(name, rows, rungs=rungs, survive=survive)
+        course = Course(students.name, rows, rungs=rungs, survive=survive)
 
         def hear(task: Task, event: Event) -> None:
             match event:
                 case RowPaused(key, score):
                     course.pause(key, score)
                     epoch = task.until if isinstance(task, CohortTask) else None
-                    self._chores.append(partial(self._report, records, key, epoch, score))
+                    self._chores.append(partial(self._report, students, key, epoch, score))
                 case RowDone(key, outcome):
-                    self._chores.append(partial(self._store, records, key, outcome))
+                    self._chores.append(partial(self._store, students, key, outcome))
                 case TaskFailed(reason) if isinstance(task, CohortTask):
                     failure = Outcome(state="FAIL", failure=reason)
                     for row in task.rows:
-                        self._chores.append(partial(self._store, records, row.key, failure))
+                        self._chores.append(partial(self._store, students, row.key, failure))
 
         while legs := course.next_legs():
             tasks = with_engine(
@@ -161,25 +160,23 @@ class Crew:
                     self._paths.checkpoint(origin).unlink(missing_ok=True)
         self._tidy()
         self._check_failures()
-        self._paths.forget(name)
+        self._paths.forget(students.name)
 
-    def _fail_if_untaught(self, record: TrialRecord, records: dict[str, TrialRecord]) -> None:
+    def _fail_if_untaught(self, record: TrialRecord, students: Round[Group]) -> None:
         reason = self._untaught.get(self.row(record).trial.teacher)
         if reason is not None and record.state == "RUNNING":
             failure = Outcome(state="FAIL", failure=f"its teacher cannot be trained: {reason}")
-            records[record.key] = self._finish(record, failure)
+            students.store(self._finish(record, failure))
 
-    def _report(
-        self, records: dict[str, TrialRecord], key: str, epoch: int | None, score: float
-    ) -> None:
-        if records[key].state == "RUNNING" and epoch is not None:
-            self.ledger.report(records[key], epoch=epoch, score=score)
+    def _report(self, students: Round[Group], key: str, epoch: int | None, score: float) -> None:
+        if students[key].state == "RUNNING" and epoch is not None:
+            self.ledger.report(students[key], epoch=epoch, score=score)
 
-    def _store(self, records: dict[str, TrialRecord], key: str, outcome: Outcome) -> None:
-        if records[key].state == "RUNNING":
-            records[key] = self._finish(records[key], outcome)
+    def _store(self, students: Round[Group], key: str, outcome: Outcome) -> None:
+        if students[key].state == "RUNNING":
+            students.store(self._finish(students[key], outcome))
         else:
-            self._mirror.drop_weights(records[key])
+            self._mirror.drop_weights(students[key])
 
     def row(self, record: TrialRecord) -> Row:
         """What a worker needs to know of a trial."""
@@ -214,7 +211,8 @@ class Crew:
             key=leg.key,
             rows=leg.rows,
             until=leg.until,
-            score=score_name(self.config.objective),
+            ranking=ranked_by(self.config.objective),
+            own_metrics=self.config.own_metrics,
             teacher_data=self.config.data,
             checkpoint=self._paths.checkpoint(leg.key),
             students=self._paths.students,
@@ -229,8 +227,9 @@ class Crew:
         def notify(task: Task, event: Event) -> None:
             if isinstance(event, EpochDone):
                 self.listener.epoch(event.row, event.metrics)
-                if event.row in self._in_training:
-                    self.workload.epoch(self._in_training[event.row], event.metrics.epoch)
+                students = self._in_training
+                if students is not None and event.row in students:
+                    self.workload.epoch(students[event.row], event.metrics.epoch)
                     self._tell_time_left()
             elif isinstance(event, TaskFailed) and isinstance(task, TeacherTask):
                 self._untaught[task.teacher] = event.reason
@@ -288,8 +287,3 @@ class Crew:
                 f"{self._failed} trials failed and budget.max_failures is "
                 f"{self.config.budget.max_failures}; the last one because: {last.failure}"
             )
-
-
-def never_began(record: TrialRecord) -> bool:
-    """Whether a trial failed before its first epoch, so that nobody was compared with it."""
-    return record.state == "FAIL" and record.epochs == 0

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from kdsearch.config import StudyConfig
 from kdsearch.execution import CohortTask
+from kdsearch.execution.engine import is_in_closed_form
 from kdsearch.execution.measurement import population_speedup
 from kdsearch.execution.task import EngineName
 from kdsearch.study.listener import Listener
@@ -47,6 +48,7 @@ def _measure(tasks: Sequence[CohortTask], ledger: Ledger, listener: Listener) ->
             listener.note(
                 f"{task.rows[0].trial.student.kind} students are trained {how} (engine: "
                 f"{engine}): together is {speedup:.1f} times as fast here, for the widest of them"
+                f"{_beside(tasks)}"
             )
             break
     if is_known:
@@ -62,6 +64,15 @@ def _usual(task: CohortTask) -> EngineName:
     trial = task.rows[0].trial
     on_gpu = select_device(trial.training.device).type == "cuda"
     return "population" if on_gpu or trial.student.kind in ("mlp", "conv1d") else "reference"
+
+
+def _beside(tasks: Sequence[CohortTask]) -> str:
+    """What becomes of losses whose slopes are not written out."""
+    open_form = [t.rows[0] for t in tasks if not is_in_closed_form(t.rows[0])]
+    if not open_form:
+        return ""
+    kind = open_form[0].trial.distillation.kind
+    return f" (a loss of `kind: {kind}` has no closed form, so its slope is left to autograd)"
 
 
 def _decide(usual: EngineName, speedup: float) -> EngineName:

@@ -19,20 +19,29 @@ def available_cores() -> int:
 
 
 @contextmanager
-def open_executor(workers: int | None) -> Iterator[Executor]:
+def open_executor(workers: int | None, given: Executor | None = None) -> Iterator[Executor]:
     """Where to train: here for 0 workers, else in processes, one a core by default.
 
     This process computes in one thread meanwhile, and in as many as before afterwards.
+
+    Args:
+        workers: Processes, or 0.
+        given: Another place, which its owner closes.
     """
     threads = torch.get_num_threads()
     single_threaded()
-    count = available_cores() if workers is None else workers
-    executor = ProcessExecutor(count) if count > 0 else InlineExecutor()
+    executor = given if given is not None else _own_executor(workers)
     try:
         yield executor
     finally:
-        executor.close()
+        if given is None:
+            executor.close()
         torch.set_num_threads(threads)
+
+
+def _own_executor(workers: int | None) -> Executor:
+    count = available_cores() if workers is None else workers
+    return ProcessExecutor(count) if count > 0 else InlineExecutor()
 
 
 @contextmanager

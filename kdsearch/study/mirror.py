@@ -18,11 +18,11 @@ from kdsearch.execution.materials import load_data
 from kdsearch.execution.student import students_path
 from kdsearch.models import Classifier, Normalization, build_model
 from kdsearch.results import TeacherBankRecord, TeacherRecord, TrialRecord
-from kdsearch.study.objective import best_score, complete_value
+from kdsearch.results.objective import best_score, complete_value
 from kdsearch.study.storage.ledger import Ledger
 from kdsearch.study.storage.paths import StudyPaths
 from kdsearch.tracking import DatasetSummary, LoggableModel, Sink, TrackingUnavailableError
-from kdsearch.tracking.sink import StudyState
+from kdsearch.tracking.sink import InputDtype, StudyState
 
 RETRY_SECONDS = 30.0
 """How long an absent server is left alone: each call to one may take 20 s to fail."""
@@ -103,7 +103,9 @@ class Mirror:
         def write() -> None:
             members: list[TeacherRecord] = []
             for teacher, record in zip(teachers, bank.members, strict=True):
-                model = LoggableModel(teacher.model, self._dataset.input_shape)
+                model = LoggableModel(
+                    teacher.model, self._dataset.input_shape, input_dtype=dtype_name(self._dataset)
+                )
                 run_id = self._sink.log_teacher(bank, record, model=model)
                 members.append(record.model_copy(update={"mlflow_run_id": run_id}))
             self._ledger.save_bank(bank.model_copy(update={"members": tuple(members)}))
@@ -219,6 +221,7 @@ class Mirror:
             trial.student,
             input_shape=self._dataset.input_shape,
             num_classes=self._dataset.num_classes,
+            input_dtype=self._dataset.input_dtype,
             seed=0,
         )
         body.load_state_dict(load_file(path))
@@ -226,7 +229,12 @@ class Mirror:
         model = Classifier(Normalization(seen.mean, seen.std), body)
         is_known = not isinstance(trial.student, ImportModel)
         architecture = trial.student.model_dump_json() if is_known else None
-        return LoggableModel(model.eval(), self._dataset.input_shape, architecture)
+        return LoggableModel(
+            model.eval(),
+            self._dataset.input_shape,
+            architecture,
+            input_dtype=dtype_name(self._dataset),
+        )
 
     def _wants_model(self, record: TrialRecord) -> bool:
         policy = self._config.tracking.models
@@ -247,7 +255,13 @@ def summarize(dataset: Dataset) -> DatasetSummary:
         num_test=len(dataset.test),
         num_classes=dataset.num_classes,
         input_shape=dataset.input_shape,
+        input_dtype=dtype_name(dataset),
     )
+
+
+def dtype_name(dataset: Dataset) -> InputDtype:
+    """What samples are, by name."""
+    return "float32" if dataset.input_dtype.is_floating_point else "int64"
 
 
 class BestSoFar(NamedTuple):

@@ -3,16 +3,18 @@
 import math
 import statistics
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kdsearch.analysis import Report, write_report
 from kdsearch.cache import cache_folder
 from kdsearch.config import Scalar, StudyConfig
+from kdsearch.execution import Executor
 from kdsearch.redaction import redact, redact_command
-from kdsearch.results import Results, TrialRecord
+from kdsearch.results import Results, TrialRecord, champion_of
 from kdsearch.results.tolerance import with_absolute_tolerance
-from kdsearch.study.confirm import Confirm, champion_of, confirmed_records
+from kdsearch.study.confirm import Confirm, chosen_trials, confirmed_records
 from kdsearch.study.crew import Crew
 from kdsearch.study.executors import open_executor, stop_on_signals
 from kdsearch.study.ladder import strata_ahead, strata_to_run
@@ -47,21 +49,27 @@ def run_study(
     config: StudyConfig,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
+    sink: Sink | None = None,
     listener: Listener | None = None,
     command: str | None = None,
 ) -> StudyResult:
     """Run a study to its end, or go on where an earlier run of it stopped.
 
     Everything is written below the current folder, caches excepted. Results depend on `config`
-    alone, not on `workers` or on interruptions.
+    alone, not on `workers`, `executor` or on interruptions.
 
     Args:
         config: A validated study.
         workers: Worker processes; 0 trains in this process; the number of cores by default.
+        executor: Where to train instead; it is not closed. What it must do is in
+            `kdsearch.testing.ExecutorContract`.
+        sink: Where trials are mirrored to; MLflow by default. See `kdsearch.testing.SinkContract`.
         listener: Told what happens.
         command: How to run the study again, for the report; the command line by default.
 
     Raises:
+        ValueError: Both `workers` and `executor` are given.
         UserInputError: The data or the models cannot work, or the file changed since the study
             began.
         StudyLockedError: Another process runs the study.
@@ -69,15 +77,17 @@ def run_study(
         KdsearchError: No trial of the study succeeded.
         TooManyFailuresError: More trials failed than `budget.max_failures`.
     """
+    if workers is not None and executor is not None:
+        raise ValueError("workers are those of kdsearch's own executor; give one of the two")
     listener = listener or SilentListener()
     called = redact_command([Path(sys.argv[0]).name, *sys.argv[1:]])
     command = called if command is None else redact(command)
     paths = StudyPaths(Path.cwd(), config.name)
     check_storage(config.storage)
     dataset = check_pieces(config)
-    sink = open_sink()
+    sink = sink or open_sink()
     lock = hold_study(paths, sqlite_file(config.storage))
-    with lock, stop_on_signals() as should_stop, open_executor(workers) as executor:
+    with lock, stop_on_signals() as should_stop, open_executor(workers, executor) as executor:
         ledger = Ledger.create(config, command=command)
         config = as_begun(ledger.config, config)
         refuse_change(ledger.config, config)
@@ -112,7 +122,7 @@ def run_study(
             crew.write_missing_teachers()
             search_and_confirm(config, ledger, crew, paths)
             listener.stage("report", total=1, done=0)
-            champion = champion_of(config, ledger.records())
+            champion = registered(config, ledger.records())
             if champion is not None:
                 mirror.champion(champion, champion_tags(config, ledger, champion))
             results = results_of(ledger)
@@ -154,6 +164,12 @@ def open_sink() -> Sink:
     from kdsearch.tracking.mlflow.sink import MlflowSink
 
     return MlflowSink()
+
+
+def registered(config: StudyConfig, records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The champion among a study's records."""
+    runs = [r for r in records if r.stage == "confirm"]
+    return champion_of(chosen_trials(config, records), runs, config.objective[0])
 
 
 def champion_tags(config: StudyConfig, ledger: Ledger, champion: TrialRecord) -> dict[str, str]:

@@ -10,7 +10,7 @@ from kdsearch.analysis.response.forecast import Forecast
 from kdsearch.analysis.response.response import Encoding, forecast_at, who_of
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.results import TrialRecord
-from kdsearch.results.score import score_by, score_name
+from kdsearch.results.score import ranked_by, score_by
 from kdsearch.study.crew import Crew
 from kdsearch.study.proposal.generation import Generation, next_generation
 from kdsearch.study.proposal.lane import (
@@ -28,6 +28,7 @@ from kdsearch.study.proposal.sampler import LaneSampler
 from kdsearch.study.proposal.space import distributions
 from kdsearch.study.proposal.surface_sampler import SurfaceSampler
 from kdsearch.study.proposal.warm_start import warm_starts
+from kdsearch.study.round import Round
 from kdsearch.study.storage.ledger import Ledger
 from kdsearch.study.storage.paths import StudyPaths
 
@@ -80,7 +81,7 @@ class Search:
             }
             self._crew.prepare_teachers([r for rs in members.values() for r in rs])
             self._crew.listener.stage("search", total=self.total, done=self.done)
-            self._crew.train(ROUND, members, rungs=self._rungs, survive=self._survivors)
+            self._crew.train(Round(ROUND, members), rungs=self._rungs, survive=self._survivors)
 
     def _next_round(self) -> dict[Lane, list[TrialRecord]]:
         current = {lane: self._current_generation(lane) for lane in self._lanes}
@@ -182,8 +183,8 @@ class Search:
             and len(r.history) >= rung
             and self._ledger.generation(r) < generation
         ]
-        name = score_name(self._config.objective)
-        known = dict(scores) | {r.key: score_by(r, rung, name) for r in earlier}
+        ranking = ranked_by(self._config.objective)
+        known = dict(scores) | {r.key: score_by(r, rung, ranking) for r in earlier}
 
         def expected(trials: Sequence[TrialRecord]) -> dict[int, float]:
             reached = [known[r.key] for r in trials]

@@ -50,7 +50,13 @@ class Teachers:
             return
         self._measured.add(wanted)
         if known is None or wanted[1] != is_tested:
-            known = measure_bank(teacher, self._config.data, self._cache, opened_by=opened_by)
+            known = measure_bank(
+                teacher,
+                self._config.data,
+                self._cache,
+                opened_by=opened_by,
+                own_metrics=self._config.own_metrics,
+            )
             known = known.model_copy(update={"settings": self._settings(teacher)})
             self._ledger.save_bank(known)
         self._write(known, bank)
@@ -109,7 +115,7 @@ def train_teachers(config: StudyConfig, *, listener: Listener) -> TeacherBankRec
             raise InterruptedStudyError(
                 "interrupted; finished teachers are kept, run the same command again to go on"
             )
-    record = measure_bank(config.teacher, config.data, cache)
+    record = measure_bank(config.teacher, config.data, cache, own_metrics=config.own_metrics)
     listener.teacher(record)
     return record
 

@@ -12,6 +12,8 @@ from kdsearch.results import TeacherBankRecord, TeacherRecord, TrialRecord
 if TYPE_CHECKING:
     import torch
 
+InputDtype = Literal["float32", "int64"]
+"""Of samples: real numbers, or whole ones such as token ids."""
 StudyState = Literal["finished", "interrupted", "failed"]
 
 
@@ -33,11 +35,12 @@ class DatasetSummary:
     num_classes: int
     input_shape: tuple[int, ...]
     """Shape of one sample, without the batch dimension."""
+    input_dtype: InputDtype = "float32"
 
 
 @dataclass(frozen=True)
 class LoggableModel:
-    """A trained model that takes raw float32 inputs [B, *input_shape] to logits [B, C]."""
+    """A trained model that takes raw inputs [B, *input_shape] to logits [B, C]."""
 
     module: "torch.nn.Module"
     """On any device, in any mode; it is not changed."""
@@ -45,6 +48,7 @@ class LoggableModel:
     architecture: str | None = None
     """Models of equal architecture compute the same but for their state; None for one whose
     attributes nobody knows."""
+    input_dtype: InputDtype = "float32"
 
 
 class Sink(Protocol):

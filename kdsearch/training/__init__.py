@@ -2,11 +2,13 @@
 
 from kdsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from kdsearch.training.data import TrainingData, epoch_order, select_device
-from kdsearch.training.evaluation import evaluate_logits, expected_calibration_error, share_of
+from kdsearch.training.evaluation import evaluate_logits
 from kdsearch.training.lone_run import LoneRun, gains_alone
-from kdsearch.training.loop import StudentRun, soft_targets
-from kdsearch.training.mlp.population import Member, Population
+from kdsearch.training.loop import StudentRun
+from kdsearch.training.metrics import expected_calibration_error, share_of
+from kdsearch.training.mlp.population import MlpPopulation
 from kdsearch.training.optimizer import build_optimizer, schedule_factor
+from kdsearch.training.population import Member
 from kdsearch.training.progress import Progress, val_accuracy
 from kdsearch.training.views import EpochViews
 from kdsearch.training.vmap.population import FunctionalPopulation
@@ -17,7 +19,7 @@ __all__ = [
     "FunctionalPopulation",
     "LoneRun",
     "Member",
-    "Population",
+    "MlpPopulation",
     "Progress",
     "StudentRun",
     "TrainingData",
@@ -32,6 +34,5 @@ __all__ = [
     "schedule_factor",
     "select_device",
     "share_of",
-    "soft_targets",
     "val_accuracy",
 ]

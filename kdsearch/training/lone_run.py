@@ -14,7 +14,8 @@ from kdsearch.errors import DivergedError
 from kdsearch.models.mlp import Mlp
 from kdsearch.results import EpochMetrics
 from kdsearch.training.data import TrainingData
-from kdsearch.training.mlp.population import Member, Population
+from kdsearch.training.mlp.population import MlpPopulation
+from kdsearch.training.population import Member
 from kdsearch.training.progress import Progress
 from kdsearch.training.vmap.population import FunctionalPopulation
 from kdsearch.training.vmap.stacking import has_own_passes
@@ -44,15 +45,15 @@ class LoneRun:
             model: Freshly built.
             data: On the device to train on.
             training: How to train.
-            distillation: How to teach; alpha 1 needs no teacher.
+            distillation: How to teach.
             width: The model's width, for muP.
             order_seed: Decides the batches.
         """
         self._progress = Progress(training)
-        self._population: Population | FunctionalPopulation
+        self._population: MlpPopulation | FunctionalPopulation
         if isinstance(model, Mlp):
             mlp = Member(model, training, distillation, self._progress, order_seed)
-            self._population = Population([mlp], data)
+            self._population = MlpPopulation([mlp], data)
         else:
             other = Member(model, training, distillation, self._progress, order_seed)
             self._population = FunctionalPopulation([other], data, width=width)

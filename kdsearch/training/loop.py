@@ -4,20 +4,21 @@ Every fast path is tested against it. B batch, N samples, C classes, K teachers.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kdsearch.config import DistillationConfig, TrainingConfig
+from kdsearch.config import DistillationConfig, Metric, TrainingConfig
 from kdsearch.config.seed import derive_seed
-from kdsearch.distill import ensemble_logits, soft_target_loss, soften
+from kdsearch.distill import build_loss, prepared_rows
 from kdsearch.errors import DivergedError
-from kdsearch.models import predict_logits, scale_readout
+from kdsearch.models import CLASSIFICATION, predict_logits, scale_readout
 from kdsearch.results import EpochMetrics
 from kdsearch.training.data import TrainingData, epoch_order
-from kdsearch.training.evaluation import share_of
+from kdsearch.training.evaluation import measure_epoch
+from kdsearch.training.metrics import share_of
 from kdsearch.training.optimizer import build_optimizer, schedule_factor
 from kdsearch.training.progress import Monitor, Progress, val_accuracy
 
@@ -38,6 +39,7 @@ class StudentRun(Progress):
         width: int,
         order_seed: int,
         score: Monitor = val_accuracy,
+        measured: Sequence[Metric] = (),
     ) -> None:
         """Set up a run; nothing is trained yet.
 
@@ -45,18 +47,20 @@ class StudentRun(Progress):
             model: Freshly built; reads normalised samples. Trained in place.
             data: Already on the device that the model is on.
             training: How to train; `lr_scaling: mup` rescales the readout here.
-            distillation: How to teach; alpha 1 needs no teacher.
+            distillation: How to teach.
             width: The model's width, for muP.
             order_seed: Decides the batches; runs with equal seeds see equal batches.
             score: Ranks epochs.
+            measured: What it reads of them beside accuracy, loss and agreement.
         """
-        super().__init__(training, score)
+        super().__init__(training, score, measured)
         self.model = in_fast_layout(model)
         self._data = data
         self._distillation = distillation
         self._order_seed = order_seed
         self._seen = data.at_epoch(1)
-        self._targets = soft_targets(self._seen, distillation)
+        self._loss = build_loss(distillation)
+        self._prepared = self._ask_teachers()
         if training.lr_scaling == "mup":
             scale_readout(model, width=width, base_width=training.mup_base_width)
         self._optimizer = build_optimizer(model, training, width=width)
@@ -78,17 +82,15 @@ class StudentRun(Progress):
     def _train_epoch(self) -> float:
         torch.manual_seed(derive_seed("epoch", self._order_seed, self.epoch))  # dropout, if any
         self.model.train()
-        data, config, teach = self._see(self.epoch + 1), self._config, self._distillation
+        data, config = self._see(self.epoch + 1), self._config
         order = epoch_order(self._order_seed, self.epoch + 1, len(data.train_y))
         batches = order.to(data.train_y.device).split(config.batch_size)
         total = torch.zeros((), dtype=torch.float64, device=data.train_y.device)
         for index, batch in enumerate(batches):
             self._set_learning_rate(self.epoch + index / len(batches))
             logits = self.model(data.train_x[batch])
-            targets = None if self._targets is None else self._targets[batch]
-            loss = soft_target_loss(
-                logits, targets, data.train_y[batch], teach.temperature, teach.alpha
-            )
+            rows = None if self._prepared is None else self._prepared[batch]
+            loss = self._loss.batch_loss(logits, rows, data.train_y[batch])
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
@@ -97,12 +99,15 @@ class StudentRun(Progress):
         return self._checked(float(total) / len(data.train_y), "training")
 
     def _see(self, epoch: int) -> TrainingData:
-        """The data of an epoch; what the teachers say about it is softened when it changes."""
+        """The data of an epoch; what the teachers say about it is prepared when it changes."""
         data = self._data.at_epoch(epoch)
         if data is not self._seen:
             self._seen = data
-            self._targets = soft_targets(data, self._distillation)
+            self._prepared = self._ask_teachers()
         return data
+
+    def _ask_teachers(self) -> Tensor | None:
+        return prepared_rows(self._loss, self._distillation, self._seen.teacher_train)
 
     def _set_learning_rate(self, epochs_done: float) -> None:
         rate = self._config.learning_rate * schedule_factor(self._config, epochs_done)
@@ -122,16 +127,17 @@ class StudentRun(Progress):
         data = self._data
         logits = predict_logits(self.model, data.val_x)
         predicted = logits.argmax(dim=1)
-        teacher = data.teacher_val
+        teacher, epoch = data.teacher_val, self.epoch + 1
         return EpochMetrics(
-            epoch=self.epoch + 1,
+            epoch=epoch,
             train_loss=train_loss,
             val_accuracy=share_of(predicted == data.val_y),
             val_loss=self._checked(
-                float(nn.functional.cross_entropy(logits, data.val_y)), "validation"
+                float(CLASSIFICATION.hard_loss(logits, data.val_y)), "validation"
             ),
             val_agreement=0.0 if teacher is None else share_of(predicted == teacher.argmax(dim=1)),
             learning_rate=self._learning_rate,
+            more=measure_epoch(self.measured, logits, data.val_y, teacher, epoch=epoch),
         )
 
     def _copy_weights(self) -> dict[str, Tensor]:
@@ -163,22 +169,3 @@ def constraint_of(model: nn.Module) -> Callable[[], object]:
     """What the model wants called after each step of the optimizer: its method `constrain`."""
     constrain = getattr(model, "constrain", None)
     return constrain if callable(constrain) else lambda: None
-
-
-def soft_targets(data: TrainingData, distillation: DistillationConfig) -> Tensor | None:
-    """The ensemble's softened probabilities [N, C] for the training set.
-
-    Raises:
-        ValueError: alpha is below 1 and nobody teaches.
-    """
-    if distillation.alpha == 1:
-        return None
-    if data.teacher_train is None:
-        raise ValueError(f"alpha {distillation.alpha} needs teacher logits")
-    logits = ensemble_logits(
-        data.teacher_train,
-        size=distillation.ensemble_size,
-        mode=distillation.ensemble_mode,
-        temperature=distillation.temperature,
-    )
-    return soften(logits, distillation.temperature)

@@ -1,12 +1,12 @@
 """What one student's training has shown so far, whichever engine trains it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
 
-from kdsearch.config import TrainingConfig
+from kdsearch.config import Metric, TrainingConfig
 from kdsearch.results import EpochMetrics
 
 Monitor = Callable[[EpochMetrics], float]
@@ -21,10 +21,17 @@ def val_accuracy(metrics: EpochMetrics) -> float:
 class Progress:
     """Epoch by epoch history, and the weights that are the result: `training.keep` says whose."""
 
-    def __init__(self, config: TrainingConfig, score: Monitor = val_accuracy) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        score: Monitor = val_accuracy,
+        measured: Sequence[Metric] = (),
+    ) -> None:
         self.history: list[EpochMetrics] = []
         self.best_epoch = 0
         """The one with the best score; 0 before the first."""
+        self.measured = measured
+        """What `score` reads of an epoch beside accuracy, loss and agreement."""
         self.kept_state: dict[str, Tensor] = {}
         self._config = config
         self._score = score

@@ -45,9 +45,9 @@ class EpochViews:
             self._current = None  # before the next one takes as much memory
             x = self._augmentation.apply(self._raw, number)
             logits = None if self._teach is None else self._teach(number).to(self._device)
-            self._current = data._replace(
-                train_x=x.sub_(self._mean).div_(self._std), teacher_train=logits
-            )
+            if x.is_floating_point():
+                x.sub_(self._mean).div_(self._std)
+            self._current = data._replace(train_x=x, teacher_train=logits)
             self._number = number
         return self._current
 

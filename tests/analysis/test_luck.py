@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 from scipy import stats
+from summary import compute_summary
 from synthetic import evaluation, make_results, study_config
 
 from kdsearch.analysis.answers.gain import compute_gain
 from kdsearch.analysis.luck import luck_words
 from kdsearch.analysis.strata import compute_strata
-from kdsearch.analysis.summary import compute_summary
 
 WIDTHS = (8, 16, 32, 64)
 SEARCHED = 4

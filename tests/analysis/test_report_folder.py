@@ -5,11 +5,12 @@ from html.parser import HTMLParser
 
 import pytest
 from matplotlib.image import imread
+from summary import compute_summary
 from synthetic import COMMAND, make_results, study_config, teacher_bank
 
 from kdsearch.analysis import write_report
-from kdsearch.analysis.page.page import accuracy_table
-from kdsearch.analysis.summary import compute_summary
+from kdsearch.analysis.answers.pareto import PARETO
+from kdsearch.analysis.page.tables import accuracy_table
 from kdsearch.results import Results
 
 pytestmark = pytest.mark.slow
@@ -285,9 +286,10 @@ def test_pareto_study(tmp_path):
     pareto = pareto_study(("distilled",))
     front = pareto.pareto
     summary = compute_summary(pareto)
-    assert summary.pareto is not None
-    assert [p.trial for p in summary.pareto.points if p.on_front] == sorted(front)
-    assert summary.pareto.x_metric == "num_params"
+    info = summary.context.of(PARETO.compute)
+    assert info is not None
+    assert [p.trial for p in info.points if p.on_front] == sorted(front)
+    assert info.x_metric == "num_params"
     assert [s.num_params for s in summary.strata.confirmed] == [490, 1098]
     report = write_report(pareto, tmp_path / "r")
     assert (tmp_path / "r" / "figures" / "pareto.png").stat().st_size > 10_000
@@ -308,7 +310,7 @@ def test_confirmed_baselines_of_a_pareto_study_are_shown_at_any_size(tmp_path):
     lone = [s for s in summary.strata.strata if s.distilled is None]
     assert [s.num_params for s in lone] == [491, 1099]
     assert all(s.baseline and s.baseline.test_accuracy for s in lone)
-    rows = {row[0]: row for row in accuracy_table(summary).rows}
+    rows = {row[0]: row for row in accuracy_table(summary.context).rows}
     assert [rows[s.label][-2 if len(rows[s.label]) > 8 else -1] for s in lone] == ["2", "2"]
     assert summary.finding.finding[1] == (
         "Whether distillation helps is not known: no distilled student has the size of a "

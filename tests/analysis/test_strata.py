@@ -1,11 +1,12 @@
 import dataclasses
 
 import pytest
-from synthetic import evaluation, make_results, study_config
+from summary import compute_summary
+from synthetic import evaluation, make_results, study_config, teacher_bank
 
+from kdsearch.analysis.budget import compute_budget
 from kdsearch.analysis.page.page import _made
-from kdsearch.analysis.strata import compute_budget, compute_strata
-from kdsearch.analysis.summary import compute_summary
+from kdsearch.analysis.strata import compute_strata
 from kdsearch.results import Results
 
 
@@ -93,8 +94,15 @@ def test_an_arm_with_nothing_to_tune_has_its_whole_budget_in_one_trial():
     budget = compute_budget(results)
     assert budget.equal
     assert budget.untuned == ("baseline",)
-    words = dict(_made(compute_summary(results)))["Equal budget per stratum and arm"]
+    words = dict(_made(compute_summary(results).context))["Equal budget per stratum and arm"]
     assert words == (
         "yes: 4 trials in each, 40 to 129 student-epochs; hard labels only has nothing to tune, "
         "so one trial is all there is"
     )
+
+
+def test_the_class_count_is_that_of_the_data_or_not_known(results):
+    unknown = teacher_bank(1)
+    seven = unknown.model_copy(update={"num_classes": 7})
+    assert dataclasses.replace(results, banks=(unknown, seven)).num_classes == 7
+    assert dataclasses.replace(results, banks=(unknown,)).num_classes is None

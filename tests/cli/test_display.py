@@ -15,9 +15,10 @@ from kdsearch.results import (
     TeacherRecord,
 )
 from kdsearch.study.run import StudyResult
-from tests.study.records import evaluation, make_config, make_record
+from kdsearch.testing.small_study import small_study
+from tests.study.records import evaluation, make_record
 
-CONFIG = make_config()
+CONFIG = small_study()
 EPOCHS = CONFIG.teacher.training.epochs
 
 

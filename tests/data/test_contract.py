@@ -1,14 +1,14 @@
 """What every data set must do, whatever its kind."""
 
-import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 import torch
 
-from kdsearch.data import Dataset, Split
+from kdsearch.data import Dataset
+from kdsearch.testing import DataContract
+from kdsearch.testing.data import LoadData, id_set
 
 
 class Expected(NamedTuple):
@@ -46,10 +46,6 @@ def load_source(source, sources, load) -> LoadSource:
     return lambda **changes: load(**(section | changes))
 
 
-def id_set(split: Split) -> set[int]:
-    return set(split.ids.tolist())
-
-
 def test_shapes_dtypes_and_sizes(source: str, load_source: LoadSource) -> None:
     expected, data = EXPECTED[source], load_source()
     assert data.input_shape == expected.shape
@@ -83,74 +79,7 @@ def test_ids_are_unique_and_disjoint(source: str, load_source: LoadSource) -> No
     assert used == set(range(len(used)))
 
 
-def test_every_split_has_the_classes_in_proportion(load_source: LoadSource) -> None:
-    data = load_source()
-    train = torch.bincount(data.train.y, minlength=data.num_classes)
-    val = torch.bincount(data.val.y, minlength=data.num_classes)
-    share = (train + val) * (len(data.val) / (len(data.train) + len(data.val)))
-    assert bool(((val - share).abs() <= 1.0).all()), (val, share)
-
-
-def test_the_same_seed_gives_the_same_split(load_source: LoadSource) -> None:
-    first, second = load_source(seed=3), load_source(seed=3)
-    assert first.fingerprint == second.fingerprint
-    assert torch.equal(first.train.x, second.train.x)
-    assert torch.equal(first.val.ids, second.val.ids)
-
-
-def test_another_seed_gives_another_split(load_source: LoadSource) -> None:
-    first, second = load_source(seed=0), load_source(seed=1)
-    assert first.fingerprint != second.fingerprint
-    assert id_set(first.val) != id_set(second.val)
-
-
-def test_train_fraction_is_nested_and_leaves_the_rest(load_source: LoadSource) -> None:
-    whole = load_source()
-    quarter, half = load_source(train_fraction=0.25), load_source(train_fraction=0.5)
-    assert len(half.train) == round(len(whole.train) * 0.5)
-    assert len(quarter.train) == round(len(whole.train) * 0.25)
-    assert id_set(quarter.train) < id_set(half.train) < id_set(whole.train)
-    for thinned in (quarter, half):
-        assert torch.equal(thinned.val.x, whole.val.x)
-        assert torch.equal(thinned.val.ids, whole.val.ids)
-        assert torch.equal(thinned.test.open(by="test").x, whole.test.open(by="test").x)
-        kept = torch.isin(whole.train.ids, thinned.train.ids)
-        assert torch.equal(whole.train.x[kept], thinned.train.x)
-        assert torch.equal(whole.train.y[kept], thinned.train.y)
-        share = torch.bincount(whole.train.y) * (len(thinned.train) / len(whole.train))
-        assert bool(((torch.bincount(thinned.train.y) - share).abs() <= 1.0).all())
-    assert len({whole.fingerprint, half.fingerprint, quarter.fingerprint}) == 3
-
-
-def test_normalization_is_measured_on_the_training_split(load_source: LoadSource) -> None:
-    data = load_source(train_fraction=0.5)
-    normalized = (data.train.x - data.mean) / data.std
-    axes = tuple(i for i in range(normalized.ndim) if data.mean.ndim == 0 or i != 1)
-    assert normalized.shape == data.train.x.shape
-    torch.testing.assert_close(
-        normalized.mean(dim=axes),
-        torch.zeros_like(data.mean.flatten().squeeze()),
-        atol=1e-5,
-        rtol=0,
-    )
-    torch.testing.assert_close(
-        normalized.std(dim=axes, correction=0), torch.ones_like(data.std.flatten().squeeze())
-    )
-
-
-def test_global_random_numbers_are_left_alone(load_source: LoadSource) -> None:
-    random.seed(1)
-    np.random.seed(2)  # noqa: NPY002 - the global state is the subject
-    torch.manual_seed(3)
-    before = (random.getstate(), np.random.get_state(), torch.get_rng_state())  # noqa: NPY002
-    load_source()
-    assert random.getstate() == before[0]
-    after = np.random.get_state()  # noqa: NPY002
-    assert all(np.array_equal(a, b) for a, b in zip(after, before[1], strict=True))
-    assert torch.equal(torch.get_rng_state(), before[2])
-
-
-def test_the_test_set_is_sealed_after_loading(load_source: LoadSource) -> None:
-    data = load_source()
-    assert data.test.opened_by == ()
-    assert "tensor" not in repr(data.test)
+class TestOurs(DataContract):
+    @pytest.fixture
+    def load(self, load_source: LoadSource) -> LoadData:
+        return load_source

@@ -15,14 +15,14 @@ from kdsearch.config.data import AugmentConfig, TransferConfig
 from kdsearch.data import Dataset, Split, load_dataset
 from kdsearch.data.source import source_digest
 from kdsearch.errors import DataError
+from kdsearch.testing.small_study import small_study
 from tests.data.conftest import Load, Sources
-from tests.study.records import make_config
 
 OMIT: dict[str, Any] = {"transfer": {"omit_classes": [3, 7]}}
 
 
 def load_joined(**section: object) -> Dataset:
-    return load_dataset(make_config(data=section).data, with_val=True)
+    return load_dataset(small_study(data=section).data, with_val=True)
 
 
 def same(left: Split, right: Split) -> bool:
@@ -167,7 +167,7 @@ def prepared_files(folder: Path) -> set[str]:
 def test_data_prepared_before_there_was_a_transfer_keep_their_address(
     tmp_path: Path, train_fraction: float
 ) -> None:
-    data = make_config(data={"kind": "digits", "train_fraction": train_fraction}).data
+    data = small_study(data={"kind": "digits", "train_fraction": train_fraction}).data
     section = data.model_dump(mode="json", exclude={"augment", "transfer"})
     address = ["dataset", section, source_digest(data, tmp_path)]
     whole = json.dumps([PREPARED_VERSION, np.__version__, *address], sort_keys=True)

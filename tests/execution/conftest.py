@@ -23,7 +23,8 @@ from kdsearch.execution import (
 )
 from kdsearch.execution.task import EngineName
 from kdsearch.results import Outcome
-from tests.study.records import make_config
+from kdsearch.results.score import BY_ACCURACY
+from kdsearch.testing.small_study import small_study
 
 USERS_MODELS = '''
 import os
@@ -202,14 +203,14 @@ def essence(outcomes: dict[str, Outcome]) -> dict[str, dict[str, object]]:
 @pytest.fixture(scope="session")
 def study(shared_state: None) -> StudyConfig:
     """A study whose teachers are trained."""
-    return with_teachers(make_config())
+    return with_teachers(small_study())
 
 
 @pytest.fixture(scope="session")
 def signal_study(shared_state: None) -> StudyConfig:
     """The same for students that read signals."""
     data = {"kind": "mnist1d", "train_samples": 600, "test_samples": 100}
-    return with_teachers(make_config(data=data))
+    return with_teachers(small_study(data=data))
 
 
 def with_teachers(config: StudyConfig) -> StudyConfig:
@@ -267,7 +268,7 @@ def make_task(study: StudyConfig, tmp_path: Path, engine: EngineName) -> MakeTas
             key=key,
             rows=rows,
             until=until,
-            score="val_accuracy",
+            ranking=BY_ACCURACY,
             teacher_data=config.data,
             checkpoint=folder / "checkpoints" / f"{key}.pt",
             students=folder / "students",

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from kdsearch.cache import cache_folder
 from kdsearch.execution import CohortTask, Row
-from tests.study.records import make_config
+from kdsearch.results.score import BY_ACCURACY
+from kdsearch.testing.small_study import small_study
 
 
 def make_tasks(folder: Path) -> list[CohortTask]:
-    config = make_config(training__epochs=100_000)
+    config = small_study(training__epochs=100_000)
     settings = {"width": 8, "temperature": 2.0, "alpha": 0.5, "learning_rate": 0.01}
     row = Row(key="row", trial=config.trial_config(settings), seed=1, order_seed=2)
     return [
@@ -16,7 +17,7 @@ def make_tasks(folder: Path) -> list[CohortTask]:
             key=key,
             rows=(row,),
             until=None,
-            score="val_accuracy",
+            ranking=BY_ACCURACY,
             teacher_data=config.data,
             checkpoint=folder / f"{key}.pt",
             students=folder / "students",

@@ -167,7 +167,7 @@ def test_a_row_that_fails_fails_alone_with_its_reason(
 def test_a_population_that_fails_leaves_its_students_to_the_reference_loop(
     make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kdsearch.training import Population
+    from kdsearch.training import MlpPopulation
 
     task = replace(make_task(folder=tmp_path / "alone"), engine="reference")
     alone = drive(task, Log())
@@ -175,7 +175,27 @@ def test_a_population_that_fails_leaves_its_students_to_the_reference_loop(
     def out_of_memory(self: object, epoch: int) -> list[float]:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(Population, "_train_epoch", out_of_memory)
+    monkeypatch.setattr(MlpPopulation, "_train_epoch", out_of_memory)
     task = replace(make_task(folder=tmp_path / "fallen"), engine="population")
     log = drive(task, Log())
+    assert essence(log.outcomes) == essence(alone.outcomes)
+
+
+def test_a_student_that_a_failed_population_left_goes_on_alone_after_a_stop(
+    make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kdsearch.training import MlpPopulation
+
+    task = replace(make_task(folder=tmp_path / "alone"), engine="reference")
+    alone = drive(task, Log())
+
+    def out_of_memory(self: object, epoch: int) -> list[float]:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    task, log = replace(make_task(folder=tmp_path / "fallen"), engine="population"), Log()
+    with monkeypatch.context() as patch:
+        patch.setattr(MlpPopulation, "_train_epoch", out_of_memory)
+        drive(task, log, should_stop=lambda: bool(log.epochs))
+    assert 0 < len(log.epochs) < len(alone.epochs)
+    drive(task, log)  # another process, where a population would work
     assert essence(log.outcomes) == essence(alone.outcomes)

@@ -23,7 +23,7 @@ from kdsearch.execution.engine import (
 )
 from kdsearch.execution.student import Student, students_path
 from kdsearch.execution.task import EngineName
-from kdsearch.training import FunctionalPopulation, Population
+from kdsearch.training import FunctionalPopulation, MlpPopulation
 from tests.execution.conftest import SETTINGS, Log, MakeTask, essence
 from tests.execution.test_cohort import drive
 
@@ -230,7 +230,7 @@ def test_students_stack_by_shape(make_task: MakeTask, make_other: MakeOther) -> 
     assert [len(e.students) for e in engines] == [6, 4, 2, 2]
     assert all(isinstance(e, PopulationEngine) for e in engines)
     populations = [build_population(e.students) for e in engines]
-    assert [type(p) for p in populations] == [Population] + [FunctionalPopulation] * 3
+    assert [type(p) for p in populations] == [MlpPopulation] + [FunctionalPopulation] * 3
 
 
 def test_a_student_without_company_takes_the_faster_engine(

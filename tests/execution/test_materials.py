@@ -21,8 +21,8 @@ from kdsearch.execution.materials import (
     taught_data,
 )
 from kdsearch.models import predict_logits
+from kdsearch.testing.small_study import small_study
 from tests.execution.conftest import Log, MakeTask, essence, with_teachers
-from tests.study.records import make_config
 
 VIEWS = 2
 DATA = {"kind": "digits", "augment": {"shift": 1, "flip": True, "views": VIEWS}}
@@ -38,7 +38,7 @@ def processes() -> Iterator[ProcessExecutor]:
 @pytest.fixture(scope="module")
 def augmented(shared_state: None, processes: ProcessExecutor) -> StudyConfig:
     """A study with views, whose teachers were trained and asked in worker processes."""
-    config = make_config(data=DATA)
+    config = small_study(data=DATA)
     tasks = [
         TeacherTask(f"teacher/{m}", config.teacher, config.data, m, cache_folder()) for m in (1, 2)
     ]
@@ -101,7 +101,7 @@ def test_teachers_see_the_views_that_their_students_see(augmented: StudyConfig) 
         assert alone.at_epoch(epoch).teacher_train is None
     other = {"kind": "digits", "augment": {"shift": 2, "views": VIEWS}}
     keys = {
-        open_bank(augmented.teacher, make_config(data=d).data, cache).key
+        open_bank(augmented.teacher, small_study(data=d).data, cache).key
         for d in (DATA, other, {"kind": "digits"})
     }
     assert len(keys) == 3  # they are other teachers
@@ -144,7 +144,7 @@ def test_a_users_own_data_are_loaded_once_in_a_process(
     monkeypatch.syspath_prepend(str(tmp_path))
     log = tmp_path / "log"
     data = {"kind": "import", "target": "loaded:make", "options": {"log": str(log)}}
-    config, cache = with_teachers(make_config(data=data)), cache_folder()
+    config, cache = with_teachers(small_study(data=data)), cache_folder()
     assert log.read_text().count("loaded") == 1
     load_data(config.data, cache)
     plain_data(config.data, cache)
@@ -172,7 +172,7 @@ def test_soft_targets_follow_the_view(augmented: StudyConfig, make_task: MakeTas
         assert logits is not None
         teach = task.rows[0].trial.distillation
         mixed = ensemble_logits(logits, size=teach.ensemble_size, mode=teach.ensemble_mode)
-        assert torch.equal(engine._run._targets, soften(mixed, teach.temperature))
+        assert torch.equal(engine._run._prepared, soften(mixed, teach.temperature))
 
 
 def test_an_augmented_cohort_is_the_same_everywhere_and_after_a_stop(

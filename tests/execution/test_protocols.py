@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from kdsearch.cache import cache_folder
-from kdsearch.config import DistillationConfig, StudyConfig
+from kdsearch.config import KdDistillation, StudyConfig
 from kdsearch.config.seed import derive_seed
 from kdsearch.distill import TeacherBank
 from kdsearch.distill.logits import LOGITS_BATCH
@@ -19,10 +19,10 @@ from kdsearch.execution.materials import load_data, open_bank, plain_data, taugh
 from kdsearch.execution.student import Student, students_path
 from kdsearch.execution.teacher import measure_bank
 from kdsearch.models import build_model, predict_logits
+from kdsearch.testing.small_study import small_study
 from kdsearch.training import StudentRun, TrainingData
 from tests.execution.conftest import Log, MakeTask, with_teachers
 from tests.execution.test_cohort import drive
-from tests.study.records import make_config
 
 VIEWS = {"shift": 1, "views": 2}
 OTHER = {"flip": True, "views": 3}
@@ -49,15 +49,15 @@ def asked(bank: TeacherBank, x: Tensor) -> Tensor:
 
 
 def test_a_teacher_is_another_one_by_what_it_is_trained_on_and_by_nothing_else() -> None:
-    augmented = bank_of(make_config(data={"kind": "digits", "augment": VIEWS})).key
-    plain = bank_of(make_config()).key
-    other = bank_of(make_config(data={"kind": "digits", "augment": OTHER})).key
+    augmented = bank_of(small_study(data={"kind": "digits", "augment": VIEWS})).key
+    plain = bank_of(small_study()).key
+    other = bank_of(small_study(data={"kind": "digits", "augment": OTHER})).key
     assert len({augmented, plain, other}) == 3
-    assert bank_of(make_config(**JITTERED_TEACHER)).key == augmented
-    assert bank_of(make_config(**BOTH)).key == augmented
-    assert bank_of(make_config(**JITTERED_STUDENTS)).key == plain
-    assert bank_of(make_config(teacher__augment="none")).key == plain
-    own = make_config(teacher__augment={"flip": True, "views": 3})
+    assert bank_of(small_study(**JITTERED_TEACHER)).key == augmented
+    assert bank_of(small_study(**BOTH)).key == augmented
+    assert bank_of(small_study(**JITTERED_STUDENTS)).key == plain
+    assert bank_of(small_study(teacher__augment="none")).key == plain
+    own = small_study(teacher__augment={"flip": True, "views": 3})
     assert bank_of(own).key == other
 
 
@@ -73,7 +73,7 @@ def test_a_teacher_is_another_one_by_what_it_is_trained_on_and_by_nothing_else()
 def test_members_learn_from_their_views_and_are_asked_about_the_students(
     changes: dict[str, Any], trained_on: dict[str, Any]
 ) -> None:
-    config = with_teachers(make_config(**changes, teacher__seed=11))
+    config = with_teachers(small_study(**changes, teacher__seed=11))
     bank = bank_of(config)
     (member, training) = (1, config.teacher.training)
     alone = StudentRun(
@@ -83,9 +83,9 @@ def test_members_learn_from_their_views_and_are_asked_about_the_students(
             num_classes=10,
             seed=derive_seed("teacher", 11, member),
         ),
-        plain_data(make_config(data=trained_on).data, cache_folder()),
+        plain_data(small_study(data=trained_on).data, cache_folder()),
         training=training,
-        distillation=DistillationConfig(alpha=1.0),
+        distillation=KdDistillation(alpha=1.0),
         width=config.teacher.model.width,
         order_seed=derive_seed("teacher order", 11, member),
     )
@@ -105,7 +105,7 @@ def test_members_learn_from_their_views_and_are_asked_about_the_students(
 
 @pytest.mark.parametrize("changes", [JITTERED_TEACHER, JITTERED_STUDENTS], ids=["own", "none"])
 def test_a_cohort_learns_from_such_teachers(changes: dict[str, Any], make_task: MakeTask) -> None:
-    config = with_teachers(make_config(**changes))
+    config = with_teachers(small_study(**changes))
     log = drive(make_task(config=config), Log())
     assert {o.state for o in log.outcomes.values()} == {"COMPLETE"}
     val = load_data(config.data, cache_folder()).val
@@ -124,8 +124,8 @@ OMIT = {"omit_classes": [3, 7]}
     ids=str,
 )
 def test_students_see_no_sample_of_a_class_and_teachers_do(section: dict[str, Any]) -> None:
-    whole = with_teachers(make_config(data={"kind": "digits"} | section))
-    part = make_config(data={"kind": "digits", "transfer": OMIT} | section)
+    whole = with_teachers(small_study(data={"kind": "digits"} | section))
+    part = small_study(data={"kind": "digits", "transfer": OMIT} | section)
     assert bank_of(part).key == bank_of(whole).key
     cache = cache_folder()
     ids, kept = (load_data(config.data, cache).train.ids for config in (whole, part))
@@ -153,7 +153,7 @@ def test_what_students_know_of_an_omitted_class_comes_from_soft_targets_alone(
     make_task: MakeTask,
 ) -> None:
     """Hard labels never say the class; a teacher's soft ones do (Hinton et al. 2015)."""
-    config = with_teachers(make_config(data={"kind": "digits", "transfer": {"omit_classes": [3]}}))
+    config = with_teachers(small_study(data={"kind": "digits", "transfer": {"omit_classes": [3]}}))
     settings = [
         {"width": 32, "learning_rate": 0.02, "alpha": alpha, "temperature": 8.0}
         for alpha in (0.0, 1.0)

@@ -23,10 +23,11 @@ from kdsearch.execution.materials import open_bank
 from kdsearch.execution.student import Student, students_path
 from kdsearch.models import build_model, predict_logits
 from kdsearch.results import Outcome
+from kdsearch.testing.small_study import small_study
 from kdsearch.training import StudentRun, TrainingData, evaluate_logits
 from tests.execution.conftest import Log, MakeTask, with_teachers
 from tests.execution.test_cohort import drive
-from tests.study.records import history, make_config
+from tests.study.records import history
 
 # Rates at which students overfit or stop early, so that not all keep their last epoch.
 SETTINGS: tuple[dict[str, Scalar], ...] = (
@@ -155,7 +156,7 @@ DATA: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("section", DATA)
 def test_a_refit_is_what_one_would_train_by_hand(section: str, make_task: MakeTask) -> None:
-    config = with_teachers(make_config(data={"kind": "digits"} | DATA[section]))
+    config = with_teachers(small_study(data={"kind": "digits"} | DATA[section]))
     task = refit(make_task(config=config, settings=SETTINGS))
     log = drive(task, Log())
     once = drive(without_refit(task), Log())

@@ -14,7 +14,8 @@ from kdsearch.execution import CohortTask, InlineExecutor, ProcessExecutor
 from kdsearch.execution import cohort as cohort_module
 from kdsearch.execution.cohort import train_cohort
 from kdsearch.execution.student import students_path
-from kdsearch.training import Population
+from kdsearch.testing.small_study import small_study
+from kdsearch.training import MlpPopulation
 from tests.execution.conftest import Log, MakeTask, essence, with_teachers
 from tests.execution.test_cohort import drive
 from tests.execution.test_refit import (
@@ -25,7 +26,6 @@ from tests.execution.test_refit import (
     weights_of,
     without_refit,
 )
-from tests.study.records import make_config
 
 REFIT_LAST_BATCH = 1438 % 128
 """Size of the batch that only a refit sees: by it a user's model knows that it is in one."""
@@ -50,7 +50,7 @@ def check_the_same(log: Log, task: CohortTask, expected: Log, whole: CohortTask)
 
 
 def test_stopped_after_every_step_it_ends_the_same(make_task: MakeTask, tmp_path: Path) -> None:
-    config = with_teachers(make_config(data={"kind": "digits"} | DATA["a part"]))
+    config = with_teachers(small_study(data={"kind": "digits"} | DATA["a part"]))
     whole = refit(make_task(config=config, settings=PIECES, folder=tmp_path / "whole"))
     expected = drive(whole, Log())
     task = refit(make_task(config=config, settings=PIECES, folder=tmp_path / "pieces"))
@@ -207,16 +207,16 @@ def test_a_population_of_refits_that_fails_leaves_them_to_the_reference_loop(
 ) -> None:
     task = replace(refit(make_task(settings=SETTINGS, folder=tmp_path)), engine="population")
     once = drive(without_refit(task), Log())
-    real = Population._train_epoch
+    real = MlpPopulation._train_epoch
 
-    def out_of_memory(self: Population) -> list[float]:
+    def out_of_memory(self: MlpPopulation) -> list[float]:
         if len(self._data.train_y) % 128 == REFIT_LAST_BATCH:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return real(self)
 
-    monkeypatch.setattr(Population, "_train_epoch", out_of_memory)
+    monkeypatch.setattr(MlpPopulation, "_train_epoch", out_of_memory)
     log = drive(task, Log())
-    config = make_config()
+    config = small_study()
     check_by_hand(config, task, log.outcomes)
     for key, outcome in log.outcomes.items():
         assert outcome.history == once.outcomes[key].history

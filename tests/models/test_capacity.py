@@ -16,7 +16,9 @@ from kdsearch.models import (
     count_capacity,
     count_model,
 )
-from tests.models.architectures import CASES, NUM_CLASSES, Case, imported, name_of
+from kdsearch.testing import ModelCase
+from kdsearch.testing.model import NUM_CLASSES
+from tests.models.architectures import CASES, imported, name_of
 
 BATCH_COUNTER_BYTES = 8  # num_batches_tracked, an int64 in each batch norm
 
@@ -107,7 +109,7 @@ def test_a_channel_dimension_of_one_may_be_left_out() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
-def test_as_torch_counts(case: Case) -> None:
+def test_as_torch_counts(case: ModelCase) -> None:
     model = build_model(case.config, input_shape=case.input_shape, num_classes=NUM_CLASSES, seed=0)
     found = count_capacity(model, case.input_shape)
     assert found.num_params == sum(p.numel() for p in model.parameters())

@@ -1,132 +1,20 @@
 """What every architecture promises."""
 
-import itertools
-import random
-
-import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
 
-from kdsearch.distill import state_hash
-from kdsearch.models import build_model, count_capacity, describe_model, predict_logits
-from tests.models.architectures import CASES, NUM_CLASSES, Case, name_of
-
-every_architecture = pytest.mark.parametrize("case", CASES, ids=name_of)
+from kdsearch.models import describe_model
+from kdsearch.testing import ModelCase, ModelContract
+from tests.models.architectures import CASES, name_of
 
 
-def build(case: Case, *, seed: int = 0, width: int | None = None) -> nn.Module:
-    config = case.config if width is None else case.config.model_copy(update={"width": width})
-    return build_model(config, input_shape=case.input_shape, num_classes=NUM_CLASSES, seed=seed)
+class TestOurs(ModelContract):
+    @pytest.fixture(params=CASES, ids=name_of)
+    def case(self, request: pytest.FixtureRequest) -> ModelCase:
+        return request.param
 
 
-def samples(case: Case, count: int) -> Tensor:
-    return torch.randn(count, *case.input_shape, generator=torch.Generator().manual_seed(1))
-
-
-@every_architecture
-def test_one_logit_for_each_class(case: Case) -> None:
-    model = build(case)
-    assert model(samples(case, 7)).shape == (7, NUM_CLASSES)
-    assert model(samples(case, 7)).dtype == torch.float32
-
-
-@every_architecture
-def test_comes_ready_to_be_trained(case: Case) -> None:
-    model = build(case)
-    assert all(module.training for module in model.modules())
-    assert all(p.requires_grad for p in model.parameters())
-    model(samples(case, 5)).square().sum().backward()
-    for name, p in model.named_parameters():
-        assert p.grad is not None, name
-        assert p.grad.isfinite().all(), name
-
-
-@every_architecture
-def test_a_sample_alone_is_classified_as_in_a_batch(case: Case) -> None:
-    model = build(case)
-    model(samples(case, 9))  # moves running statistics away from their initial values
-    model.eval()
-    x = samples(case, 6)
-    with torch.no_grad():
-        together = model(x)
-        for row in range(6):
-            alone = model(x[row : row + 1])
-            torch.testing.assert_close(alone[0], together[row], rtol=1e-4, atol=1e-5)
-
-
-@every_architecture
-def test_weights_follow_from_the_seed_alone(case: Case) -> None:
-    torch.manual_seed(11)
-    first = build(case, seed=3)
-    torch.manual_seed(99)
-    torch.rand(7)
-    assert state_hash(build(case, seed=3)) == state_hash(first)
-    assert state_hash(build(case, seed=4)) != state_hash(first)
-    assert state_hash(build(case, seed=2**63 - 1)) != state_hash(first)  # the largest we derive
-
-
-@every_architecture
-def test_global_random_state_is_left_alone(case: Case) -> None:
-    torch.manual_seed(5)
-    random.seed(5)
-    np.random.seed(5)  # noqa: NPY002 - the state to protect is the legacy one
-    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
-    build(case)
-    after = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
-    assert torch.equal(before[0], after[0])
-    assert before[1:] == after[1:]
-
-
-@every_architecture
-def test_width_is_a_size_knob(case: Case) -> None:
-    sizes = [count_capacity(build(case, width=w), case.input_shape) for w in (1, 2, 8, 9, 64)]
-    for smaller, larger in itertools.pairwise(sizes):
-        assert smaller.num_params < larger.num_params
-        assert smaller.macs < larger.macs
-        assert smaller.size_bytes < larger.size_bytes
-
-
-@every_architecture
-def test_counting_changes_nothing(case: Case) -> None:
-    model = build(case)
-    model.eval()
-    before = state_hash(model)
-    first = count_capacity(model, case.input_shape)
-    assert not model.training
-    model.train()
-    assert count_capacity(model, case.input_shape) == first
-    assert model.training
-    assert state_hash(model) == before
-
-
-@every_architecture
-def test_weights_go_to_another_instance(case: Case) -> None:
-    source, target = build(case, seed=1), build(case, seed=2)
-    target.load_state_dict(source.state_dict())
-    x = samples(case, 4)
-    assert torch.equal(predict_logits(source, x), predict_logits(target, x))
-
-
-@every_architecture
-def test_described_in_words(case: Case) -> None:
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_described_in_words(case: ModelCase) -> None:
     words = describe_model(case.config)
     assert f"width {case.config.width}" in words
     assert words.startswith(("mlp ", "conv1d ", "cnn ", "contract_net:Net "))
-
-
-@every_architecture
-def test_learns(case: Case) -> None:
-    """Ten samples with random labels are memorised: gradients reach what matters."""
-    config = case.config
-    if config.kind == "import":
-        config = config.model_copy(update={"options": {"dropout": 0.0}})
-    model = build(Case(config, case.input_shape), width=16)
-    x, y = samples(case, 10), torch.arange(10)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for _ in range(60):
-        loss = nn.functional.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert int((model(x).argmax(dim=1) == y).sum()) >= 9

@@ -7,7 +7,8 @@ import pytest
 from kdsearch.results import Evaluation, TeacherBankRecord
 from kdsearch.results.record import EnsembleRecord
 from kdsearch.results.tolerance import absolute_tolerance, with_absolute_tolerance
-from tests.study.records import evaluation, make_config
+from kdsearch.testing.small_study import small_study
+from tests.study.records import evaluation
 
 
 def bank(val: float, test: float | None) -> TeacherBankRecord:
@@ -18,7 +19,7 @@ def bank(val: float, test: float | None) -> TeacherBankRecord:
 
 
 def of(tolerance: Any, *banks: TeacherBankRecord, split: Any = "test") -> float:
-    return absolute_tolerance(make_config(study={"tolerance": tolerance}), banks, split)
+    return absolute_tolerance(small_study(study={"tolerance": tolerance}), banks, split)
 
 
 def test_a_fraction_is_what_it_is() -> None:
@@ -42,7 +43,7 @@ def test_before_there_is_a_teacher_it_is_the_default_and_never_nothing() -> None
 
 
 def test_a_study_with_the_fraction_in_it() -> None:
-    config = make_config(study={"tolerance": "50%", "confidence": 0.8})
+    config = small_study(study={"tolerance": "50%", "confidence": 0.8})
     found = with_absolute_tolerance(config, [bank(0.9, 0.8)], "test")
     assert found.study.tolerance == pytest.approx(0.1)
     assert found.model_copy(update={"study": config.study}) == config

@@ -3,24 +3,9 @@
 import json
 from typing import Any
 
-import yaml
-
 from kdsearch.config import StudyConfig
 from kdsearch.results import EpochMetrics, Evaluation, TrialRecord
 from kdsearch.study.proposal.lane import Proposal, lanes_of, new_record
-from tests.conftest import SMALL_STUDY
-
-
-def make_config(**changes: Any) -> StudyConfig:
-    """The small study with some sections replaced; `a__b` reaches inside."""
-    tree = yaml.safe_load(yaml.safe_dump(SMALL_STUDY))
-    for dotted, value in changes.items():
-        *parents, leaf = dotted.split("__")
-        node = tree
-        for key in parents:
-            node = node.setdefault(key, {})
-        node[leaf] = value
-    return StudyConfig.model_validate(tree)
 
 
 def stored_before(saved: dict[str, Any]) -> dict[str, Any]:
@@ -34,6 +19,7 @@ def stored_before(saved: dict[str, Any]) -> dict[str, Any]:
     for model in (old["student"], old["teacher"]["model"]):
         for key in ("dropout", "input_dropout", "max_norm"):
             model.pop(key, None)
+    del old["distillation"]
     del old["pruner"]["exempt"], old["pruner"]["min_correlation"]
     return old
 

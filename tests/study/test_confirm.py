@@ -2,10 +2,12 @@
 
 from kdsearch.config import StudyConfig
 from kdsearch.results import TrialRecord
-from kdsearch.study.confirm import champion_of, chosen_trials, confirmed_records, selected_trials
-from tests.study.records import evaluation, make_config, make_record
+from kdsearch.study.confirm import chosen_trials, confirmed_records, selected_trials
+from kdsearch.study.run import registered
+from kdsearch.testing.small_study import small_study
+from tests.study.records import evaluation, make_record
 
-CONFIG = make_config()
+CONFIG = small_study()
 D4, D8, B4, B8 = range(4)
 
 
@@ -25,7 +27,7 @@ def test_every_lane_confirms_its_best_by_validation_and_ties_go_to_the_earlier()
 
 def lane_of_twenty(**changes: object) -> tuple[StudyConfig, list[TrialRecord]]:
     """Rates from bad to good to bad, and one bad one with a lucky seed."""
-    config = make_config(**changes)
+    config = small_study(**changes)
     records = []
     for trial in range(20):
         rate = 10 ** (-3 + trial / 10)
@@ -85,7 +87,7 @@ def test_the_second_candidate_by_score_is_the_second_best() -> None:
     scores = {r.trial: r.val.accuracy for r in records if r.val}
     chosen = [r.trial for r in selected_trials(config, records)]
     assert chosen == sorted(scores, key=lambda t: (-scores[t], t))[:2]
-    config = make_config(confirm__candidates=50)
+    config = small_study(confirm__candidates=50)
     assert len(selected_trials(config, records)) == 20
 
 
@@ -112,7 +114,7 @@ def test_the_second_candidate_by_the_surface_is_no_twin_of_the_first() -> None:
 
 
 def test_validation_of_the_replicates_chooses_among_candidates() -> None:
-    config = make_config(confirm__candidates=2)
+    config = small_study(confirm__candidates=2)
     search = [make_record(config, i, val=0.9 - i / 100) for i in range(3)]
     runs = [
         make_record(
@@ -127,13 +129,13 @@ def test_validation_of_the_replicates_chooses_among_candidates() -> None:
     assert [r.trial for r in selected_trials(config, records)] == [0, 1]
     assert [r.trial for r in chosen_trials(config, records)] == [1]
     assert len(confirmed_records(config, records)) == 4
-    champion = champion_of(config, records)
+    champion = registered(config, records)
     assert champion is not None
     assert (champion.trial, champion.replicate) == (1, 2)
 
 
 def test_a_loss_is_minimised() -> None:
-    config = make_config(objective={"metric": "val_loss", "direction": "minimize"})
+    config = small_study(objective={"metric": "val_loss", "direction": "minimize"})
     records = [
         make_record(config, 0, val=0.9).model_copy(update={"val": evaluation(0.9, loss=0.6)}),
         make_record(config, 1, val=0.5).model_copy(update={"val": evaluation(0.5, loss=0.4)}),
@@ -142,7 +144,7 @@ def test_a_loss_is_minimised() -> None:
 
 
 def test_a_pareto_front_is_thinned_evenly_to_eight_with_both_ends() -> None:
-    config = make_config(
+    config = small_study(
         search__width={"role": "nuisance", "values": [4, 8]},
         objective=[
             {"metric": "val_accuracy", "direction": "maximize"},
@@ -195,10 +197,10 @@ def test_the_champion_is_chosen_by_validation_although_test_says_otherwise() -> 
         confirm(1, D8, 2, 0.75, 0.50),  # the better mean on validation
         confirm(0, B4, 1, 0.99, 0.99),  # a baseline is never champion
     ]
-    champion = champion_of(CONFIG, [*search, *runs])
+    champion = registered(CONFIG, [*search, *runs])
     assert champion is not None
     assert (champion.trial, champion.replicate) == (1, 2)
-    without = champion_of(CONFIG, search)
+    without = registered(CONFIG, search)
     assert without is not None
     assert (without.arm, without.trial) == ("distilled", 0)
-    assert champion_of(CONFIG, []) is None
+    assert registered(CONFIG, []) is None

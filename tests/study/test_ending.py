@@ -10,10 +10,11 @@ from kdsearch.errors import KdsearchError
 from kdsearch.results import Results
 from kdsearch.study.executors import open_executor
 from kdsearch.study.storage.outcome import list_results, load_results, refuse_all_failed
+from kdsearch.testing.small_study import small_study
 from tests.conftest import WriteStudy
-from tests.study.records import make_config, make_record
+from tests.study.records import make_record
 
-CONFIG = make_config()
+CONFIG = small_study()
 
 
 def test_a_study_in_which_all_failed_says_how_many_and_why_most_did() -> None:

@@ -1,5 +1,6 @@
 """The engine of a study: forced, or measured once, told and kept."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,16 @@ import kdsearch
 from kdsearch.cache import cache_folder
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.execution import CohortTask, InlineExecutor, Row, TeacherTask
+from kdsearch.execution.engine import stack_key
 from kdsearch.execution.task import EngineName
 from kdsearch.results import Results
+from kdsearch.results.score import BY_ACCURACY
 from kdsearch.study import engines
 from kdsearch.study.engines import with_engine
 from kdsearch.study.storage.database import connect_existing
 from kdsearch.study.storage.ledger import Ledger
+from kdsearch.testing.small_study import small_study
 from tests.conftest import WriteStudy
-from tests.study.records import make_config
 
 SIGNALS = {"kind": "mnist1d", "train_samples": 600, "test_samples": 100}
 CONV1D = {"kind": "conv1d", "width": 4, "depth": 2}
@@ -43,7 +46,7 @@ def cohort(config: StudyConfig, folder: Path, *widths: int) -> CohortTask:
         for index, one in enumerate(settings)
     )
     return CohortTask(
-        key=str(widths), rows=rows, until=None, score="val_accuracy", teacher_data=config.data,
+        key=str(widths), rows=rows, until=None, ranking=BY_ACCURACY, teacher_data=config.data,
         checkpoint=folder / "c.pt", students=folder, cache=cache_folder(),
     )  # fmt: skip
 
@@ -78,7 +81,7 @@ def test_the_measured_engine_is_told_and_kept(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = make_config(student=CNN)
+    config = small_study(student=CNN)
     ledger, listener = Ledger.create(config, command=""), Notes()
     measured: list[str] = []
 
@@ -104,9 +107,9 @@ def test_a_busy_machine_does_not_flip_the_engine(
     kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student = {"kind": "mlp", "depth": 1} if kind == "mlp" else CONV1D
-    config = make_config(data=SIGNALS, student=student)
+    config = small_study(data=SIGNALS, student=student)
     if kind == "cnn":
-        config = make_config(student=CNN)
+        config = small_study(student=CNN)
     usual = "reference" if kind == "cnn" else "population"
     for index, speedup in enumerate((0.7, 1.0, 1.45)):
         ledger = Ledger.create(config.model_copy(update={"name": f"run{index}"}), command="")
@@ -118,7 +121,7 @@ def test_a_busy_machine_does_not_flip_the_engine(
 def test_two_students_decide_for_now_and_not_for_later(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = make_config(student=CNN)
+    config = small_study(student=CNN)
     ledger = Ledger.create(config, command="")
     monkeypatch.setattr(engines, "population_speedup", lambda task: len(task.rows) / 2)
     (few,) = with_engine([cohort(config, folder, 4)], config, ledger, Notes())  # type: ignore[arg-type]
@@ -127,8 +130,30 @@ def test_two_students_decide_for_now_and_not_for_later(
     assert (many.engine, ledger.engine) == ("population", "population")
 
 
+def test_a_loss_without_a_closed_form_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate = {"role": "nuisance", "low": 1e-3, "high": 1e-1}
+    config = small_study(
+        distillation={"kind": "import", "target": "mine:Loss"}, search={"learning_rate": rate}
+    )
+    trials = [config.trial_config({"width": width}) for width in (4, 4, 8)]
+    assert stack_key(Row("0", trials[0], 1, 2)) == stack_key(Row("1", trials[1], 1, 2))
+    assert stack_key(Row("0", trials[0], 1, 2)) != stack_key(Row("2", trials[2], 1, 2))
+    hard = config.trial_config({"width": 4, "alpha": 1.0})
+    assert stack_key(Row("0", trials[0], 1, 2)) != stack_key(Row("3", hard, 1, 2))
+    rows = tuple(Row(str(index), trial, 1, 2) for index, trial in enumerate(trials))
+    task = replace(cohort(small_study(), folder, 4), rows=rows)
+    listener = Notes()
+    monkeypatch.setattr(engines, "population_speedup", lambda _task: 1.2)
+    with_engine([task], config, Ledger.create(config, command=""), listener)  # type: ignore[arg-type]
+    (note,) = listener.notes
+    assert note.startswith("mlp students are trained together (engine: population)")
+    assert "(a loss of `kind: import` has no closed form, so its slope is left to" in note
+
+
 def test_convolutional_students_are_really_measured(folder: Path) -> None:
-    config = make_config(data=SIGNALS, student=CONV1D)
+    config = small_study(data=SIGNALS, student=CONV1D)
     train_teachers(config)
     ledger, listener = Ledger.create(config, command=""), Notes()
     with_engine([cohort(config, folder, 4, 8)], config, ledger, listener)  # type: ignore[arg-type]
@@ -141,7 +166,7 @@ def test_convolutional_students_are_really_measured(folder: Path) -> None:
 def test_a_forced_engine_is_not_measured(
     engine: EngineName, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = make_config(data=SIGNALS, student=CONV1D, training__engine=engine)
+    config = small_study(data=SIGNALS, student=CONV1D, training__engine=engine)
     ledger, listener = Ledger.create(config, command=""), Notes()
     monkeypatch.setattr(engines, "population_speedup", lambda task: pytest.fail("measured"))
     (task,) = with_engine(

@@ -22,8 +22,9 @@ from kdsearch.study.ladder import (
 )
 from kdsearch.study.proposal.lane import Lane, Proposal, lanes_of, new_record
 from kdsearch.study.storage.outcome import load_results
+from kdsearch.testing.small_study import small_study
 from tests.conftest import SMALL_STUDY, WriteStudy
-from tests.study.records import evaluation, make_config
+from tests.study.records import evaluation
 from tests.study.test_run import essence, interrupted
 
 SEARCH = {name: p for name, p in SMALL_STUDY["search"].items() if name != "width"}
@@ -34,7 +35,7 @@ Curve = Callable[[int], float]
 
 
 def ladder_config(**ladder: object) -> StudyConfig:
-    return make_config(
+    return small_study(
         search=SEARCH,
         study={"tolerance": 0.01, "ladder": {"start": 2, "max": 512} | ladder},
         budget={"trials": 1},

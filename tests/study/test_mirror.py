@@ -13,11 +13,12 @@ from kdsearch.results import TeacherBankRecord, TeacherRecord, TrialRecord
 from kdsearch.study import mirror as mirror_module
 from kdsearch.study.listener import SilentListener
 from kdsearch.study.mirror import RETRY_SECONDS, best_so_far
+from kdsearch.testing.small_study import small_study
 from kdsearch.tracking import DatasetSummary, LoggableModel, TrackingUnavailableError
 from kdsearch.tracking.mlflow import sink as sink_module
 from kdsearch.tracking.sink import StudyState
 from tests.conftest import WriteStudy
-from tests.study.records import make_config, make_record
+from tests.study.records import make_record
 
 
 class Clock:
@@ -205,7 +206,7 @@ def points(config: StudyConfig, records: Sequence[TrialRecord]) -> dict[int, flo
 
 
 def test_the_best_so_far_ends_before_the_first_trial_that_runs() -> None:
-    config = make_config(objective={"metric": "val_loss", "direction": "minimize"})
+    config = small_study(objective={"metric": "val_loss", "direction": "minimize"})
     records = [
         make_record(config, 0, val=0.5),
         make_record(config, 1, state="PRUNED"),
@@ -215,7 +216,7 @@ def test_the_best_so_far_ends_before_the_first_trial_that_runs() -> None:
         make_record(config, 0, val=0.9, lane=2),
     ]
     assert points(config, records) == {0: 0.5, 2: 0.5}
-    higher = make_config()
+    higher = small_study()
     assert points(higher, records[:3]) == {0: 0.5, 2: 0.6}
     first = next(best_so_far(higher, records))
     assert [(b.trial, b.value) for b in best_so_far(higher, records, first)] == [(2, 0.6)]

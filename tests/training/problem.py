@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdsearch.config import DistillationConfig, MlpModel, TrainingConfig
+from kdsearch.config import KdDistillation, MlpModel, TrainingConfig
 from kdsearch.models import build_model
 from kdsearch.training import StudentRun, TrainingData
 
@@ -69,15 +69,15 @@ def training_config(**changes: Any) -> TrainingConfig:
     return TrainingConfig.model_validate(settings | changes)
 
 
-def teach(**changes: Any) -> DistillationConfig:
-    return DistillationConfig.model_validate({"ensemble_size": 2} | changes)
+def teach(**changes: Any) -> KdDistillation:
+    return KdDistillation.model_validate({"ensemble_size": 2} | changes)
 
 
 def make_run(
     model: nn.Module | None = None,
     data: TrainingData | None = None,
     *,
-    distillation: DistillationConfig | None = None,
+    distillation: KdDistillation | None = None,
     order_seed: int = 0,
     width: int = 8,
     **training: Any,

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from kdsearch.config import CnnModel, DistillationConfig, TrainingConfig
+from kdsearch.config import CnnModel, KdDistillation, TrainingConfig
 from kdsearch.models import build_model
 from kdsearch.training import StudentRun, TrainingData
 
@@ -33,7 +33,7 @@ def start(data: TrainingData) -> StudentRun:
         build_model(config, input_shape=SHAPE, num_classes=10, seed=0),
         data,
         training=TrainingConfig(epochs=EPOCHS, batch_size=128),
-        distillation=DistillationConfig(temperature=2.0, alpha=0.5),
+        distillation=KdDistillation(temperature=2.0, alpha=0.5),
         width=16,
         order_seed=1,
     )

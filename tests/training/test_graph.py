@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from kdsearch.config import DistillationConfig, MlpModel
+from kdsearch.config import KdDistillation, MlpModel
 from kdsearch.models import build_model
 from kdsearch.models.mlp import Mlp
-from kdsearch.training import Member, Population, Progress, TrainingData
+from kdsearch.training import Member, MlpPopulation, Progress, TrainingData
 from tests.training.problem import (
     NUM_CLASSES,
     NUM_FEATURES,
@@ -57,12 +57,12 @@ def test_a_population_on_cuda_is_the_reference_loop(
         "warmup_epochs": 1,
     }
     config = training_config(**options)
-    teach = [DistillationConfig(temperature=2.0 + row, alpha=row / 3) for row in range(4)]
+    teach = [KdDistillation(temperature=2.0 + row, alpha=row / 3) for row in range(4)]
     moved = data.to(torch.device("cuda"))
     members = [
         Member(build(row), config, teach[row], Progress(config), ORDERS[row]) for row in range(4)
     ]
-    together = Population(members, type(data)(*moved))
+    together = MlpPopulation(members, type(data)(*moved))
     for _ in together.epochs(until=config.epochs):
         pass
     for row, member in enumerate(members):

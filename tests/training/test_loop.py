@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kdsearch.distill import build_loss, prepared_rows
 from kdsearch.errors import DivergedError
 from kdsearch.results import EpochMetrics
-from kdsearch.training import StudentRun, TrainingData, soft_targets
+from kdsearch.training import StudentRun, TrainingData
 from tests.training.problem import (
     NUM_CLASSES,
     NUM_TRAIN,
@@ -351,11 +352,13 @@ def test_ensemble_size_and_mode_reach_the_loss() -> None:
 def test_soft_targets_by_hand() -> None:
     data = make_data()
     assert data.teacher_train is not None
-    found = soft_targets(data, teach(ensemble_size=3, temperature=2.5))
+    config = teach(ensemble_size=3, temperature=2.5)
+    found = prepared_rows(build_loss(config), config, data.teacher_train)
     mean = (data.teacher_train[0] + data.teacher_train[1] + data.teacher_train[2]) / 3
     assert found is not None
     torch.testing.assert_close(found, torch.softmax(mean / 2.5, dim=1))
-    assert soft_targets(data, teach(alpha=1.0)) is None
+    hard = teach(alpha=1.0)
+    assert prepared_rows(build_loss(hard), hard, data.teacher_train) is None
 
 
 def test_teacher_logits_are_left_as_they_were() -> None:

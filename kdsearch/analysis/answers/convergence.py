@@ -1,18 +1,27 @@
 """Do distilled students need fewer epochs? Epochs to 95 % of the final accuracy, by arm."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.answers.gain import Gain
-from kdsearch.analysis.estimate import Estimate, estimate_difference, estimate_mean
-from kdsearch.analysis.page import style
-from kdsearch.analysis.page.data_table import Table
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import estimates_caption
+from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.report_figure import ReportFigure
+from kdsearch.analysis.estimate import (
+    Estimate,
+    estimate_difference,
+    estimate_document,
+    estimate_mean,
+)
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.results import TrialRecord
+from kdsearch.results.pairing import are_alike
 
 SHARE = 0.95
 """Of the final accuracy: what counts as arrived."""
@@ -54,20 +63,10 @@ class ConvergenceInfo(NamedTuple):
     missing: str
 
 
-def compute_convergence(info: StrataInfo, gains: tuple[Gain, ...]) -> ConvergenceInfo:
-    """Epochs to 95 % of the final accuracy in the confirm runs, paired by replicate.
-
-    Args:
-        info: The strata.
-        gains: Their gains, which say where the arms chose different students.
-    """
-    unpaired = {g.label for g in gains if g.unpaired}
-    speeds, targets = [], []
-    for stratum in info.strata:
-        made = _speed(stratum, info.confidence, paired=stratum.label not in unpaired)
-        if made is not None:
-            speeds.append(made[0])
-            targets.append(made[1])
+def compute_convergence(info: StrataInfo) -> ConvergenceInfo:
+    """Epochs to 95 % of the final accuracy in the confirm runs, paired by replicate."""
+    made = [own for s in info.strata if (own := _speed(s, info.confidence)) is not None]
+    speeds, targets = [speed for speed, _ in made], [target for _, target in made]
     return ConvergenceInfo(
         speeds=tuple(speeds),
         overall=_overall([s.by_replicate for s in speeds if not s.is_early], info.confidence),
@@ -85,9 +84,7 @@ def _why(info: StrataInfo) -> str:
     return "No stratum has confirmed students of both arms with recorded epochs."
 
 
-def _speed(
-    stratum: Stratum, confidence: float, *, paired: bool
-) -> tuple[Speed, dict[int, float]] | None:
+def _speed(stratum: Stratum, confidence: float) -> tuple[Speed, dict[int, float]] | None:
     distilled, baseline = _runs(stratum.distilled), _runs(stratum.baseline)
     own = {r: _epochs_to(t, SHARE * _final(t)) for r, t in distilled.items()}
     hard = {r: _epochs_to(t, SHARE * _final(t)) for r, t in baseline.items()}
@@ -95,6 +92,7 @@ def _speed(
     second = estimate_mean(list(hard.values()), confidence=confidence)
     if first is None or second is None:
         return None
+    paired = are_alike(*(next(iter(runs.values())) for runs in (distilled, baseline)))
     shared = sorted(own.keys() & hard.keys()) if paired else []
     ratios = {r: math.log(hard[r] / own[r]) for r in shared}
     targets = {}
@@ -274,3 +272,57 @@ def draw_convergence(info: ConvergenceInfo, ax: Axes) -> None:
     ax.set_ylabel(f"Epochs to {100 * SHARE:g} % of final accuracy")
     ax.grid(axis="x", visible=False)
     ax.legend(loc="best")
+
+
+class _Convergence(Answer[ConvergenceInfo]):
+    """Epochs to nearly the final accuracy, by arm."""
+
+    name = "convergence"
+    keys = ("convergence",)
+    finding_rank = 80
+    document_rank = 40
+
+    def compute(self, context: Context) -> ConvergenceInfo:
+        return compute_convergence(context.strata)
+
+    def sentences(self, info: ConvergenceInfo, context: Context) -> tuple[str, ...]:
+        return (convergence_sentence(info),)
+
+    def figures(self, info: ConvergenceInfo, context: Context) -> tuple[ReportFigure, ...]:
+        if info.missing:
+            return ()
+        figure = style.new_figure(8.2, 3.6 if len(info.speeds) <= 8 else 4.8)
+        draw_convergence(info, figure.add_subplot())
+        shown = [e for speed in info.speeds for e in (speed.distilled, speed.baseline)]
+        style.add_caption(figure, estimates_caption(context, shown, "", unit="epochs"))
+        explanation = (
+            f"{convergence_sentence(info)} Each arm has its own tuned settings, the learning rate "
+            "among them, which changes the speed as well."
+        )
+        table = convergence_table(info)
+        return (ReportFigure("convergence", "Fewer epochs", explanation, figure, "", table),)
+
+    def document(self, info: ConvergenceInfo, context: Context) -> dict[str, Any]:
+        if info.missing:
+            return {}
+        return {
+            "convergence": {
+                "share_of_final_accuracy": SHARE,
+                "log_speed_ratio": estimate_document(info.overall),
+                "log_speed_ratio_to_baseline_accuracy": estimate_document(info.same_target),
+                "strata": [_speed_document(s) for s in info.speeds],
+            }
+        }
+
+
+def _speed_document(speed: Speed) -> dict[str, Any]:
+    return {
+        "label": speed.label,
+        "distilled_epochs": estimate_document(speed.distilled),
+        "baseline_epochs": estimate_document(speed.baseline),
+        "log_speed_ratio": estimate_document(speed.log_ratio),
+        "log_speed_ratio_to_baseline_accuracy": estimate_document(speed.same_target),
+    }
+
+
+CONVERGENCE = _Convergence()

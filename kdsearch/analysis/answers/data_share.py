@@ -7,21 +7,27 @@ interval comes from a parametric bootstrap of the means with the pooled replicat
 because resampling three or five replicates gives intervals that are too narrow.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.page import style
-from kdsearch.analysis.page.data_table import Table
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import confirmed_caption
+from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.panels import WIDEST, new_panels, panel_rows
+from kdsearch.analysis.drawing.report_figure import ReportFigure
+from kdsearch.analysis.estimate import Estimate, estimate_document
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 
 Array = NDArray[np.float64]
 NAME = "data.train_fraction"
 _DRAWS = 4000
+MAX_PANELS = 6
 
 
 class Share(NamedTuple):
@@ -261,3 +267,60 @@ def draw_data_share(curve: ShareCurve, ax: Axes) -> None:
     ax.set_title(curve.label)
     style.percent_axis(ax.yaxis)
     ax.legend(loc="upper left", fontsize=8)
+
+
+class _DataShare(Answer[DataShareInfo]):
+    """Accuracy by share of the training data."""
+
+    name = "data_share"
+    keys = ("data_share",)
+    finding_rank = 60
+    document_rank = 30
+
+    def compute(self, context: Context) -> DataShareInfo | None:
+        return compute_data_share(context.strata)
+
+    def sentences(self, info: DataShareInfo, context: Context) -> tuple[str, ...]:
+        return (data_share_sentence(info),)
+
+    def figures(self, info: DataShareInfo, context: Context) -> tuple[ReportFigure, ...]:
+        if info.missing:
+            return ()
+        curves = [c for c in info.curves if c.shares][:MAX_PANELS]
+        figure = style.new_figure(8.2, 0.8 + 3.2 * panel_rows(len(curves)))
+        axes = new_panels(figure, len(curves))
+        for curve, ax in zip(curves, axes, strict=True):
+            draw_data_share(curve, ax)
+        for ax in axes[-WIDEST:]:
+            ax.set_xlabel("Share of the training data (log)", fontsize=9)
+        style.add_caption(figure, confirmed_caption(context))
+        axes[0].set_ylabel("Test accuracy")
+        left_out = len(info.curves) - len(curves)
+        more = f" {left_out} further curves are in the table." if left_out else ""
+        explanation = (
+            f"Both arms by share of the training data; bars are {context.level} intervals over "
+            "replicates. Dotted: hard labels with the most data; dashed with its interval: where "
+            "the distilled student matches it. The teachers saw all of the data."
+            f"{more} {data_share_sentence(info)}"
+        )
+        table = data_share_table(info)
+        return (ReportFigure("data_share", "Less data", explanation, figure, "", table),)
+
+    def document(self, info: DataShareInfo, context: Context) -> dict[str, Any]:
+        return {} if info.missing else {"data_share": [_curve_document(c) for c in info.curves]}
+
+
+def _curve_document(curve: ShareCurve) -> dict[str, Any]:
+    shares = [
+        {
+            "fraction": s.fraction,
+            "distilled": estimate_document(s.distilled),
+            "baseline": estimate_document(s.baseline),
+        }
+        for s in curve.shares
+    ]
+    need = curve.need and curve.need._asdict()
+    return {"label": curve.label, "shares": shares, "share_that_matches_baseline": need}
+
+
+DATA_SHARE = _DataShare()

@@ -6,7 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.page import style
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import search_caption
+from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.teachers import Bank, compute_teachers
 from kdsearch.results import Results, TrialRecord
 from kdsearch.results.score import ACCURACY_LIKE, best_trial, objective_value
@@ -102,3 +106,35 @@ def draw_students(info: EnsembleSizeInfo, ax: Axes) -> None:
     metric = wording.capitalized(wording.metric(info.metric))
     ax.set_ylabel(f"{metric} below the\nstratum's best ({unit}line: median)")
     ax.grid(axis="x", visible=False)
+
+
+class _EnsembleSize(Answer[EnsembleSizeInfo]):
+    """How many teachers."""
+
+    name = "ensemble_size"
+
+    def compute(self, context: Context) -> EnsembleSizeInfo:
+        return compute_ensemble_size(context.results)
+
+    def figures(self, info: EnsembleSizeInfo, context: Context) -> tuple[ReportFigure, ...]:
+        figure = None
+        if not info.missing:
+            both = ((draw_ensembles, info.banks), (draw_students, info.groups))
+            parts = [draw for draw, has in both if has]
+            figure = style.new_figure(8.2, 3.9)
+            axes = figure.subplots(1, len(parts), squeeze=False)[0]
+            for ax, draw in zip(axes, parts, strict=True):
+                draw(info, ax)
+            style.add_caption(figure, search_caption(context, "distilled"))
+        explanation = "How accuracy depends on the number of averaged teachers."
+        if info.groups and info.banks:
+            explanation = (
+                "Left: the averaged teachers by themselves. Right: search values of the students "
+                "they taught; the sampler chose how often to try each size, so compare shapes, "
+                "not counts."
+            )
+        title = "Ensemble size"
+        return (ReportFigure("ensemble_size", title, explanation, figure, info.missing),)
+
+
+ENSEMBLE_SIZE = _EnsembleSize()

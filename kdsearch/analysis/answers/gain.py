@@ -1,8 +1,8 @@
 """Does distillation help? The paired difference to the same student on hard labels only."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,24 +10,25 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from kdsearch.analysis import wording
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.comparison import Verdict, compare
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import estimates_caption
+from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.estimate import (
     Estimate,
     ExampleInterval,
     bootstrap_examples,
+    estimate_document,
     unpack_correct,
 )
-from kdsearch.analysis.luck import total_error
-from kdsearch.analysis.page import style
+from kdsearch.analysis.luck import luck_words
 from kdsearch.analysis.statistics.joint import holm
-from kdsearch.analysis.statistics.moderated import moderated
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
-from kdsearch.config import SHORT_NAMES
-from kdsearch.results import TrialRecord
-from kdsearch.results.record import Scalar
+from kdsearch.results.pairing import are_alike, paired_accuracies
 
-Verdict = Literal["helps", "hurts", "fell short", "no difference", "unclear", "not measured"]
-"""`fell short`: the interval lies below zero, but hard labels were among the settings to choose
-from (alpha 1), so it is the search that missed them and not distillation that hurts."""
 NO_BASELINE = "No baseline replicates to compare with."
 NOT_ASKED = "The study asks for no baseline (confirm.baseline is false)."
 
@@ -59,25 +60,34 @@ class GainInfo(NamedTuple):
     confidence: float
     """Of each interval alone, and of all verdicts together."""
 
+    @property
+    def all_paired(self) -> bool:
+        """Whether the arms chose the same student wherever they can be compared."""
+        return not any(g.unpaired for g in self.gains)
+
+    def at(self, stratum: Stratum) -> Gain | None:
+        """The gain of a stratum."""
+        return next((g for g in self.gains if g.label == stratum.label), None)
+
 
 def compute_gain(info: StrataInfo) -> GainInfo:
     """Gain of every stratum that both arms have confirmed."""
     shown = [s for s in info.strata if s.distilled is not None or s.baseline is None]
-    pairs = {s.label: _pair(s) for s in shown}
-    scores = {label: s for label, (_, s) in pairs.items() if s is not None}
+    flags = {s.label: _by_example(s) for s in shown}
+    scores = {label: score for label, score in flags.items() if score is not None}
     sizes = {s.size for s in scores.values()}
     examples = bootstrap_examples(scores, confidence=info.confidence) if len(sizes) == 1 else {}
-    estimates = _estimates(shown, {label: d for label, (d, _) in pairs.items()}, info)
+    estimates = _estimates(shown, info)
     verdicts = _verdicts([e for e, _ in estimates], [d for _, d in estimates], info)
     gains = tuple(
         Gain(
             label=s.label,
             num_params=s.num_params,
-            differences=() if _other_student(s) else tuple(pairs[s.label][0]),
+            differences=_differences(s),
             estimate=estimate,
             examples=examples.get(s.label),
             verdict=verdict,
-            unpaired=_other_student(s),
+            unpaired=_chose_others(s),
         )
         for s, (estimate, _), verdict in zip(shown, estimates, verdicts, strict=True)
     )
@@ -96,34 +106,18 @@ def _nothing_to_compare(info: StrataInfo) -> str:
     )
 
 
-def _estimates(
-    strata: Sequence[Stratum], pairs: Mapping[str, list[float]], info: StrataInfo
-) -> list[tuple[Estimate | None, float]]:
+def _estimates(strata: Sequence[Stratum], info: StrataInfo) -> list[tuple[Estimate | None, float]]:
     """The gain of each stratum, and the degrees of freedom of its error."""
-    paired = [[] if _other_student(s) else pairs[s.label] for s in strata]
-    arms = [(s.distilled, s.baseline) if _other_student(s) else (None, None) for s in strata]
-    sizes = [s.num_params for s in strata]
-    parts = [
-        moderated(paired, sizes),
-        moderated([_accuracies(a) if a else [] for a, _ in arms], sizes),
-        moderated([[-x for x in _accuracies(b)] if b else [] for _, b in arms], sizes),
-    ]
+    arms = [(s.distilled, s.baseline) if s.distilled and s.baseline else None for s in strata]
+    lucks = (info.distilled_luck, info.baseline_luck)
     found: list[tuple[Estimate | None, float]] = []
-    for own in zip(*parts, strict=True):
-        known = [part for part in own if part is not None]
-        if not known:
+    for own in compare(arms, [s.num_params for s in strata]):
+        if own is None:
             found.append((None, math.nan))
-            continue
-        mean, n = sum(part.mean for part in known), min(part.n for part in known)
-        if n < 2:
-            found.append((Estimate(mean, n, None, None, None), math.nan))
-            continue
-        error, dof = total_error(
-            [p.error**2 for p in known], [p.dof for p in known],
-            [info.distilled_luck, info.baseline_luck],
-        )  # fmt: skip
-        reach = float(stats.t.ppf(0.5 + info.confidence / 2, dof)) * error
-        found.append((Estimate(mean, n, error, mean - reach, mean + reach), dof))
+        elif own.n < 2:
+            found.append((Estimate(own.mean, own.n, None, None, None), math.nan))
+        else:
+            found.append(own.estimate(lucks, info.confidence))
     return found
 
 
@@ -161,65 +155,42 @@ def _verdict(
     return "no difference" if is_equal else "unclear"
 
 
-def _other_student(stratum: Stratum) -> bool:
+def _differences(stratum: Stratum) -> tuple[float, ...]:
+    if stratum.distilled is None or stratum.baseline is None:
+        return ()
+    return tuple(paired_accuracies(stratum.distilled.replicates, stratum.baseline.replicates))
+
+
+def _chose_others(stratum: Stratum) -> bool:
     """Whether the arms' students differ in architecture, so that a seed gives other weights."""
+    a, b = stratum.distilled, stratum.baseline
+    return a is not None and b is not None and not are_alike(a.trial, b.trial)
+
+
+def _by_example(stratum: Stratum) -> NDArray[np.float64] | None:
+    """Mean difference of all replicates that both arms have, by test example.
+
+    None where correctness was not kept for all. Examples are pairs whatever the students.
+    """
     if stratum.distilled is None or stratum.baseline is None:
-        return False
-    a, b = stratum.distilled.trial, stratum.baseline.trial
-    return _architecture(a) != _architecture(b)
-
-
-def _architecture(trial: TrialRecord) -> tuple[int, dict[str, Scalar]]:
-    chosen = {
-        SHORT_NAMES.get(name, name): value
-        for name, value in trial.settings.items()
-        if SHORT_NAMES.get(name, name).startswith("student.")
-    }
-    return trial.width, chosen
-
-
-def _accuracies(choice: Choice) -> list[float]:
-    return [t.test.accuracy for t in choice.replicates if t.test is not None]
-
-
-def _pair(stratum: Stratum) -> tuple[list[float], NDArray[np.float64] | None]:
-    """Differences by replicate, and by test example where correctness was kept for all."""
-    if stratum.distilled is None or stratum.baseline is None:
-        return [], None
-    distilled, baseline = _by_replicate(stratum.distilled), _by_replicate(stratum.baseline)
-    shared = sorted(distilled.keys() & baseline.keys())
-    differences = [distilled[r][0] - baseline[r][0] for r in shared]
-    by_example = [
-        d[1].astype(float) - b[1]
-        for d, b in ((distilled[r], baseline[r]) for r in shared)
-        if d[1] is not None and b[1] is not None and d[1].size == b[1].size
+        return None
+    distilled, baseline = _flags(stratum.distilled), _flags(stratum.baseline)
+    pairs = [(distilled[r], baseline[r]) for r in sorted(distilled.keys() & baseline.keys())]
+    shares = [
+        d.astype(float) - b
+        for d, b in pairs
+        if d is not None and b is not None and d.size == b.size
     ]
-    complete = bool(shared) and len(by_example) == len(shared)
-    return differences, np.mean(by_example, axis=0) if complete else None
+    return np.mean(shares, axis=0) if shares and len(shares) == len(pairs) else None
 
 
-def _by_replicate(choice: Choice) -> dict[int, tuple[float, NDArray[np.uint8] | None]]:
+def _flags(choice: Choice) -> dict[int, NDArray[np.uint8] | None]:
+    """Whether each example was right, by replicate; None where that was not kept."""
     return {
-        t.replicate: (
-            t.test.accuracy,
-            unpack_correct(t.test_correct, t.test.num_samples) if t.test_correct else None,
-        )
+        t.replicate: unpack_correct(t.test_correct, t.test.num_samples) if t.test_correct else None
         for t in choice.replicates
         if t.test is not None
     }
-
-
-def effect_verdict(estimate: Estimate | None, tolerance: float) -> Verdict:
-    """What one interval of a difference says; within `tolerance` there is no difference."""
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return "not measured"
-    if estimate.low > 0:
-        return "helps"
-    if estimate.high < 0:
-        return "hurts"
-    if estimate.low > -tolerance and estimate.high < tolerance:
-        return "no difference"
-    return "unclear"
 
 
 def gain_sentence(info: GainInfo) -> str:
@@ -344,3 +315,83 @@ def draw_gain(info: GainInfo, ax: Axes) -> None:
     ax.set_ylabel("Gain over hard labels (points)")
     ax.margins(y=0.15)
     ax.grid(axis="x", visible=False)
+
+
+def gain_table(info: GainInfo) -> Table | None:
+    """The difference of the arms at every stratum that both have confirmed; None without any."""
+    shown = [(g, g.estimate) for g in info.gains if g.estimate is not None]
+    if not shown:
+        return None
+    rows = tuple(
+        (
+            g.label or "best settings",
+            wording.shift(e, 2),
+            wording.DASH if e.se is None else f"{100 * e.se:.{wording.places_of(e, least=2)}f}",
+            str(e.n),
+            wording.shift_interval(e, 2),
+            wording.points_interval(g.examples.low, g.examples.high, 2)
+            if g.examples
+            else wording.DASH,
+            g.verdict,
+        )
+        for g, e in shown
+    )
+    level = wording.level(info.confidence)
+    header = (
+        "Stratum", "Gain (points)", "SE", "n", f"{level} interval",
+        f"{level} interval, other test sets", "Verdict",
+    )  # fmt: skip
+    mean = "Mean paired difference." if info.all_paired else "Mean difference."
+    caption = (
+        f"{mean} The interval is over replicates and the luck of the search; “other test sets” is "
+        "a bootstrap over test examples."
+    )
+    return Table(header, rows, caption=caption)
+
+
+def gain_document(gain: Gain) -> dict[str, Any] | None:
+    """One stratum's gain, JSON-ready; None where it is not known."""
+    if gain.estimate is None:
+        return None
+    return {
+        **(estimate_document(gain.estimate) or {}),
+        "verdict": gain.verdict,
+        "paired": not gain.unpaired,
+        "differences": list(gain.differences),
+        "test_sampling_interval": gain.examples and [gain.examples.low, gain.examples.high],
+    }
+
+
+class _Distillation(Answer[GainInfo]):
+    """Distilled minus hard labels. In results.json each stratum has its own (`gain_document`)."""
+
+    name = "gain"
+    finding_rank = 20
+
+    def compute(self, context: Context) -> GainInfo:
+        return compute_gain(context.strata)
+
+    def sentences(self, info: GainInfo, context: Context) -> tuple[str, ...]:
+        return (gain_sentence(info),)
+
+    def figures(self, info: GainInfo, context: Context) -> tuple[ReportFigure, ...]:
+        figure = None
+        if not info.missing:
+            figure = style.new_figure(8.2, 3.8)
+            draw_gain(info, figure.add_subplot())
+            shown = [g.estimate for g in info.gains if g.estimate is not None]
+            unpaired = any(g.unpaired for g in info.gains if g.estimate is not None)
+            how = "" if unpaired else "paired by seed; "
+            style.add_caption(figure, estimates_caption(context, shown, how))
+        explanation = (
+            f"Distilled minus hard-labels-only test accuracy, {pairing_words(info)}. The bar is a "
+            f"{context.level} interval of the mean, the grey band is {100 * info.tolerance:g} "
+            "points either way. Blue: helps; vermillion: hurts; grey: cannot be told from zero, "
+            f"all strata judged together. {luck_words(context.strata)}".rstrip()
+        )
+        title = "What distillation adds"
+        table = gain_table(info)
+        return (ReportFigure("gain", title, explanation, figure, info.missing, table),)
+
+
+GAIN = _Distillation()

@@ -1,21 +1,26 @@
 """Two scientific parameters: accuracy over their grid, and where the second one matters.
 
-Replicates share their seeds across strata where the students are the same, so effects are paired
-differences between columns of one row.
+Effects are differences between columns of one row, paired where the students are of one
+architecture.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.answers.gain import Verdict, effect_verdict
-from kdsearch.analysis.estimate import Estimate, estimate_difference, estimate_mean
-from kdsearch.analysis.page import style
-from kdsearch.analysis.page.data_table import Table
-from kdsearch.analysis.stratum import StrataInfo, Stratum
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.comparison import Verdict, difference, effect_verdict
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import confirmed_caption
+from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.report_figure import ReportFigure
+from kdsearch.analysis.estimate import Estimate, estimate_document, estimate_mean
+from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.config import SHORT_NAMES
+from kdsearch.results.pairing import are_alike, replicate_pairs
 from kdsearch.results.record import Scalar
 
 MAX_CURVES = 8
@@ -25,8 +30,7 @@ class Cell(NamedTuple):
     """One confirmed point of the grid."""
 
     estimate: Estimate
-    by_replicate: dict[int, float]
-    num_params: int | None
+    choice: Choice
 
 
 class Effect(NamedTuple):
@@ -35,6 +39,7 @@ class Effect(NamedTuple):
     row: Scalar
     estimate: Estimate
     verdict: Verdict
+    paired: bool
 
 
 class GridInfo(NamedTuple):
@@ -67,9 +72,8 @@ def compute_grid(info: StrataInfo) -> GridInfo | None:
     }
     row_values = tuple(dict.fromkeys(s.key[rows] for s in info.strata if rows in s.key))
     column_values = tuple(dict.fromkeys(s.key[columns] for s in info.strata if columns in s.key))
-    # A size in the columns makes them other students, whose seeds give other weights.
-    paired = not _is_size(columns)
-    effects = _effects(cells, row_values, column_values, info, paired=paired)
+    effects = _effects(cells, row_values, column_values, info)
+    paired = all(effect.paired for effect in effects)
     return GridInfo(
         rows=rows,
         columns=columns,
@@ -93,8 +97,7 @@ def _cell(stratum: Stratum) -> Cell | None:
     choice = stratum.distilled
     if choice is None or choice.test_accuracy is None:
         return None
-    found = {t.replicate: t.test.accuracy for t in choice.replicates if t.test}
-    return Cell(choice.test_accuracy, found, stratum.num_params)
+    return Cell(choice.test_accuracy, choice)
 
 
 def _ends(
@@ -109,29 +112,18 @@ def _effects(
     rows: tuple[Scalar, ...],
     columns: tuple[Scalar, ...],
     info: StrataInfo,
-    *,
-    paired: bool,
 ) -> tuple[Effect, ...]:
     effects = []
     for row in rows:
         ends = _ends(cells, row, columns)
         if ends is None:
             continue
-        first, last = ends
-        if paired:
-            values = list(_differences(first, last).values())
-            estimate = estimate_mean(values, confidence=info.confidence)
-        else:
-            a, b = (list(cell.by_replicate.values()) for cell in (last, first))
-            estimate = estimate_difference(a, b, confidence=info.confidence)
+        first, last = (cell.choice for cell in ends)
+        estimate = difference(last, first, confidence=info.confidence)
         if estimate is not None:
-            effects.append(Effect(row, estimate, effect_verdict(estimate, info.tolerance)))
+            verdict = effect_verdict(estimate, info.tolerance)
+            effects.append(Effect(row, estimate, verdict, are_alike(first.trial, last.trial)))
     return tuple(effects)
-
-
-def _differences(first: Cell, last: Cell) -> dict[int, float]:
-    shared = sorted(first.by_replicate.keys() & last.by_replicate.keys())
-    return {r: last.by_replicate[r] - first.by_replicate[r] for r in shared}
 
 
 def _interaction(
@@ -143,9 +135,14 @@ def _interaction(
     small, large = _ends(cells, rows[0], columns), _ends(cells, rows[-1], columns)
     if len(rows) < 2 or small is None or large is None:
         return None
-    a, b = _differences(*small), _differences(*large)
+    a, b = _by_replicate(*small), _by_replicate(*large)
     values = [a[r] - b[r] for r in sorted(a.keys() & b.keys())]
     return estimate_mean(values, confidence=info.confidence)
+
+
+def _by_replicate(first: Cell, last: Cell) -> dict[int, float]:
+    pairs = replicate_pairs(last.choice.replicates, first.choice.replicates)
+    return {a.replicate: a.test.accuracy - b.test.accuracy for a, b in pairs if a.test and b.test}
 
 
 def grid_sentence(info: GridInfo | None) -> str:
@@ -254,7 +251,7 @@ def draw_grid(info: GridInfo, ax: Axes) -> None:
         points = [(i, cell.estimate) for i, cell in shown if cell is not None]
         x = [i + 0.06 * (index - (len(kept) - 1) / 2) for i, _ in points]
         means = [e.mean for _, e in points]
-        reach = np.array([_reach(e) for _, e in points]).T if points else None
+        reach = np.array([style.reach(e) for _, e in points]).T if points else None
         color = style.shade(index / max(len(kept) - 1, 1))
         bar = style.error_bar(color, style.MARKERS[index % len(style.MARKERS)])
         label = f"{wording.words(info.columns)} {wording.scalar(column)}"
@@ -275,7 +272,7 @@ def draw_effects(info: GridInfo, ax: Axes) -> None:
     for x, effect in enumerate(info.effects):
         color = {"helps": style.DISTILLED, "hurts": style.WARN}.get(effect.verdict, style.MUTED)
         e = effect.estimate
-        reach = 100 * np.array([_reach(e)]).T
+        reach = 100 * np.array([style.reach(e)]).T
         ax.errorbar(x, 100 * e.mean, yerr=reach, **style.error_bar(color), zorder=3)
     style.category_ticks(ax, [wording.scalar(e.row) for e in info.effects])
     ax.set_xlabel(wording.capitalized(wording.words(info.rows)))
@@ -286,7 +283,66 @@ def draw_effects(info: GridInfo, ax: Axes) -> None:
     ax.grid(axis="x", visible=False)
 
 
-def _reach(e: Estimate) -> tuple[float, float]:
-    if e.low is None or e.high is None:
-        return 0.0, 0.0
-    return e.mean - e.low, e.high - e.mean
+class _Grid(Answer[GridInfo]):
+    """Two scientific parameters."""
+
+    name = "grid"
+    keys = ("grid",)
+    finding_rank = 50
+    document_rank = 10
+
+    def compute(self, context: Context) -> GridInfo | None:
+        return compute_grid(context.strata)
+
+    def sentences(self, info: GridInfo, context: Context) -> tuple[str, ...]:
+        return (grid_sentence(info),)
+
+    def figures(self, info: GridInfo, context: Context) -> tuple[ReportFigure, ...]:
+        if info.missing:
+            return ()
+        figure = style.new_figure(8.2, 4.0)
+        left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
+        draw_grid(info, left)
+        draw_effects(info, right)
+        style.add_caption(figure, confirmed_caption(context))
+        rows, columns = wording.words(info.rows), wording.words(info.columns)
+        explanation = (
+            f"Distilled students. Right: what the last {columns} adds to the first, "
+            f"{'paired by seed' if info.paired else 'not paired'}; bars are {context.level} "
+            f"intervals. {grid_sentence(info)}"
+        )
+        title = wording.capitalized(f"{rows} and {columns}")
+        return (ReportFigure("grid", title, explanation, figure, "", grid_table(info)),)
+
+    def document(self, info: GridInfo, context: Context) -> dict[str, Any]:
+        if info.missing:
+            return {}
+        cells = [
+            {
+                info.rows: row,
+                info.columns: column,
+                "test_accuracy": estimate_document(cell.estimate),
+            }
+            for (row, column), cell in info.cells.items()
+        ]
+        effects = [
+            {
+                info.rows: e.row,
+                "last_minus_first": estimate_document(e.estimate),
+                "verdict": e.verdict,
+            }
+            for e in info.effects
+        ]
+        return {
+            "grid": {
+                "rows": info.rows,
+                "columns": info.columns,
+                "cells": cells,
+                "effects": effects,
+                "effect_in_first_row_minus_last": estimate_document(info.interaction),
+                "paired": info.paired,
+            }
+        }
+
+
+GRID = _Grid()

@@ -1,14 +1,18 @@
 """The sizes of a ladder in the order they were tried, and what stopping early saved."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import wording
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import confirmed_caption
+from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.page import style
-from kdsearch.analysis.page.data_table import Table
 from kdsearch.analysis.stratum import StrataInfo
 from kdsearch.results import Results, TrialRecord, sizes_tried
 
@@ -160,3 +164,46 @@ def draw_ladder(info: LadderInfo, ax: Axes) -> None:
     ax.set_xlabel("Order in which sizes were tried")
     ax.set_ylabel(wording.capitalized(wording.words(info.parameter)))
     ax.legend(loc="lower right")
+
+
+class _Ladder(Answer[LadderInfo]):
+    """The sizes in the order tried."""
+
+    name = "ladder"
+    keys = ("ladder",)
+    finding_rank = 70
+    document_rank = 50
+
+    def compute(self, context: Context) -> LadderInfo | None:
+        return compute_ladder(context.results, context.strata)
+
+    def sentences(self, info: LadderInfo, context: Context) -> tuple[str, ...]:
+        return (ladder_sentence(info),)
+
+    def figures(self, info: LadderInfo, context: Context) -> tuple[ReportFigure, ...]:
+        if info.missing:
+            return ()
+        figure = style.new_figure(8.2, 4.0)
+        draw_ladder(info, figure.add_subplot())
+        style.add_caption(figure, confirmed_caption(context))
+        explanation = ladder_sentence(info) + (
+            " While climbing, saturation is judged by validation accuracy; the test accuracies "
+            "shown decide nothing."
+        )
+        return (ReportFigure("ladder", "The ladder", explanation, figure, "", ladder_table(info)),)
+
+    def document(self, info: LadderInfo, context: Context) -> dict[str, Any]:
+        if info.missing:
+            return {}
+        return {
+            "ladder": {
+                "parameter": info.parameter,
+                "order": [r.size for r in info.rungs],
+                "not_tried": list(info.not_tried),
+                "search_trials_saved": info.trials_saved,
+                "student_epochs_saved": info.epochs_saved,
+            }
+        }
+
+
+LADDER = _Ladder()

@@ -10,14 +10,14 @@ from typing import NamedTuple
 from scipy import stats
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.capacity_curve import size_parameter
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.answers.capacity.capacity_curve import size_parameter
+from kdsearch.analysis.comparison import compare
+from kdsearch.analysis.context import Context
 from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.luck import paired, total_error
 from kdsearch.analysis.statistics.joint import holm
-from kdsearch.analysis.statistics.moderated import moderated
-from kdsearch.analysis.stratum import StrataInfo, Stratum
+from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.config import SHORT_NAMES
-from kdsearch.results import TrialRecord
 
 ELSEWHERE = "data.train_fraction"
 """Has a question of its own in the report."""
@@ -55,17 +55,14 @@ def compute_levels(info: StrataInfo) -> LevelsInfo | None:
         return None
     best = max(known, key=_validation)
     others = [s for s in known if s is not best]
-    samples = [paired(_replicates(s), _replicates(best)) for s in others]
+    beside = [(_choice(s), _choice(best)) for s in others]
     found: list[tuple[str, Estimate, float]] = []
-    for stratum, part in zip(others, moderated(samples, [None] * len(samples)), strict=True):
-        if part is None or part.dof == 0:
+    for stratum, own in zip(others, compare(beside, [None] * len(others)), strict=True):
+        if own is None or min(part.dof for part in own.parts) == 0:
             continue
-        luck = info.distilled_luck
-        error, dof = total_error([part.error**2], [part.dof], [luck, luck])
-        reach = float(stats.t.ppf(0.5 + info.confidence / 2, dof)) * error
-        ends = (part.mean - reach, part.mean + reach)
-        p_value = float(stats.t.cdf(part.mean / error, dof)) if error > 0 else math.nan
-        found.append((stratum.label, Estimate(part.mean, part.n, error, *ends), p_value))
+        estimate, dof = own.estimate([info.distilled_luck] * 2, info.confidence)
+        below = estimate.mean / estimate.se if estimate.se else math.nan
+        found.append((stratum.label, estimate, float(stats.t.cdf(below, dof))))
     worse = holm([p for _, _, p in found], (1 - info.confidence) / 2)
     levels = tuple(
         Level(label, estimate, is_worse)
@@ -79,9 +76,9 @@ def _validation(stratum: Stratum) -> float:
     return stratum.distilled.val_accuracy or 0.0
 
 
-def _replicates(stratum: Stratum) -> tuple[TrialRecord, ...]:
+def _choice(stratum: Stratum) -> Choice:
     assert stratum.distilled is not None
-    return stratum.distilled.replicates
+    return stratum.distilled
 
 
 def levels_sentence(info: LevelsInfo | None) -> str:
@@ -105,3 +102,19 @@ def levels_sentence(info: LevelsInfo | None) -> str:
 
 def _with_amount(level: Level) -> str:
     return f"{level.label} ({wording.shift(level.estimate)} points)"
+
+
+class _Levels(Answer[LevelsInfo]):
+    """One scientific parameter other than the size: a sentence."""
+
+    name = "levels"
+    finding_rank = 30
+
+    def compute(self, context: Context) -> LevelsInfo | None:
+        return compute_levels(context.strata)
+
+    def sentences(self, info: LevelsInfo, context: Context) -> tuple[str, ...]:
+        return (levels_sentence(info),)
+
+
+LEVELS = _Levels()

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from kdsearch.analysis.context import Context
 from kdsearch.analysis.response.optimum_map import (
     MIN_TRIALS,
     TARGETS,
@@ -308,3 +309,8 @@ def _groups(maps: Sequence[StratumMap], optima: Sequence[Optimum]) -> list[list[
         if o.size:
             found.setdefault(rest, []).append(i)
     return [g for g in found.values() if len({optima[i].size for i in g}) > 1]
+
+
+def optimum_in(context: Context) -> OptimumInfo:
+    """Of the study under analysis."""
+    return compute_optimum(context.results, context.strata)

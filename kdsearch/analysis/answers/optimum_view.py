@@ -1,13 +1,27 @@
 """How the report shows the best temperature and alpha: sentences, a table, a figure."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.answers.optimum import IDENTIFIED, Optimum, OptimumInfo, Regret, Trend
-from kdsearch.analysis.page import style
-from kdsearch.analysis.page.data_table import Table
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.answers.optimum import (
+    IDENTIFIED,
+    Optimum,
+    OptimumInfo,
+    Regret,
+    Trend,
+    optimum_in,
+)
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import search_caption
+from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.response.optimum_map import MAX_STRATA, MIN_TRIALS, Target
+from kdsearch.analysis.searching.temperature_alpha import TEMPERATURE_ALPHA
 
 _NAMES: dict[Target, str] = {"temperature": "temperature", "alpha": "alpha"}
 _SHORT: dict[Target, str] = {"temperature": "T", "alpha": "alpha"}
@@ -232,3 +246,87 @@ def draw_optimum(info: OptimumInfo, target: Target, ax: Axes) -> None:
     else:
         ax.set_ylim(-0.03, 1.03)
         ax.set_ylabel("Best alpha (weight of the hard loss)")
+
+
+class _BestSettings(Answer[OptimumInfo]):
+    """Best temperature and alpha by stratum."""
+
+    name = "optimum"
+    keys = ("optimum",)
+    finding_rank = 40
+    document_rank = 20
+
+    def compute(self, context: Context) -> OptimumInfo:
+        return context.of(optimum_in)
+
+    def sentences(self, info: OptimumInfo, context: Context) -> tuple[str, ...]:
+        return optimum_sentences(info)[:1]
+
+    def figures(self, info: OptimumInfo, context: Context) -> tuple[ReportFigure, ...]:
+        if info.missing:
+            title = "Best temperature and alpha"
+            missing = ReportFigure("optimum", title, "", None, info.missing)
+            asked = not context.of(TEMPERATURE_ALPHA.compute).missing
+            several = len(context.results.config.objective) > 1
+            return (missing,) if asked and not several else ()
+        targets = list(info.shared)
+        stacked = len(info.optima) > 8  # the labels of many strata need the whole width
+        rows, columns = (len(targets), 1) if stacked else (1, len(targets))
+        figure = style.new_figure(8.2, 3.4 * rows + 0.4)
+        axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+        for target, ax in zip(targets, axes, strict=True):
+            draw_optimum(info, target, ax)
+        style.add_caption(figure, search_caption(context, "distilled"))
+        explanation = (
+            "Where the surface through all search trials puts the best value of each stratum, "
+            f"with its {context.level} interval; hollow and grey where the interval spans most of "
+            "the range, so that nothing is known. Dashed: the best setting for all. "
+            f"{' '.join(optimum_sentences(info))}"
+        )
+        title = f"Best {wording.listing(targets)}"
+        return (ReportFigure("optimum", title, explanation, figure, "", optimum_table(info)),)
+
+    def document(self, info: OptimumInfo, context: Context) -> dict[str, Any]:
+        return {} if info.missing else {"optimum": _document(info)}
+
+
+def _document(info: OptimumInfo) -> dict[str, Any]:
+    return {
+        "strata": [_stratum_document(o, info) for o in info.optima],
+        "map_axes": {target: values.tolist() for target, values in info.axes.items()},
+        "trends": {
+            t.target: {
+                "per_doubling": t.change, "low": t.low, "high": t.high,
+                "num_sizes": t.num_sizes, "verdict": t.verdict,
+            }
+            for t in info.trends
+        },
+        "one_setting": info.shared,
+        "regret_of_one_setting": info.regret and info.regret._asdict(),
+    }  # fmt: skip
+
+
+def _stratum_document(o: Optimum, info: OptimumInfo) -> dict[str, Any]:
+    return {
+        "label": o.label,
+        "size": o.size,
+        "trials": o.num_trials,
+        **{target: at._asdict() for target, at in o.located.items()},
+        "region": {
+            "holds_the_best_with_confidence": info.confidence,
+            "share_of_range": o.region.share,
+            "rectangle": {t: list(ends) for t, ends in o.box.items()},
+            "costs_at_most": o.region.cost,
+            "is_within_tolerance": o.region.is_safe,
+            "mask": o.region.mask.squeeze().tolist(),
+        },
+        "best": o.best,
+        "serves_neighbours": o.serves,
+        "cost_of_random_pair": o.region.cost_of_chance,
+        "cost_of_worst_pair": o.region.cost_of_worst,
+        "at_edge_of_range": [e._asdict() for e in o.edges],
+        "regret": o.regret and o.regret._asdict(),
+    }
+
+
+OPTIMUM = _BestSettings()

@@ -5,7 +5,11 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.page import style
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import search_caption
+from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.config import Objective
 from kdsearch.results import Results
 from kdsearch.results.score import ACCURACY_LIKE, objective_value
@@ -79,3 +83,28 @@ def draw_pareto(info: ParetoInfo, ax: Axes) -> None:
 def _axis_name(metric: str) -> str:
     searched = " (search)" if metric.startswith("val_") else ""
     return wording.capitalized(wording.metric(metric)) + searched
+
+
+class _Pareto(Answer[ParetoInfo]):
+    """The front of a study with several objectives; results.json has its trials anyway."""
+
+    name = "pareto"
+
+    def compute(self, context: Context) -> ParetoInfo | None:
+        return compute_pareto(context.results)
+
+    def figures(self, info: ParetoInfo, context: Context) -> tuple[ReportFigure, ...]:
+        figure = None
+        if not info.missing:
+            figure = style.new_figure(8.2, 4.4)
+            draw_pareto(info, figure.add_subplot())
+            style.add_caption(figure, search_caption(context))
+        explanation = (
+            "Search values on validation. No trial beats one on the front in every objective."
+        )
+        if info.num_objectives > 2:
+            explanation += f" The first two of {info.num_objectives} objectives are shown."
+        return (ReportFigure("pareto", "Pareto front", explanation, figure, info.missing),)
+
+
+PARETO = _Pareto()

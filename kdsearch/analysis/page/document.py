@@ -4,56 +4,66 @@ import platform
 from importlib import metadata
 from typing import Any
 
-from kdsearch.analysis.answers.gain import Gain
-from kdsearch.analysis.answers.saturation import saturation_document
-from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.page.answer_document import answer_documents
+from kdsearch.analysis.answer import Answers, answer_documents
+from kdsearch.analysis.answers.gain import GAIN, Gain, gain_document
+from kdsearch.analysis.budget import budget_in
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.estimate import estimate_document
+from kdsearch.analysis.finding import FindingInfo
+from kdsearch.analysis.searching.rungs import rungs_in
 from kdsearch.analysis.stratum import Choice, Stratum
-from kdsearch.analysis.summary import Summary
+from kdsearch.errors import UserInputError
 from kdsearch.results import Results, TeacherBankRecord
 from kdsearch.results.record import Evaluation
 
 PACKAGES = ("kdsearch", "torch", "optuna", "mlflow", "numpy", "scipy", "pandas", "matplotlib")
 
 
-def json_document(summary: Summary) -> dict[str, Any]:
-    """JSON-ready: no NaN, no tuples as keys; accuracies are fractions."""
-    results, config = summary.results, summary.results.config
-    gains = {g.label: g for g in summary.gain.gains}
-    recommended = summary.finding.recommended
-    return {
+def json_document(context: Context, finding: FindingInfo, answers: Answers) -> dict[str, Any]:
+    """JSON-ready: no NaN, no tuples as keys; accuracies are fractions.
+
+    Raises:
+        UserInputError: An answer gives a key that is taken.
+    """
+    results, config, strata = context.results, context.results.config, context.strata
+    budget, recommended = context.of(budget_in), finding.recommended
+    gain = context.of(GAIN.compute)
+    head = {
         "study": config.name,
-        "question": summary.finding.question,
-        "finding": list(summary.finding.finding),
-        "recommendation": summary.finding.recommendation,
+        "question": finding.question,
+        "finding": list(finding.finding),
+        "recommendation": finding.recommendation,
         "recommended_stratum": recommended and recommended.key,
-        "saturation": saturation_document(summary.saturation),
-        **answer_documents(summary),
-        "strata": [_stratum(s, gains.get(s.label)) for s in summary.strata.strata],
+    }
+    rest = {
+        "strata": [_stratum(s, gain.at(s)) for s in strata.strata],
         "teachers": [_bank(bank) for bank in results.banks],
         "importance": dict(results.importance),
         "pareto": list(results.pareto),
         "alpha_convention": "alpha * CE + (1 - alpha) * T^2 * KL: alpha weights the hard loss",
         "learning_rate_policy": learning_rate_policy(results),
         "trials": {
-            "search_states": summary.budget.states,
+            "search_states": budget.states,
             "per_stratum": [
-                {"stratum": label, "arm": arm, "trials": n}
-                for label, arm, n in summary.budget.per_stratum
+                {"stratum": label, "arm": arm, "trials": n} for label, arm, n in budget.per_stratum
             ],
-            "equal_budget": summary.budget.equal,
-            "student_epochs": list(summary.budget.epochs),
-            "rungs": [rung._asdict() for rung in summary.rungs],
-            "failures": list(summary.budget.failures),
+            "equal_budget": budget.equal,
+            "student_epochs": list(budget.epochs),
+            "rungs": [rung._asdict() for rung in context.of(rungs_in)],
+            "failures": list(budget.failures),
         },
-        "test_openings": summary.budget.test_openings,
+        "test_openings": budget.test_openings,
         "confidence": config.study.confidence,
-        "tolerance": summary.strata.tolerance,
+        "tolerance": strata.tolerance,
         "seeds": seeds(results),
         "command": results.command,
         "versions": versions(),
         "config": config.model_dump(mode="json"),
     }
+    answered = answer_documents(context, answers)
+    if taken := sorted(answered.keys() & (head.keys() | rest.keys())):
+        raise UserInputError(f"results.json has {', '.join(taken)} of its own: rename the key")
+    return head | answered | rest
 
 
 def versions() -> dict[str, str]:
@@ -108,7 +118,7 @@ def _stratum(stratum: Stratum, gain: Gain | None) -> dict[str, Any]:
         "search_trials": stratum.trial_states,
         "distilled": _choice(stratum.distilled),
         "baseline": _choice(stratum.baseline),
-        "gain": None if gain is None or gain.estimate is None else _gain(gain),
+        "gain": gain and gain_document(gain),
     }
 
 
@@ -128,21 +138,6 @@ def _choice(choice: Choice | None) -> dict[str, Any] | None:
         "search_objective_best_of_n": choice.search_value,
         "search_has_newer_choice": choice.newer_choice,
     }
-
-
-def _gain(gain: Gain) -> dict[str, Any]:
-    return {
-        **(estimate_document(gain.estimate) or {}),
-        "verdict": gain.verdict,
-        "paired": not gain.unpaired,
-        "differences": list(gain.differences),
-        "test_sampling_interval": gain.examples and [gain.examples.low, gain.examples.high],
-    }
-
-
-def estimate_document(estimate: Estimate | None) -> dict[str, Any] | None:
-    """An estimate as a mapping."""
-    return None if estimate is None else estimate._asdict()
 
 
 def _bank(bank: TeacherBankRecord) -> dict[str, Any]:

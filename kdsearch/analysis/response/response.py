@@ -11,7 +11,7 @@ from kdsearch.analysis.response.searched import Setting, parameter_setting
 from kdsearch.analysis.response.surface import Array, Places, Surface, Warp, fit_surface
 from kdsearch.config import SHORT_NAMES, Scalar, SearchParameter, StudyConfig, applies_to_baseline
 from kdsearch.results import Arm, TrialRecord
-from kdsearch.results.score import ACCURACY_LIKE, score_by, score_name, signed_value
+from kdsearch.results.score import ACCURACY_LIKE, ranked_by, score_by, signed_value
 
 MOST_TRIALS = 1500
 """Trials that make a surface, spread evenly over all: a fit of 1,500 takes about a second."""
@@ -91,7 +91,9 @@ class Encoding(NamedTuple):
             else:
                 (strata if parameter.role == "scientific" else own).append(axis)
         point = {n: v for n, p in config.space.items() for _, v in p.given()[:1]}
-        fixed = config.trial_config(point).distillation.alpha if alpha is None else math.nan
+        fixed = math.nan
+        if alpha is None:  # a loss without one is the teachers' alone
+            fixed = config.trial_config(point).distillation.number("alpha") or 0.0
         return cls(tuple(strata), tuple(own), tuple(taught), alpha, fixed)
 
     def places(self, people: Sequence[Who]) -> Places:
@@ -257,10 +259,10 @@ def forecast_at(
     ended = [r for r in records if r.state == "COMPLETE" and len(r.history) > epoch]
     if not ended:
         return None
-    people, name = [who_of(r) for r in ended], score_name(config.objective)
+    people, ranking = [who_of(r) for r in ended], ranked_by(config.objective)
     return fit_forecast(
         encoding.places(people),
-        np.array([score_by(r, epoch, name) for r in ended]),
-        np.array([score_by(r, len(r.history), name) for r in ended]),
+        np.array([score_by(r, epoch, ranking) for r in ended]),
+        np.array([score_by(r, len(r.history), ranking) for r in ended]),
         [(who.arm, stratum_of(encoding, who)) for who in people],
     )

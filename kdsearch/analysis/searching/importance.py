@@ -5,7 +5,11 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.page import style
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import origin
+from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.results import Results
 
 
@@ -64,3 +68,34 @@ def draw_importance(info: ImportanceInfo, ax: Axes) -> None:
     ax.set_xlabel("Share of the objective's variance within strata (%)")
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
+
+
+class _Importance(Answer[ImportanceInfo]):
+    """Which tuned parameters mattered. results.json has the shares anyway."""
+
+    name = "importance"
+    finding_rank = 90
+
+    def compute(self, context: Context) -> ImportanceInfo:
+        return compute_importance(context.results)
+
+    def sentences(self, info: ImportanceInfo, context: Context) -> tuple[str, ...]:
+        return (importance_sentence(info, context.results),)
+
+    def figures(self, info: ImportanceInfo, context: Context) -> tuple[ReportFigure, ...]:
+        figure = None
+        if not info.missing:
+            figure = style.new_figure(8.2, 1.4 + 0.42 * len(info.names))
+            draw_importance(info, figure.add_subplot())
+            n = f"n = {info.num_trials} complete distilled search trials (pruned ones left out)"
+            style.add_caption(figure, f"{n} · {origin(context)}")
+        explanation = (
+            "Share of the search objective's variance that each nuisance parameter explains "
+            "within strata, from complete distilled trials only, over the ranges searched: a "
+            "narrow range makes a parameter look unimportant."
+        )
+        title = "What mattered"
+        return (ReportFigure("importance", title, explanation, figure, info.missing),)
+
+
+IMPORTANCE = _Importance()

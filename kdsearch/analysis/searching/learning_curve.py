@@ -5,7 +5,12 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from kdsearch.analysis.page import style
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import origin
+from kdsearch.analysis.drawing.report_figure import ReportFigure
+from kdsearch.analysis.recommendation import recommendation_in
 from kdsearch.analysis.stratum import Choice, Stratum
 from kdsearch.results import Arm
 
@@ -81,3 +86,33 @@ def draw_learning_curve(info: LearningCurveInfo, ax: Axes) -> None:
     ax.set_title(info.label)
     ax.legend(loc="lower right")
     style.percent_axis(ax.yaxis)
+
+
+class _LearningCurves(Answer[LearningCurveInfo]):
+    """Of the recommended student; before one is known, of the first stratum that has trials."""
+
+    name = "learning_curves"
+
+    def compute(self, context: Context) -> LearningCurveInfo:
+        first = (s for s in context.strata.strata if s.distilled is not None)
+        return compute_learning_curve(
+            context.of(recommendation_in).recommended or next(first, None)
+        )
+
+    def figures(self, info: LearningCurveInfo, context: Context) -> tuple[ReportFigure, ...]:
+        figure = None
+        recommended = context.of(recommendation_in).recommended
+        whose = "the recommended student" if recommended else "the best search trial so far"
+        if not info.missing:
+            figure = style.new_figure(8.2, 4.2)
+            draw_learning_curve(info, figure.add_subplot())
+            caption = f"validation set · thin lines: replicates · {origin(context)}"
+            style.add_caption(figure, caption)
+        explanation = (
+            f"Validation accuracy by epoch of {whose}, with each arm's own tuned settings."
+        )
+        title = "Learning curves"
+        return (ReportFigure("learning_curves", title, explanation, figure, info.missing),)
+
+
+LEARNING_CURVES = _LearningCurves()

@@ -3,10 +3,17 @@
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.page import style
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import search_caption
+from kdsearch.analysis.drawing.panels import label_panels, new_panels, panel_rows
+from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.config import Objective
 from kdsearch.results import Arm, Results, TrialRecord
 from kdsearch.results.score import ACCURACY_LIKE, objective_value
@@ -100,3 +107,44 @@ def draw_optimization_history(
     ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     if info.metric in ACCURACY_LIKE:
         style.percent_axis(ax.yaxis)
+
+
+class _History(Answer[OptimizationHistoryInfo]):
+    """How the search went."""
+
+    name = "history"
+
+    def compute(self, context: Context) -> OptimizationHistoryInfo:
+        return compute_optimization_history(context.results)
+
+    def figures(self, info: OptimizationHistoryInfo, context: Context) -> tuple[ReportFigure, ...]:
+        figure = None
+        if not info.missing:
+            rows = panel_rows(len(info.panels))
+            figure = style.new_figure(8.2, 1.0 + (3.4 if rows == 1 else 2.0) * rows)
+            axes = new_panels(figure, len(info.panels), sharex=True)
+            for panel, ax in zip(info.panels, axes, strict=True):
+                draw_optimization_history(info, panel, ax)
+            y_label = wording.capitalized(wording.metric(info.metric))
+            label_panels(figure, axes, "Trial of the stratum", y_label)
+            _draw_legend(info, figure)
+            style.add_caption(figure, search_caption(context))
+        more = f" {info.left_out} further strata are in results.csv." if info.left_out else ""
+        explanation = (
+            "Search objective of every trial, and the best so far (line). A line still climbing "
+            f"at its end asks for a larger budget.{more}"
+        )
+        return (ReportFigure("history", "The search", explanation, figure, info.missing),)
+
+
+def _draw_legend(info: OptimizationHistoryInfo, figure: Figure) -> None:
+    arms = dict.fromkeys(h.arm for p in info.panels for h in p.arms)
+    handles = [Line2D([], [], color=style.ARM_COLORS[a], label=style.ARM_NAMES[a]) for a in arms]
+    for marker, label in (("o", "complete"), ("x", "pruned (value when stopped)")):
+        mark = Line2D([], [], marker=marker, label=label, color=style.MUTED, linestyle="none")
+        mark.set_markersize(4.5)
+        handles.append(mark)
+    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
+
+
+HISTORY = _History()

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from kdsearch.analysis import wording
+from kdsearch.analysis.context import Context
 from kdsearch.analysis.response.response import Encoding, forecast_at
 from kdsearch.results import Results
 
@@ -52,3 +53,8 @@ def rung_words(rungs: tuple[Rung, ...]) -> str:
 
 def _number(value: float | None) -> str:
     return "not known" if value is None else f"{value:.2f}"
+
+
+def rungs_in(context: Context) -> tuple[Rung, ...]:
+    """Of the study under analysis."""
+    return compute_rungs(context.results)

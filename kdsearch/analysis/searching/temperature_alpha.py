@@ -5,11 +5,17 @@ from typing import Literal, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.answers.optimum import OptimumInfo
-from kdsearch.analysis.page import style
+from kdsearch.analysis.answer import Answer
+from kdsearch.analysis.answers.optimum import OptimumInfo, optimum_in
+from kdsearch.analysis.context import Context
+from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import search_caption
+from kdsearch.analysis.drawing.panels import label_panels, new_panels, panel_rows
+from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.response.region import Mask
 from kdsearch.analysis.response.surface import Array
 from kdsearch.config import Objective, SearchParameter
@@ -80,7 +86,8 @@ def compute_temperature_alpha(results: Results, optimum: OptimumInfo) -> Tempera
     objective = config.objective[0]
     groups: dict[str, list[TrialRecord]] = {}
     for trial in results.select(stage="search", arm="distilled"):
-        if trial.temperature is not None and trial.state != "RUNNING":
+        has_both = trial.temperature is not None and trial.alpha is not None
+        if has_both and trial.state != "RUNNING":
             groups.setdefault(wording.stratum_label(trial.stratum), []).append(trial)
     panels = [Panel(label, _points(trials, objective)) for label, trials in groups.items()]
     maps = _maps(optimum)
@@ -122,6 +129,7 @@ def _points(trials: list[TrialRecord], objective: Objective) -> tuple[Point, ...
         value = objective_value(t, objective) if t.state == "COMPLETE" else None
         relative = value - top if value is not None and top is not None else None
         assert t.temperature is not None
+        assert t.alpha is not None
         points.append(Point(t.temperature, t.alpha, relative, t.state, t is best))
     return tuple(points)
 
@@ -260,3 +268,59 @@ def axis_labels(info: TemperatureAlphaInfo) -> tuple[str, str, str]:
     if len(info.searched) == 1:
         return names[info.searched[0]], relative, ""
     return names["temperature"], names["alpha"], relative
+
+
+class _TemperatureAlpha(Answer[TemperatureAlphaInfo]):
+    """The map of what pairs cost, with the trials on it."""
+
+    name = "temperature_alpha"
+
+    def compute(self, context: Context) -> TemperatureAlphaInfo:
+        return compute_temperature_alpha(context.results, context.of(optimum_in))
+
+    def figures(self, info: TemperatureAlphaInfo, context: Context) -> tuple[ReportFigure, ...]:
+        figure = None
+        if not info.missing:
+            rows = panel_rows(len(info.panels))
+            figure = style.new_figure(8.2, 1.0 + (3.6 if rows == 1 else 2.5) * rows)
+            _draw_panels(info, figure)
+            style.add_caption(figure, search_caption(context, "distilled"))
+        title, words = "Temperature and alpha", _explanation(info, context.level)
+        return (ReportFigure("temperature_alpha", title, words, figure, info.missing),)
+
+
+def _draw_panels(info: TemperatureAlphaInfo, figure: Figure) -> None:
+    x_label, y_label, color_label = axis_labels(info)
+    axes = new_panels(figure, len(info.panels), sharex=True, sharey=True)
+    dots = None
+    for panel, ax in zip(info.panels, axes, strict=True):
+        dots = draw_temperature_alpha(info, panel, ax)
+    label_panels(figure, axes, x_label, y_label)
+    if dots is None:
+        return
+    unit = 100.0 if info.in_points else 1.0
+    bar = figure.colorbar(
+        dots, ax=figure.axes, extend="max" if info.metric == "val_loss" else "min", aspect=30,
+        pad=0.015, format=lambda value, _: f"{unit * value + 0.0:.3g}".replace("-", "−"),
+    )  # fmt: skip
+    bar.set_label(color_label, fontsize=8.5)
+    bar.outline.set_visible(False)  # type: ignore[operator]  # Spine, not Colorbar's own
+
+
+def _explanation(info: TemperatureAlphaInfo, level: str) -> str:
+    if any(panel.map is not None for panel in info.panels):
+        return (
+            "What a pair is expected to cost, with every other tuned setting at its best for the "
+            "pair, by the surface through all search trials. Outlined: the region that holds the "
+            f"best pair ({level}). Star: the pair of it that serves this stratum and its "
+            "neighbours. White: the trials; crosses were pruned or failed. Alpha weights the hard "
+            "loss."
+        )
+    return (
+        "Every distilled search trial, coloured by its validation score relative to the best of "
+        "its stratum (ringed); crosses were pruned or failed. Other settings vary too, so a pale "
+        "dot may owe its score to a poor learning rate. Alpha weights the hard loss."
+    )
+
+
+TEMPERATURE_ALPHA = _TemperatureAlpha()

@@ -7,6 +7,15 @@ from typing import Any
 from kdsearch.config.data import AugmentConfig, DataConfig, DigitsData, ImportData, NpzData
 from kdsearch.config.model import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
 from kdsearch.config.problem import Problem, did_you_mean
+from kdsearch.config.reading.metrics import (
+    headline_problems,
+    objective_problems,
+    own_metric_problems,
+)
+from kdsearch.config.reading.teaching import (
+    alpha_leaves_something_to_teach,
+    ensemble_has_its_members,
+)
 from kdsearch.config.saturation import SaturationConfig, ladder_problems, with_ladder
 from kdsearch.config.search import (
     BudgetConfig,
@@ -15,9 +24,9 @@ from kdsearch.config.search import (
     SamplerConfig,
     SearchParameter,
 )
-from kdsearch.config.search_space import check_parameters
+from kdsearch.config.search_space import check_parameters, numbers_given
 from kdsearch.config.training import TrainingConfig
-from kdsearch.config.trial import SHORT_NAMES, TeacherConfig
+from kdsearch.config.trial import TeacherConfig
 
 __all__ = ["Problem", "find_problems"]
 
@@ -25,14 +34,6 @@ Problems = Iterator[Problem]
 Search = Mapping[str, SearchParameter]
 
 MAX_STRATA = 1000
-_BEST = {
-    "val_accuracy": "maximize",
-    "val_loss": "minimize",
-    "val_agreement": "maximize",
-    "num_params": "minimize",
-    "macs": "minimize",
-    "size_bytes": "minimize",
-}
 _SHAPES = {"digits": (8, 8), "mnist": (28, 28), "fashion_mnist": (28, 28), "mnist1d": (40,)}
 """Shapes of a sample where the kind of data settles them."""
 _DIMENSIONS = {kind: len(shape) for kind, shape in _SHAPES.items()} | {"idx": 2}
@@ -71,31 +72,6 @@ def _at_the_ladder(problem: Problem, study: SaturationConfig | None) -> Problem:
     if section == "search" and name.startswith((f"{own}.values.", f"{own}.low")):
         return problem._replace(key="study.ladder")
     return problem
-
-
-def _ensemble_has_its_members(search: Search, teacher: TeacherConfig) -> Problems:
-    for name, end, value in _numbers(search, "distillation.ensemble_size"):
-        if value > teacher.members:
-            yield Problem(
-                f"search.{name}.{end}",
-                f"{value} teachers are asked for, but teacher.members is {teacher.members}; "
-                f"allowed is at most {teacher.members}, or raise teacher.members",
-            )
-
-
-def _alpha_leaves_something_to_teach(search: Search) -> Problems:
-    fixed = {SHORT_NAMES.get(n, n): p.value for n, p in search.items() if p.role == "fixed"}
-    if fixed.get("distillation.alpha") != 1:
-        return
-    for name, parameter in search.items():
-        target = SHORT_NAMES.get(name, name)
-        taught = target.startswith(("distillation.", "teacher."))
-        if taught and target != "distillation.alpha" and parameter.role != "fixed":
-            yield Problem(
-                f"search.{name}",
-                "has no effect while alpha is fixed to 1 (hard labels only); lower alpha, or "
-                "take this parameter out",
-            )
 
 
 def _strata_are_few(search: Search) -> Problems:
@@ -169,21 +145,6 @@ def _grid_problems(nuisance: Search, budget: BudgetConfig) -> Problems:
             "budget.trials",
             f"{budget.trials} trials, but the grid has {size} points; allowed is at most {size}",
         )
-
-
-def _objectives_make_sense(objectives: tuple[Objective, ...]) -> Problems:
-    seen: set[str] = set()
-    for index, objective in enumerate(objectives):
-        key = f"objective.{index}" if len(objectives) > 1 else "objective"
-        metric = objective.metric
-        if metric in seen:
-            yield Problem(f"{key}.metric", f"{metric} is already an objective; give it once")
-        elif objective.direction != _BEST[metric]:
-            yield Problem(
-                f"{key}.direction",
-                f"nobody wants to {objective.direction} {metric}; allowed is {_BEST[metric]}",
-            )
-        seen.add(metric)
 
 
 def _rungs_fit(search: Search, training: TrainingConfig, pruner: PrunerConfig) -> Problems:
@@ -356,31 +317,20 @@ def _storage_can_resume(storage: str) -> Problems:
         )
 
 
-def _numbers(search: Search, target: str) -> list[tuple[str, str, float]]:
-    """Name, key and value of every number given for the field `target`."""
-    found: list[tuple[str, str, float]] = []
-    for name, parameter in search.items():
-        if SHORT_NAMES.get(name, name) == target:
-            found += [
-                (name, key, value)
-                for key, value in parameter.given()
-                if isinstance(value, int | float) and not isinstance(value, bool)
-            ]
-    return found
-
-
 def _possible(search: Search, target: str, default: int) -> list[Any]:
     """The numbers that a field can take: those searched, or the one in its section."""
-    return [value for _, _, value in _numbers(search, target)] or [default]
+    return [value for _, _, value in numbers_given(search, target)] or [default]
 
 
 Check = tuple[tuple[str, ...], Callable[..., Iterable[Problem]]]
 _CHECKS: tuple[Check, ...] = (
-    (("parameters", "teacher"), _ensemble_has_its_members),
-    (("parameters",), _alpha_leaves_something_to_teach),
+    (("parameters", "distillation", "teacher"), ensemble_has_its_members),
+    (("parameters", "distillation"), alpha_leaves_something_to_teach),
     (("parameters",), _strata_are_few),
     (("search", "sampler", "budget"), _sampler_suits_the_search),
-    (("objective",), _objectives_make_sense),
+    (("metrics",), own_metric_problems),
+    (("objective", "metrics"), objective_problems),
+    (("study", "metrics"), headline_problems),
     (("objective", "sampler"), _sampler_suits_the_objective),
     (("parameters", "training", "pruner"), _rungs_fit),
     (("parameters", "training"), _student_warms_up),

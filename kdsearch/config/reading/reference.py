@@ -14,6 +14,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from kdsearch.config.data import AugmentConfig, DataConfig, TransferConfig
+from kdsearch.config.distillation import DistillationConfig
+from kdsearch.config.metric import METRICS, VALIDATION, ImportMetric
 from kdsearch.config.model import ModelConfig
 from kdsearch.config.saturation import LadderConfig, SaturationConfig
 from kdsearch.config.search import (
@@ -25,7 +27,7 @@ from kdsearch.config.search import (
     SearchParameter,
 )
 from kdsearch.config.study import StudyConfig, TrackingConfig
-from kdsearch.config.training import DistillationConfig, TrainingConfig
+from kdsearch.config.training import TrainingConfig
 from kdsearch.config.trial import TeacherConfig
 
 INTRODUCTION = """\
@@ -37,13 +39,14 @@ wrong types and ranges that cannot work are all reported at once, with their lin
 
 `search` maps a parameter's name to a [search parameter](#search). Names without a dot are
 `temperature`, `alpha`, `ensemble_size`, `learning_rate` and `width`; any field of `student`,
-`training`, `teacher.model` and `teacher.training`, and `data.train_fraction`, can be searched by
-its dotted name. Where `temperature`, `alpha` or `ensemble_size` is not searched, it has the
-default shown under [distillation](#distillation), and `ensemble_size` is all members; fix it
-with `{role: fixed, value: ...}`.
+`training`, `distillation`, `teacher.model` and `teacher.training`, and `data.train_fraction`, can
+be searched by its dotted name. What is searched, or fixed with `{role: fixed, value: ...}`, takes
+the place of the section's own value; where `temperature`, `alpha` or `ensemble_size` is neither,
+it is what [distillation](#distillation) says.
 
 **alpha weights the hard loss**: `loss = alpha * CE + (1 - alpha) * T^2 * KL`. 1 is training
-without a teacher, 0 is the teacher alone.
+without a teacher, 0 is the teacher alone. The baseline arm is trained on hard labels only,
+whatever the loss.
 """
 
 CHAPTERS: tuple[tuple[str, Any], ...] = (
@@ -57,6 +60,7 @@ CHAPTERS: tuple[tuple[str, Any], ...] = (
     ("distillation", DistillationConfig),
     ("search", SearchParameter),
     ("objective", Objective),
+    ("metrics", ImportMetric),
     ("sampler", SamplerConfig),
     ("pruner", PrunerConfig),
     ("budget", BudgetConfig),
@@ -72,6 +76,8 @@ def render_reference() -> str:
     parts = [INTRODUCTION]
     for title, section in CHAPTERS:
         parts.append(f"## {title}\n")
+        if section is ImportMetric:
+            parts.append(_metrics())
         kinds = _kinds(section)
         shared = _shared_fields(kinds)
         if len(kinds) > 1:
@@ -85,6 +91,19 @@ def render_reference() -> str:
             if own:
                 parts.append(_table(model, own))
     return "\n".join(parts)
+
+
+def _metrics() -> str:
+    rows = ["| metric | better is | unit | meaning |", "| --- | --- | --- | --- |"]
+    for metric in METRICS.values():
+        also = "" if metric.also is None else f" or `{metric.also}`"
+        better = "more" if metric.direction == "maximize" else "less"
+        rows.append(f"| `{metric.name}`{also} | {better} | {metric.unit} | {metric.words} |")
+    return (
+        f"An objective is one of these as `{VALIDATION}NAME`, on validation; `study.metric` is "
+        "one by its name.\nA metric of your own is `metrics.NAME`, with the keys below: "
+        "[how](extending/metric.md).\n\n" + "\n".join(rows) + "\n"
+    )
 
 
 def _kinds(section: Any) -> list[type[BaseModel]]:

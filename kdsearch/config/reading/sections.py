@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from kdsearch.config.base import Section
 from kdsearch.config.study import StudyConfig
 
-TAGGED = frozenset({("data",), ("student",), ("teacher", "model")})
+TAGGED = frozenset({("data",), ("student",), ("teacher", "model"), ("distillation",)})
 """The sections whose `kind` chooses the model."""
 
 
@@ -52,7 +52,8 @@ def model_at(path: tuple[str, ...], data: Any) -> type[Section] | None:
         if field is None:
             return None
         if at in TAGGED:
-            kind = data.get("kind") if isinstance(data, dict) else None
+            usual = getattr(field.default, "kind", None)
+            kind = data.get("kind", usual) if isinstance(data, dict) else None
             model = kinds(field.annotation).get(kind) if isinstance(kind, str) else None
             continue
         if typing.get_origin(field.annotation) is dict and keys:
@@ -85,7 +86,7 @@ def homes_of(word: str) -> list[str]:
     for path in (
         ("training",), ("budget",), ("sampler",), ("pruner",), ("confirm",), ("tracking",),
         ("study",), ("teacher",), ("data",), ("student",), ("teacher", "model"),
-        ("data", "augment"), ("data", "transfer"),
+        ("data", "augment"), ("data", "transfer"), ("distillation",),
     ):  # fmt: skip
         field = StudyConfig.model_fields[path[0]]
         for key in path[1:]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from kdsearch.config.metric import with_directions
 from kdsearch.config.problem import (
     choices,
     describe,
@@ -37,7 +38,7 @@ def validate_sections(root: Node) -> Validated:
     """Validate each top-level section, and each search parameter, on its own."""
     sections: dict[str, Any] = {"parameters": {}}
     findings: list[Finding] = []
-    data = root.plain()
+    data = with_directions(root.plain())
     unknown = [key for key in data if key not in StudyConfig.model_fields]
     misspelled = {nearest(key, StudyConfig.model_fields) for key in unknown}
     for key, field in StudyConfig.model_fields.items():

@@ -7,6 +7,7 @@ import numpy as np
 from kdsearch.errors import DataError
 
 _FLOAT32_LIMIT = float(np.finfo(np.float32).max)
+_INT64_LIMIT = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +17,7 @@ class RawData:
     name: str
     """What error messages and `Dataset.name` call the source."""
     x: np.ndarray
-    """Training samples, [N, *input_shape]."""
+    """Training samples, [N, *input_shape]; see `has_whole_numbers`."""
     y: np.ndarray
     """Training labels, integers [N]."""
     x_test: np.ndarray | None = None
@@ -28,6 +29,14 @@ class RawData:
     def num_classes(self) -> int:
         """One more than the largest training label."""
         return int(self.y.max()) + 1
+
+    @property
+    def has_whole_numbers(self) -> bool:
+        """Whether samples are whole numbers, such as token ids, and stay what they are.
+
+        Bytes and booleans are not: they are pixels, which are measured on a scale.
+        """
+        return _are_whole(self.x)
 
     def check(self) -> None:
         """Refuse what cannot be trained on.
@@ -51,12 +60,21 @@ class RawData:
                 f"{self.name}: samples of x_test have shape {self.x_test.shape[1:]}, "
                 f"those of x have {self.x.shape[1:]}; both must have the same shape."
             )
+        if _are_whole(self.x_test) != _are_whole(self.x):
+            raise DataError(
+                f"{self.name}: x is {self.x.dtype} and x_test is {self.x_test.dtype}; both must "
+                "hold real numbers or bytes, or both whole numbers."
+            )
         largest = int(self.y_test.max())
         if largest >= self.num_classes:
             raise DataError(
                 f"{self.name}: y_test holds label {largest}, which does not occur in y; "
                 f"labels 0..{self.num_classes - 1} are allowed."
             )
+
+
+def _are_whole(x: np.ndarray) -> bool:
+    return x.dtype.kind == "i" or (x.dtype.kind == "u" and x.dtype.itemsize > 1)
 
 
 def _check_samples(x: np.ndarray, y: np.ndarray, *, where: str, x_name: str, y_name: str) -> None:
@@ -89,6 +107,8 @@ def _check_samples(x: np.ndarray, y: np.ndarray, *, where: str, x_name: str, y_n
 def _check_values(x: np.ndarray, *, where: str, name: str) -> None:
     if x.dtype.kind not in "biuf":
         raise DataError(f"{where}: {name} has dtype {x.dtype}; real numbers are allowed.")
+    if x.dtype.kind == "u" and int(x.max()) > _INT64_LIMIT:
+        raise DataError(f"{where}: {name} holds {int(x.max())}; allowed is up to {_INT64_LIMIT}.")
     if x.dtype.kind != "f":
         return
     # Minimum and maximum carry a NaN through, and need no second array of x's size.

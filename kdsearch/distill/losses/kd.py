@@ -9,10 +9,43 @@ temperature sweep is an alpha sweep in disguise.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from kdsearch.config import DistillationConfig, KdDistillation, needs_teacher
+from kdsearch.distill.losses.transfer import SIGNALS, Signal, TeacherSignals, TransferLoss
+
+
+class KdLoss(TransferLoss):
+    """`kind: kd`. Its closed forms for many students at once stand with the engines.
+
+    Those are `kdsearch.training.mlp.loss` and `kdsearch.training.vmap.row_loss`, tested against
+    this one.
+    """
+
+    def __init__(self, config: KdDistillation) -> None:
+        """Nothing is computed yet."""
+        self._temperature, self._alpha = config.temperature, config.alpha
+        self.needs: frozenset[Signal] = SIGNALS if config.needs_teacher else frozenset()
+
+    def prepare(self, teachers: TeacherSignals) -> Tensor:
+        """The ensemble's softened probabilities [N, C]."""
+        return soften(teachers.logits(self._temperature), self._temperature)
+
+    def batch_loss(
+        self, student_logits: Tensor, prepared: Tensor | None, labels: Tensor
+    ) -> Tensor:
+        """See `TransferLoss`."""
+        return soft_target_loss(student_logits, prepared, labels, self._temperature, self._alpha)
+
+
+def in_closed_form(configs: Sequence[DistillationConfig]) -> list[KdDistillation] | None:
+    """The sections of losses whose slopes the engines have written out; None if not all are."""
+    closed = [config for config in configs if isinstance(config, KdDistillation)]
+    return closed if len(closed) == len(configs) else None
 
 
 def distillation_loss(
@@ -64,7 +97,7 @@ def soft_target_loss(
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha {alpha} is not in 0..1")
-    if alpha == 1:
+    if not needs_teacher(alpha):
         return F.cross_entropy(student_logits, labels)
     if soft_targets is None:
         raise ValueError(f"alpha {alpha} needs a teacher; only alpha 1 does without")

@@ -46,8 +46,12 @@ class LaneCost(NamedTuple):
 
 def train_seconds(trial: TrialConfig, dataset: Dataset) -> float:
     """One training to the last epoch."""
-    shape = {"input_shape": dataset.input_shape, "num_classes": dataset.num_classes}
-    macs = count_model(trial.student, **shape).macs
+    macs = count_model(
+        trial.student,
+        input_shape=dataset.input_shape,
+        num_classes=dataset.num_classes,
+        input_dtype=dataset.input_dtype,
+    ).macs
     training = trial.training
     steps = math.ceil(len(dataset.train) / training.batch_size)
     pace = LOOP if training.engine == "reference" else _pace_of(trial.student)

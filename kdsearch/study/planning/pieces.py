@@ -4,21 +4,28 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
 from kdsearch.cache import cache_folder, prepare_cache
 from kdsearch.config import (
     DataConfig,
     ImportData,
+    ImportDistillation,
     ImportModel,
+    Metric,
     ModelConfig,
     Scalar,
     SearchParameter,
     StudyConfig,
 )
 from kdsearch.data import Dataset, load_dataset
+from kdsearch.distill import try_out
 from kdsearch.errors import DataError, UserInputError
 from kdsearch.execution.materials import forget_materials, load_data
 from kdsearch.models import count_model, describe_model
+from kdsearch.study.proposal.sampler import imported_sampler
 from kdsearch.training import select_device
+from kdsearch.training.evaluation import measure
 
 BYTES_PER_PARAMETER = 16
 """Of a model in training: weight, gradient and two moments of Adam, float32."""
@@ -27,7 +34,7 @@ STUDENTS_AT_ONCE = 16
 
 
 def check_pieces(config: StudyConfig) -> Dataset:
-    """Load the data and count every architecture once, before anything is written.
+    """Load the data, count every architecture and try the user's loss, before writing anything.
 
     Only the cache folder is made, if it is not there.
 
@@ -39,6 +46,8 @@ def check_pieces(config: StudyConfig) -> Dataset:
     for trial in trials:
         select_device(trial.training.device)
         select_device(trial.teacher.training.device, field="teacher.training.device")
+    if config.sampler.kind == "import":
+        imported_sampler(config.sampler, seed=0)
     cache = cache_folder()
     prepare_cache(cache)
     forget_materials()
@@ -52,7 +61,17 @@ def check_pieces(config: StudyConfig) -> Dataset:
         check_model("student", student, dataset, at_once=students)
     for teacher in {trial.teacher.model: None for trial in trials}:
         check_model("teacher.model", teacher, dataset, at_once=1)
+    for metric in config.own_metrics:
+        check_metric(metric, dataset.num_classes)
+    loss = config.trial_config(first_values(config)).distillation
+    if isinstance(loss, ImportDistillation):
+        try_out(loss.target, loss.options, num_classes=dataset.num_classes)
     return dataset
+
+
+def first_values(config: StudyConfig) -> dict[str, Scalar]:
+    """The first value that the file gives for each parameter."""
+    return {name: value for name, p in config.space.items() for _, value in p.given()[:1]}
 
 
 def largest_sizes(search: Mapping[str, SearchParameter]) -> dict[str, Scalar]:
@@ -81,6 +100,21 @@ def check_repeatable(config: DataConfig, dataset: Dataset, cache: Path) -> None:
         )
 
 
+def check_metric(metric: Metric, num_classes: int) -> None:
+    """Try a user's own metric on made outputs: two samples of each class.
+
+    Raises:
+        UserInputError: It cannot be imported, fails, or returns no finite number.
+    """
+    labels = torch.arange(num_classes).repeat(2)
+    noise = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, len(labels), num_classes, generator=noise)
+    try:
+        measure(metric, student, labels, teacher)
+    except UserInputError as error:
+        raise UserInputError(f"metrics.{metric.name}: {error}") from error
+
+
 def check_model(section: str, model: ModelConfig, dataset: Dataset, *, at_once: int) -> None:
     """Refuse an architecture that cannot read the data, or be trained in this machine's memory.
 
@@ -93,8 +127,12 @@ def check_model(section: str, model: ModelConfig, dataset: Dataset, *, at_once: 
     Raises:
         UserInputError: It cannot.
     """
-    shape = {"input_shape": dataset.input_shape, "num_classes": dataset.num_classes}
-    num_params = count_model(model, **shape).num_params
+    num_params = count_model(
+        model,
+        input_shape=dataset.input_shape,
+        num_classes=dataset.num_classes,
+        input_dtype=dataset.input_dtype,
+    ).num_params
     if isinstance(model, ImportModel) and model.pretrained:
         return
     needed = BYTES_PER_PARAMETER * num_params * at_once

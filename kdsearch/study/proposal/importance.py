@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.results import TrialRecord
-from kdsearch.study.objective import best_score
+from kdsearch.results.objective import best_score
 from kdsearch.study.proposal.lane import nuisances
 from kdsearch.study.proposal.space import distributions
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kdsearch.config import (
+    HARD_LABELS,
     Scalar,
     SearchParameter,
     StudyConfig,
@@ -90,11 +91,13 @@ def lane_candidates(config: StudyConfig, lane: Lane) -> int:
 
 
 def fixed_settings(config: StudyConfig, arm: Arm) -> dict[str, Scalar]:
-    """The fixed parameters that apply to an arm; the baseline's alpha is always 1."""
+    """The fixed parameters that apply to an arm; the baseline's alpha is always 1, hard labels."""
     fixed = {n: p.value for n, p in config.parameters("fixed").items() if p.value is not None}
     if arm == "distilled":
         return fixed
-    return {n: value for n, value in fixed.items() if applies_to_baseline(n)} | {"alpha": 1.0}
+    return {n: value for n, value in fixed.items() if applies_to_baseline(n)} | {
+        "alpha": HARD_LABELS
+    }
 
 
 class Proposal(NamedTuple):
@@ -142,8 +145,8 @@ def new_record(config: StudyConfig, lane: Lane, proposal: Proposal, *, trial: in
         state="RUNNING",
         settings=settings,
         stratum=dict(lane.stratum),
-        temperature=what.distillation.temperature if is_taught else None,
-        alpha=what.distillation.alpha,
+        temperature=what.distillation.number("temperature") if is_taught else None,
+        alpha=what.distillation.number("alpha"),
         width=what.student.width,
         ensemble_size=what.distillation.ensemble_size if is_taught else None,
         learning_rate=what.training.learning_rate,

@@ -6,6 +6,7 @@ an uninterrupted one would have.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import assert_never
 
@@ -13,10 +14,12 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from kdsearch.config import Scalar, StudyConfig
+from kdsearch.config import SamplerConfig, Scalar, StudyConfig
 from kdsearch.config.seed import derive_seed
+from kdsearch.errors import UserInputError
 from kdsearch.study.proposal.lane import Lane, Proposal, nuisances
 from kdsearch.study.proposal.space import distributions, grid_points, sobol_point
+from kdsearch.user_code import UserCode, call_target
 
 
 class LaneSampler:
@@ -68,7 +71,9 @@ class LaneSampler:
         self._study.sampler = build_sampler(self._config, seed % 2**32)
         if start is not None:
             self._study.enqueue_trial(dict(start))
-        trial = self._study.ask(self._distributions)
+        target = self._config.sampler.target
+        with UserCode(f"Asking '{target}'", UserInputError) if target else nullcontext():
+            trial = self._study.ask(self._distributions)
         asked = self._study.get_trials(deepcopy=False)[trial.number]
         return Proposal(dict(trial.params), dict(asked.system_attrs))
 
@@ -111,7 +116,25 @@ def build_sampler(config: StudyConfig, seed: int) -> BaseSampler:
             return OrderedNSGAII(population_size=sampler.population_size, seed=seed)
         case "random":
             return optuna.samplers.RandomSampler(seed=seed)
+        case "import":
+            return imported_sampler(sampler, seed)
         case "grid" | "qmc" | "surface":
             raise AssertionError(f"{config.sampler_kind} needs no Optuna sampler")
         case _:
             assert_never(config.sampler_kind)
+
+
+def imported_sampler(config: SamplerConfig, seed: int) -> BaseSampler:
+    """The user's own sampler, freshly seeded.
+
+    Raises:
+        UserInputError: The callable cannot be found, fails, or returns something else.
+    """
+    assert config.target is not None
+    made = call_target(config.target, {"seed": seed, **config.options})
+    if not isinstance(made, BaseSampler):
+        raise UserInputError(
+            f"sampler.target: '{config.target}' returned type {type(made).__name__}; an "
+            "optuna.samplers.BaseSampler is allowed"
+        )
+    return made

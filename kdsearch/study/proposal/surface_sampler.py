@@ -16,6 +16,7 @@ from scipy.stats import qmc
 from kdsearch.analysis.response.response import Response, Who
 from kdsearch.analysis.response.surface import Surface
 from kdsearch.config import (
+    HARD_LABELS,
     SHORT_NAMES,
     Scalar,
     StudyConfig,
@@ -127,9 +128,9 @@ class SurfaceSampler:
         """
         tuned = nuisances(self._config, lane.arm)
         name = next((n for n in tuned if SHORT_NAMES.get(n, n) == ALPHA), None)
-        if name is None or not tuned[name].allows(1.0):
+        if name is None or not tuned[name].allows(HARD_LABELS):
             return []
-        if any(r.alpha == 1.0 for r in self._records if lane.holds(r)):
+        if any(not r.is_taught for r in self._records if lane.holds(r)):
             return []
         seen = {n: v for n, v in lane.stratum if applies_to_baseline(n)}
         twin = Lane("baseline", tuple(seen.items()))
@@ -138,7 +139,9 @@ class SurfaceSampler:
         if not best:
             return []
         rest = {n: mine[0].settings[n] if mine else self._middle(n) for n in tuned}
-        return [rest | {n: v for n, v in best[0].settings.items() if n in tuned} | {name: 1.0}]
+        return [
+            rest | {n: v for n, v in best[0].settings.items() if n in tuned} | {name: HARD_LABELS}
+        ]
 
     def _middle(self, name: str) -> Scalar:
         (distribution,) = distributions(self._config, {name: self._config.space[name]}).values()

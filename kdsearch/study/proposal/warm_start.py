@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.results import TrialRecord
-from kdsearch.study.objective import best_score
+from kdsearch.results.objective import best_score
 from kdsearch.study.proposal.lane import Lane, nuisances
 
 
@@ -22,7 +22,7 @@ def is_warm(config: StudyConfig, lanes: Sequence[Lane]) -> bool:
     of a Pareto study is a front and no one point.
     """
     has_neighbours = len({lane.stratum for lane in lanes}) > 1
-    is_learning = config.sampler_kind in ("tpe", "gp", "random")
+    is_learning = config.sampler_kind in ("tpe", "gp", "random", "import")
     is_on = config.sampler.warm_start and len(config.objective) == 1
     return is_on and is_learning and has_neighbours
 

@@ -22,7 +22,7 @@ from kdsearch.config import Scalar, StudyConfig
 from kdsearch.errors import StudyChangedError, UnknownStudyError, UserInputError
 from kdsearch.redaction import redact_url
 from kdsearch.results import Arm, Stage, TeacherBankRecord, TrialRecord
-from kdsearch.study.objective import objective_values, rung_value
+from kdsearch.results.objective import objective_values, rung_value
 from kdsearch.study.storage.database import connect, place_of
 from kdsearch.study.storage.distributions import Space, as_known
 from kdsearch.study.storage.upgrade import (

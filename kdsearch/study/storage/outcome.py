@@ -6,7 +6,7 @@ from pathlib import Path
 from kdsearch.config import StudyConfig
 from kdsearch.errors import KdsearchError
 from kdsearch.results import Arm, Results, TrialRecord
-from kdsearch.study.pareto import pareto_front
+from kdsearch.results.pareto import pareto_front
 from kdsearch.study.storage.database import DEFAULT_STORAGE, connect_existing, study_names
 from kdsearch.study.storage.ledger import Ledger
 

@@ -56,8 +56,9 @@ def short_number(record: TrialRecord) -> str:
 def trial_name(record: TrialRecord) -> str:
     """Run name with the number first: MLflow's table shows about 22 characters of it."""
     parts = [short_number(record), f"w{record.width}"]
-    if record.temperature is not None:
-        parts += [f"T{record.temperature:.2g}", f"a{record.alpha:.2f}"]
+    if record.arm == "distilled":
+        parts += [] if record.temperature is None else [f"T{record.temperature:.2g}"]
+        parts += [] if record.alpha is None else [f"a{record.alpha:.2f}"]
     return " ".join(parts)
 
 

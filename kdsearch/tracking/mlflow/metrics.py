@@ -1,23 +1,19 @@
 """MLflow metrics: curves over epochs and final values, with times that a second try repeats."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mlflow.entities import Metric
 
 from kdsearch.config import Objective
 from kdsearch.results import EpochMetrics, Evaluation, TeacherRecord, TrialRecord
-from kdsearch.results.score import objective_value
+from kdsearch.results.score import objective_value, validated_metric
 
 _DECIMALS = 6
-_CURVES = {
-    "val/accuracy": "val_accuracy",
-    "val/loss": "val_loss",
-    "val/agreement": "val_agreement",
-    "train/loss": "train_loss",
-    "train/learning_rate": "learning_rate",
-}
-_HISTORY_FIELDS = {"val_accuracy", "val_loss", "val_agreement"}
+_ALWAYS = ("accuracy", "loss", "agreement")
+"""What every epoch is measured by, in the order that MLflow shows."""
+_FIRST = (*_ALWAYS, "ece", "brier", "teacher_kl")
+"""Metrics in the order that MLflow shows; others follow by the table."""
 
 
 def trial_metrics(
@@ -28,7 +24,8 @@ def trial_metrics(
     MLflow lists metrics in the order of arrival, and its compare page starts with the first. The
     last `objective` is that of the weights that were kept, the value the search was told;
     `val/accuracy` and the other curves end at the last epoch, so the kept weights' values are
-    `val/best_accuracy`, `val/best_loss` and `val/best_agreement`.
+    `val/best_accuracy`, `val/best_loss` and `val/best_agreement`; and so on for a metric that
+    ranks the epochs, which is a curve, too.
 
     Args:
         record: The student.
@@ -42,11 +39,16 @@ def trial_metrics(
     objective_final = {"objective": objective_value(record, objective)}
     made = _objective_curve(record.history[:-1], objective, clock)
     made += _finals(objective_final, last, clock, model_id)
-    for name, attribute in _CURVES.items():
+    curves = _curves(record.history)
+    for metric in curves:
         for epoch in record.history:
-            made += _one(name, getattr(epoch, attribute), epoch.epoch, clock)
-    final = _best(record.val) | _evaluation("val", record.val, extras_only=bool(record.history))
-    final |= _evaluation("test", record.test, extras_only=False)
+            made += _one(f"val/{metric}", epoch.value(metric), epoch.epoch, clock)
+    for name in ("train_loss", "learning_rate"):
+        for epoch in record.history:
+            key = f"train/{name.removeprefix('train_')}"
+            made += _one(key, getattr(epoch, name), epoch.epoch, clock)
+    final = _best(record.val, curves) | _evaluation("val", record.val, but=curves)
+    final |= _evaluation("test", record.test)
     final["train/seconds"] = record.train_seconds
     return made + _finals(final, last, clock, model_id)
 
@@ -54,8 +56,7 @@ def trial_metrics(
 def teacher_metrics(record: TeacherRecord, *, start_ms: int, model_id: str | None) -> list[Metric]:
     """A teacher's final values."""
     clock = _Clock(start_ms, record.train_seconds, record.epochs)
-    final = _evaluation("val", record.val, extras_only=False)
-    final |= _evaluation("test", record.test, extras_only=False)
+    final = _evaluation("val", record.val) | _evaluation("test", record.test)
     final["train/seconds"] = record.train_seconds
     return _finals(final, record.epochs, clock, model_id)
 
@@ -83,29 +84,33 @@ class _Clock:
 def _objective_curve(
     history: tuple[EpochMetrics, ...], objective: Objective, clock: _Clock
 ) -> list[Metric]:
-    if objective.metric not in _HISTORY_FIELDS:
+    name = validated_metric(objective)
+    if name is None:
         return []
     return [
         metric
         for epoch in history
-        for metric in _one("objective", getattr(epoch, objective.metric), epoch.epoch, clock)
+        for metric in _one("objective", epoch.value(name), epoch.epoch, clock)
     ]
 
 
-def _best(val: Evaluation | None) -> dict[str, float | None]:
-    names = ("accuracy", "loss", "agreement")
-    return {} if val is None else {f"val/best_{name}": getattr(val, name) for name in names}
+def _curves(history: Sequence[EpochMetrics]) -> tuple[str, ...]:
+    """Names of the metrics that were measured after every epoch."""
+    return (*_ALWAYS, *history[-1].more) if history else ()
+
+
+def _best(val: Evaluation | None, curves: Sequence[str]) -> dict[str, float | None]:
+    names = dict.fromkeys((*_ALWAYS, *curves))
+    return {} if val is None else {f"val/best_{name}": val.value(name) for name in names}
 
 
 def _evaluation(
-    split: str, evaluation: Evaluation | None, *, extras_only: bool
+    split: str, evaluation: Evaluation | None, *, but: Sequence[str] = ()
 ) -> dict[str, float | None]:
     if evaluation is None:
         return {}
-    names = ["ece", "brier", "teacher_kl"]
-    if not extras_only:
-        names = ["accuracy", "loss", "agreement", *names]
-    return {f"{split}/{name}": getattr(evaluation, name) for name in names}
+    names = [name for name in (*_FIRST, *evaluation.more) if name not in but]
+    return {f"{split}/{name}": evaluation.value(name) for name in names}
 
 
 def _finals(

@@ -118,10 +118,10 @@ def save_folder(model: LoggableModel, folder: Path) -> Model:
     """
     try:
         module = copy.deepcopy(model.module).cpu().eval()
-        key = (model.architecture, model.input_shape)
+        key = (model.architecture, model.input_shape, model.input_dtype)
         trace = _traces.get(key) if model.architecture is not None else None
         if trace is None:
-            trace = _trace(module, model.input_shape)
+            trace = _trace(module, model.input_shape, np.dtype(model.input_dtype))
             if model.architecture is not None:
                 _remember(key, trace)
         return trace.write(module, folder)
@@ -138,9 +138,10 @@ class Trace:
         files: dict[str, bytes],
         program: torch.export.ExportedProgram,
         input_shape: tuple[int, ...],
+        input_dtype: np.dtype,
     ) -> None:
         self._files = files
-        self._input_shape = input_shape
+        self._input_shape, self._input_dtype = input_shape, input_dtype
         self._program = program
         self._runner = program.module()  # shares the program's tensors
 
@@ -165,6 +166,9 @@ class Trace:
         generator = torch.Generator().manual_seed(0)
         for rows in (1, 5):
             inputs = torch.randn(rows, *self._input_shape, generator=generator)
+            if self._input_dtype.kind != "f":
+                # Which whole numbers a model reads nobody knows here; 0 is the first token.
+                inputs = torch.zeros(inputs.shape, dtype=torch.int64)
             torch.testing.assert_close(
                 self._runner(inputs), module(inputs), rtol=1e-4, atol=1e-5, equal_nan=True
             )
@@ -172,18 +176,18 @@ class Trace:
 
 GRAPH = "data/model.pt2"
 MAX_TRACES = 64
-_traces: OrderedDict[tuple[str | None, tuple[int, ...]], Trace] = OrderedDict()
+_traces: OrderedDict[tuple[str | None, tuple[int, ...], str], Trace] = OrderedDict()
 
 
-def _remember(key: tuple[str | None, tuple[int, ...]], trace: Trace) -> None:
+def _remember(key: tuple[str | None, tuple[int, ...], str], trace: Trace) -> None:
     _traces[key] = trace
     if len(_traces) > MAX_TRACES:
         _traces.popitem(last=False)
 
 
-def _trace(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Trace:
+def _trace(module: torch.nn.Module, input_shape: tuple[int, ...], input_dtype: np.dtype) -> Trace:
     """Let MLflow trace a module and describe it; the graph is the one read from the file."""
-    example = np.zeros((_EXAMPLE_ROWS, *input_shape), dtype=np.float32)
+    example = np.zeros((_EXAMPLE_ROWS, *input_shape), dtype=input_dtype)
     with torch.no_grad():
         outputs = module(torch.from_numpy(example))
     with tempfile.TemporaryDirectory(prefix="kdsearch-trace-") as parent:
@@ -192,7 +196,7 @@ def _trace(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Trace:
             mlflow.pytorch.save_model(
                 module,
                 str(folder),
-                signature=_signature(input_shape, outputs),
+                signature=_signature(input_shape, input_dtype, outputs),
                 input_example=example,
                 # Given, or MLflow takes 8 s in a subprocess to find them out.
                 pip_requirements=_requirements(),
@@ -204,7 +208,7 @@ def _trace(module: torch.nn.Module, input_shape: tuple[int, ...]) -> Trace:
             for path in folder.rglob("*")
             if path.is_file() and path != folder / GRAPH
         }
-    return Trace(files, program, input_shape)
+    return Trace(files, program, input_shape, input_dtype)
 
 
 @contextmanager
@@ -220,11 +224,12 @@ def _quiet_export() -> Generator[None]:
         logger.setLevel(level)
 
 
-def _signature(input_shape: tuple[int, ...], outputs: torch.Tensor) -> ModelSignature:
-    float32 = np.dtype("float32")
+def _signature(
+    input_shape: tuple[int, ...], input_dtype: np.dtype, outputs: torch.Tensor
+) -> ModelSignature:
     return ModelSignature(
-        inputs=Schema([TensorSpec(float32, (-1, *input_shape))]),
-        outputs=Schema([TensorSpec(float32, (-1, *outputs.shape[1:]))]),
+        inputs=Schema([TensorSpec(input_dtype, (-1, *input_shape))]),
+        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, *outputs.shape[1:]))]),
     )
 
 

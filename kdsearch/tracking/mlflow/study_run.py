@@ -114,7 +114,10 @@ def dataset_input(summary: DatasetSummary) -> DatasetInput:
                 [
                     {
                         "type": "tensor",
-                        "tensor-spec": {"dtype": "float32", "shape": [-1, *summary.input_shape]},
+                        "tensor-spec": {
+                            "dtype": summary.input_dtype,
+                            "shape": [-1, *summary.input_shape],
+                        },
                     }
                 ]
             ),

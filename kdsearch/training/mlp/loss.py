@@ -16,8 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kdsearch.config import DistillationConfig
-from kdsearch.distill import ensemble_logits
+from kdsearch.config import KdDistillation
+from kdsearch.distill import teacher_signals
 from kdsearch.training.data import TrainingData
 from kdsearch.training.mlp.stack import Block, Layout
 
@@ -37,7 +37,7 @@ class PopulationLoss:
 
     def __init__(
         self,
-        teach: Sequence[DistillationConfig],
+        teach: Sequence[KdDistillation],
         layout: Layout,
         device: torch.device,
         known: Sequence[Lesson | None],
@@ -58,7 +58,7 @@ class PopulationLoss:
         """Weight of softmax(z / T)."""
         self._soft_scale = (1 - hard) * heat**2
         self._cooling = (1 / heat).view(-1, 1, 1)
-        self._is_taught = any(t.alpha < 1 for t in teach)
+        self._is_taught = any(t.needs_teacher for t in teach)
         self.lessons: Sequence[Lesson | None] = known
         """Of each student; all there once `show` was called."""
         self._tables: list[Tensor] = []
@@ -162,39 +162,32 @@ class Teachers:
     """Softened probabilities for some students; those that share an ensemble share its mean."""
 
     def __init__(self) -> None:
-        self._means: dict[tuple[int, int], Tensor] = {}
+        self._means: dict[tuple[int, int | None], Tensor] = {}
 
     def lesson(
-        self, teach: DistillationConfig, view: TrainingData, one_hot: Tensor
+        self, teach: KdDistillation, view: TrainingData, one_hot: Tensor
     ) -> tuple[Tensor, Tensor]:
         """`Lesson.fixed`, but [C, N], and `Lesson.entropy`.
 
         Raises:
-            ValueError: alpha is below 1 and nobody teaches.
+            ValueError: A teacher is needed and nobody teaches.
         """
         alpha, heat = teach.alpha, teach.temperature
-        if alpha == 1:
+        if not teach.needs_teacher:
             return one_hot, one_hot.new_zeros((), dtype=torch.float64)
         log_q = (self._logits(teach, view) / heat).log_softmax(dim=0)
         q = log_q.exp()
         entropy = (1 - alpha) * heat**2 * torch.sum(log_q.mul_(q), dtype=torch.float64)
         return q.mul_((1 - alpha) * heat).add_(one_hot, alpha=alpha), entropy
 
-    def _logits(self, teach: DistillationConfig, view: TrainingData) -> Tensor:
+    def _logits(self, teach: KdDistillation, view: TrainingData) -> Tensor:
         """[C, N]: a softmax over the first of two dimensions is 20 times as fast on a CPU."""
-        if view.teacher_train is None:
-            raise ValueError(f"alpha {teach.alpha} needs teacher logits")
-        key = (id(view.teacher_train), teach.ensemble_size)
-        if teach.ensemble_mode == "logit_mean" and key in self._means:
+        signals = teacher_signals(teach, view.teacher_train)
+        key = (id(view.teacher_train), signals.ensemble_size)
+        if signals.ensemble_mode == "logit_mean" and key in self._means:
             return self._means[key]
-        logits = ensemble_logits(
-            view.teacher_train,
-            size=teach.ensemble_size,
-            mode=teach.ensemble_mode,
-            temperature=teach.temperature,
-        )
-        logits = logits.t().contiguous()
-        if teach.ensemble_mode == "logit_mean":
+        logits = signals.logits(teach.temperature).t().contiguous()
+        if signals.ensemble_mode == "logit_mean":
             self._means[key] = logits
         return logits
 

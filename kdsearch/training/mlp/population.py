@@ -7,14 +7,12 @@ P students, B batch, N samples, D inputs, C classes.
 """
 
 import copy
-import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from kdsearch.config import DistillationConfig, TrainingConfig
+from kdsearch.distill import in_closed_form
 from kdsearch.errors import DivergedError
 from kdsearch.models import mup_rate_factors, scale_readout
 from kdsearch.models.mlp import Mlp
@@ -24,73 +22,25 @@ from kdsearch.training.mlp.loss import Lesson, PopulationLoss
 from kdsearch.training.mlp.stack import MlpStack, Pass, UpperStack, layer_names, make_layout, runs
 from kdsearch.training.mlp.step import PopulationStep
 from kdsearch.training.mlp.update import LayerFactors, Update
-from kdsearch.training.optimizer import schedule_factor
-from kdsearch.training.progress import Progress
-
-VAL_BATCH = 512
-
-Body = TypeVar("Body", bound=nn.Module, covariant=True)
+from kdsearch.training.population import Member, Population
 
 
-class Member(NamedTuple, Generic[Body]):
-    """One student of a population."""
-
-    model: Body
-    """Its weights to begin with, as built from its seed; not changed."""
-    training: TrainingConfig
-    distillation: DistillationConfig
-    progress: Progress
-    order_seed: int
-    """Decides its batches, with the epoch it is in."""
-
-
-class Population:
+class MlpPopulation(Population[Mlp, Lesson]):
     """Students of equal depth, batch size and optimizer.
 
     They may be in different epochs. Any order of members is right; fast are those in which
     members of one order seed and epoch are neighbours, and among these those of one width.
     """
 
-    def __init__(self, members: Sequence[Member[Mlp]], data: TrainingData) -> None:
-        """Stack the members; `load_row` puts those in their place that have trained before.
-
-        Args:
-            members: Their `training` may differ in everything but batch size and optimizer.
-            data: What all see, on the device to train on.
-        """
-        self._data = data
-        self._build(tuple(members), [None] * len(members))
-
-    def regroup(self, members: Sequence[Member[Mlp]]) -> None:
-        """Go on with these members: some that are in, some that are new, in a new order.
-
-        Those that stay keep their numbers, and their soft targets are not made again.
-        """
-        before = {member.progress: row for row, member in enumerate(self.members)}
-        rows = [before.get(member.progress) for member in members]
-        states = [None if row is None else self.row_state(row) for row in rows]
-        lessons = [None if row is None else self._loss.lessons[row] for row in rows]
-        self._build(tuple(members), lessons)
-        for row, state in enumerate(states):
-            if state is not None:
-                self.load_row(row, state)
-
     def epochs(self, *, until: int) -> Iterator[dict[int, EpochMetrics | DivergedError]]:
-        """Train all members together until the first one has done epoch `until`, or is finished.
-
-        Yields, for each epoch, the metrics or the failure of each member by its row; a member
-        that failed should leave (`regroup`) before going on.
-        """
+        """See `Population.epochs`."""
         built_for = [block.rows for block in self._layout.blocks]
         if [rows for _, rows in runs(self._sources())] != built_for:
             self.regroup(self.members)  # a loaded member is in another epoch than it was
-        while all(m.progress.epoch < until for m in self.members):
-            yield self._validate(self._train_epoch())
-            if any(m.progress.is_finished for m in self.members):
-                return
+        yield from super().epochs(until=until)
 
     def row_state(self, row: int) -> dict[str, Any]:
-        """All that one member needs to go on exactly, alone or in any population."""
+        """See `Population.row_state`."""
         weights, *moments = self._stacks
         return {
             "weights": weights.take(row),
@@ -100,7 +50,7 @@ class Population:
         }
 
     def load_row(self, row: int, state: dict[str, Any]) -> None:
-        """Put a member in the place that `row_state` remembers."""
+        """See `Population.load_row`."""
         weights, *moments = self._stacks
         weights.put(row, state["weights"])
         for stack, named in zip(moments, state["moments"], strict=True):
@@ -108,10 +58,8 @@ class Population:
         self._update.steps[row].copy_(state["steps"])
         self.members[row].progress.load_state_dict(state["progress"])
 
-    def _build(self, members: tuple[Member[Mlp], ...], lessons: list[Lesson | None]) -> None:
-        self.members = members
+    def _build(self, members: tuple[Member[Mlp], ...], lessons: Sequence[Lesson | None]) -> None:
         first, device = members[0], self._data.train_y.device
-        self._batch_size = min(first.training.batch_size, len(self._data.train_y))
         self._layout = make_layout(
             [m.model.readout.in_features for m in members],
             self._sources(),
@@ -128,16 +76,19 @@ class Population:
         self._grads = UpperStack(layout, device)
         configs, factors = [m.training for m in members], [layer_factors(m) for m in members]
         self._update = Update(configs, factors, layout, self._stacks, self._grads)
-        teach = [m.distillation for m in members]
-        self._loss = PopulationLoss(teach, layout, device, lessons)
+        teach = in_closed_form([m.distillation for m in members])
+        assert teach is not None
+        self._loss = PopulationLoss(teach, layout, device, list(lessons))
         self._steps: dict[int, PopulationStep] = {}
         self._val_passes: dict[int, tuple[Pass, Tensor]] = {}
+
+    def _lessons(self) -> Sequence[Lesson | None]:
+        return self._loss.lessons
 
     def _sources(self) -> list[tuple[int, int]]:
         return [(m.order_seed, m.progress.epoch) for m in self.members]
 
-    def _train_epoch(self) -> list[float]:
-        """Mean training losses."""
+    def _train_epoch(self) -> Tensor:
         firsts = [self.members[block.rows.start] for block in self._layout.blocks]
         by_epoch = {e: self._data.at_epoch(e + 1) for e in {m.progress.epoch for m in firsts}}
         views = [by_epoch[m.progress.epoch] for m in firsts]
@@ -155,7 +106,7 @@ class Population:
         for index, positions in enumerate(batches):
             self._update.at_step(index)
             self._step(len(positions[0]), views).run(positions)
-        losses = self._loss.end().tolist()
+        losses = self._loss.end()
         if any(view is not self._data for view in views):
             self._forget_views()
         return losses
@@ -180,27 +131,8 @@ class Population:
             self._steps[batch_size] = step
         return self._steps[batch_size]
 
-    def _validate(self, losses: Sequence[float]) -> dict[int, EpochMetrics | DivergedError]:
-        labels, teacher = self._data.val_y, self._data.teacher_val
-        guesses = None if teacher is None else teacher.argmax(dim=1)
-        samples = self._data.val_x.flatten(1)
-        sums = torch.zeros(3, len(self.members), dtype=torch.float64, device=labels.device)
-        for start in range(0, len(labels), VAL_BATCH):
-            chunk = slice(start, start + VAL_BATCH)
-            wanted = labels[chunk]
-            logits = self._val_logits(samples[chunk])
-            predicted = logits.argmax(dim=1)
-            picked = logits.gather(1, wanted.expand(len(logits), 1, -1)).squeeze(1)
-            sums[0] += (predicted == wanted).sum(dim=1)
-            sums[1] += (logits.logsumexp(dim=1) - picked).sum(dim=1)
-            if guesses is not None:
-                sums[2] += (predicted == guesses[chunk]).sum(dim=1)
-        rows = zip(losses, *(sums / len(labels)).tolist(), strict=True)
-        return {row: self._told(row, *numbers) for row, numbers in enumerate(rows)}
-
-    def _val_logits(self, samples: Tensor) -> Tensor:
-        """Logits [P, C, B] of samples [B, D]."""
-        size = len(samples)
+    def _predict(self, samples: Tensor) -> Tensor:
+        samples, size = samples.flatten(1), len(samples)
         if size not in self._val_passes:
             run = Pass(self._layout.sharing_batches(), self._stacks[0], size)
             self._val_passes[size] = (run, samples.new_ones(size, samples.shape[1] + 1))
@@ -208,33 +140,12 @@ class Population:
         x[:, :-1] = samples
         return run.forward([x])
 
-    def _told(
-        self,
-        row: int,
-        train_loss: float,
-        val_accuracy: float,
-        val_loss: float,
-        val_agreement: float,
-    ) -> EpochMetrics | DivergedError:
-        training, progress = self.members[row].training, self.members[row].progress
-        for split, loss in (("training", train_loss), ("validation", val_loss)):
-            if not math.isfinite(loss):
-                return DivergedError(
-                    f"the {split} loss became {loss} in epoch {progress.epoch + 1} at learning "
-                    f"rate {training.learning_rate:.3g}"
-                )
-        steps = math.ceil(len(self._data.train_y) / self._batch_size)
-        last = schedule_factor(training, progress.epoch + (steps - 1) / steps)
-        metrics = EpochMetrics(
-            epoch=progress.epoch + 1,
-            train_loss=train_loss,
-            val_accuracy=val_accuracy,
-            val_loss=val_loss,
-            val_agreement=val_agreement,
-            learning_rate=training.learning_rate * last,
-        )
-        progress.add(metrics, lambda: self._stacks[0].take(row))
-        return metrics
+    def _surprise(self, logits: Tensor, labels: Tensor) -> Tensor:
+        picked = logits.gather(1, labels.expand(len(logits), 1, -1)).squeeze(1)
+        return (logits.logsumexp(dim=1) - picked).sum(dim=1)
+
+    def _weights(self, row: int) -> dict[str, Tensor]:
+        return self._stacks[0].take(row)
 
 
 def initial_weights(member: Member[Mlp]) -> dict[str, Tensor]:

@@ -9,29 +9,25 @@ P students, B batch, N samples, C classes, M trained numbers of a student.
 """
 
 import copy
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kdsearch.errors import DivergedError
+from kdsearch.distill import in_closed_form
 from kdsearch.models import mup_rate_factors, scale_readout
-from kdsearch.results import EpochMetrics
 from kdsearch.training.data import TrainingData, epoch_order
-from kdsearch.training.mlp.population import Member
-from kdsearch.training.optimizer import schedule_factor
+from kdsearch.training.population import Member, Population
+from kdsearch.training.vmap.autograd_loss import AutogradLoss
 from kdsearch.training.vmap.module_stack import ModuleStack
 from kdsearch.training.vmap.row_loss import RowLoss, Targets
 from kdsearch.training.vmap.row_optimizer import RowOptimizer
 from kdsearch.training.vmap.stacking import build_stack
 from kdsearch.training.vmap.step import FunctionalStep
 
-VAL_BATCH = 512
 
-
-class FunctionalPopulation:
+class FunctionalPopulation(Population[nn.Module, Targets]):
     """Students of one architecture and width, batch size and optimizer."""
 
     def __init__(
@@ -45,35 +41,11 @@ class FunctionalPopulation:
             data: What all see, on the device to train on.
             width: The models' width, for muP.
         """
-        self._data, self._width = data, width
-        self._build(tuple(members), [None] * len(members))
-
-    def regroup(self, members: Sequence[Member[nn.Module]]) -> None:
-        """Go on with these members: some that are in, some that are new, in a new order.
-
-        Those that stay keep their numbers, and their soft targets are not made again.
-        """
-        before = {member.progress: row for row, member in enumerate(self.members)}
-        rows = [before.get(member.progress) for member in members]
-        states = [None if row is None else self.row_state(row) for row in rows]
-        self._build(tuple(members), [None if row is None else self._targets[row] for row in rows])
-        for row, state in enumerate(states):
-            if state is not None:
-                self.load_row(row, state)
-
-    def epochs(self, *, until: int) -> Iterator[dict[int, EpochMetrics | DivergedError]]:
-        """Train all members together until the first one has done epoch `until`, or is finished.
-
-        Yields, for each epoch, the metrics or the failure of each member by its row; a member
-        that failed should leave (`regroup`) before going on.
-        """
-        while all(m.progress.epoch < until for m in self.members):
-            yield self._validate(self._train_epoch())
-            if any(m.progress.is_finished for m in self.members):
-                return
+        self._width = width
+        super().__init__(members, data)
 
     def row_state(self, row: int) -> dict[str, Any]:
-        """All that one member needs to go on exactly, alone or in any population."""
+        """See `Population.row_state`."""
         moments = [self._stack.numbers(flat, row) for flat in self._optimizer.moments]
         return {
             "weights": self._stack.take(row),
@@ -83,7 +55,7 @@ class FunctionalPopulation:
         }
 
     def load_row(self, row: int, state: dict[str, Any]) -> None:
-        """Put a member in the place that `row_state` remembers."""
+        """See `Population.load_row`."""
         self._stack.put(row, state["weights"])
         for flat, named in zip(self._optimizer.moments, state["moments"], strict=True):
             for name, view in self._stack.numbers(flat, row).items():
@@ -92,20 +64,22 @@ class FunctionalPopulation:
         self.members[row].progress.load_state_dict(state["progress"])
 
     def _build(
-        self, members: tuple[Member[nn.Module], ...], targets: list[Targets | None]
+        self, members: tuple[Member[nn.Module], ...], lessons: Sequence[Targets | None]
     ) -> None:
-        self.members = members
-        self._targets = targets
-        self._batch_size = min(members[0].training.batch_size, len(self._data.train_y))
+        self._targets = list(lessons)
         self._stack = build_stack([scaled_body(m, self._width) for m in members])
         configs = [m.training for m in members]
         factors = rate_factors(members, self._stack, self._width)
         self._optimizer = RowOptimizer(configs, factors, self._stack.flat.detach())
-        self._loss = RowLoss([m.distillation for m in members], self._data.train_x)
+        teach = [m.distillation for m in members]
+        closed, like = in_closed_form(teach), self._stack.flat
+        self._loss = AutogradLoss(teach, like) if closed is None else RowLoss(closed, like)
         self._steps: dict[tuple[int, bool], FunctionalStep] = {}
 
+    def _lessons(self) -> Sequence[Targets | None]:
+        return self._targets
+
     def _train_epoch(self) -> Tensor:
-        """Mean training losses [P]."""
         epochs = [m.progress.epoch for m in self.members]
         views = {epoch: self._data.at_epoch(epoch + 1) for epoch in set(epochs)}
         data = [views[epoch] for epoch in epochs]
@@ -137,55 +111,15 @@ class FunctionalPopulation:
             )
         return self._steps[key]
 
-    @torch.no_grad()
-    def _validate(self, train_losses: Tensor) -> dict[int, EpochMetrics | DivergedError]:
-        data, teacher = self._data, self._data.teacher_val
-        guesses = None if teacher is None else teacher.argmax(dim=1)
-        sums = train_losses.new_zeros(3, len(self.members))
-        for x, y, guess in zip(
-            data.val_x.split(VAL_BATCH),
-            data.val_y.split(VAL_BATCH),
-            (data.val_y if guesses is None else guesses).split(VAL_BATCH),
-            strict=True,
-        ):
-            logits = self._stack.predict(x)
-            predicted = logits.max(dim=1).indices
-            surprises = logits.log_softmax(dim=1).gather(1, y.expand(len(logits), 1, -1))
-            sums[0] += (predicted == y).sum(dim=1)
-            sums[1] -= surprises.sum(dim=(1, 2))
-            if guesses is not None:
-                sums[2] += (predicted == guess).sum(dim=1)
-        shares = sums / len(data.val_y)
-        numbers = torch.cat([train_losses.unsqueeze(0), shares]).T.tolist()
-        return {row: self._told(row, *n) for row, n in enumerate(numbers)}
+    def _predict(self, samples: Tensor) -> Tensor:
+        return self._stack.predict(samples)
 
-    def _told(
-        self,
-        row: int,
-        train_loss: float,
-        val_accuracy: float,
-        val_loss: float,
-        val_agreement: float,
-    ) -> EpochMetrics | DivergedError:
-        training, progress = self.members[row].training, self.members[row].progress
-        for split, loss in (("training", train_loss), ("validation", val_loss)):
-            if not math.isfinite(loss):
-                return DivergedError(
-                    f"the {split} loss became {loss} in epoch {progress.epoch + 1} at learning "
-                    f"rate {training.learning_rate:.3g}"
-                )
-        steps = math.ceil(len(self._data.train_y) / self._batch_size)
-        last = schedule_factor(training, progress.epoch + (steps - 1) / steps)
-        metrics = EpochMetrics(
-            epoch=progress.epoch + 1,
-            train_loss=train_loss,
-            val_accuracy=val_accuracy,
-            val_loss=val_loss,
-            val_agreement=val_agreement,
-            learning_rate=training.learning_rate * last,
-        )
-        progress.add(metrics, lambda: self._stack.take(row))
-        return metrics
+    def _surprise(self, logits: Tensor, labels: Tensor) -> Tensor:
+        picked = logits.log_softmax(dim=1).gather(1, labels.expand(len(logits), 1, -1))
+        return -picked.sum(dim=(1, 2))
+
+    def _weights(self, row: int) -> dict[str, Tensor]:
+        return self._stack.take(row)
 
 
 def scaled_body(member: Member[nn.Module], width: int) -> nn.Module:

@@ -10,25 +10,29 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kdsearch.config import DistillationConfig
+from kdsearch.config import KdDistillation
+from kdsearch.distill import build_loss, prepared_rows
 from kdsearch.training.data import TrainingData
-from kdsearch.training.loop import soft_targets
 
 EVERY_ROW = slice(None)
 
 
 class Targets(NamedTuple):
-    """What teachers say to one student about one view of the data."""
+    """What one student's loss has prepared of what teachers say about one view of the data."""
 
     view: TrainingData
-    probs: Tensor | None
-    """[N, C]; None for a student that nobody teaches."""
+    rows: Tensor | None
+    """[N, ...], of `kd` the softened probabilities [N, C]; None for a student that nobody
+    teaches."""
 
 
 class RowLoss:
-    """Losses are summed on the device and read once an epoch."""
+    """`kind: kd`. Losses are summed on the device and read once an epoch."""
 
-    def __init__(self, teach: Sequence[DistillationConfig], like: Tensor) -> None:
+    is_replayable = True
+    """Whether a CUDA graph can hold a step: it reads and writes the same memory each time."""
+
+    def __init__(self, teach: Sequence[KdDistillation], like: Tensor) -> None:
         """Nothing is made ready yet.
 
         Args:
@@ -36,11 +40,11 @@ class RowLoss:
             like: A tensor of the type and on the device of the logits to come.
         """
         self._teach = tuple(teach)
-        numbers = [[t.alpha, 1.0 if t.alpha == 1 else t.temperature] for t in teach]
+        numbers = [[t.alpha, t.temperature if t.needs_teacher else 1.0] for t in teach]
         alpha, heat = like.new_tensor(numbers).T
         constants = torch.stack([alpha, 1 / heat, (1 - alpha) * heat, (1 - alpha) * heat**2])
         self._constants = constants.view(4, -1, 1, 1)
-        self.is_taught = any(t.alpha < 1 for t in teach)
+        self.is_taught = any(t.needs_teacher for t in teach)
         self.total = like.new_zeros(len(teach), dtype=torch.float64)
         """Sums of the losses of all samples since it was set to zero, [P]."""
         self._rows = torch.arange(len(teach), device=like.device).unsqueeze(1)
@@ -65,11 +69,11 @@ class RowLoss:
         if self._known and all(t.view is view for t, view in zip(self._known, views, strict=True)):
             return list(self._known)
         self._known = [
-            old if old is not None and old.view is view else Targets(view, soft_targets(view, t))
+            old if old is not None and old.view is view else targets_of(view, t)
             for view, old, t in zip(views, known, self._teach, strict=True)
         ]
         self._labels = views[0].train_y
-        probs = [t.probs for t in self._known]
+        probs = [t.rows for t in self._known]
         some = next((p for p in probs if p is not None), None)
         if some is not None:
             self._table = some.new_zeros(len(probs), len(some), some.shape[1] + 1)
@@ -79,7 +83,7 @@ class RowLoss:
                     torch.sum(torch.special.xlogy(mine, mine), dim=1, out=place[:, -1])
             # Views, so that nothing is kept twice.
             self._known = [
-                t if t.probs is None else t._replace(probs=place[:, :-1])
+                t if t.rows is None else t._replace(rows=place[:, :-1])
                 for t, place in zip(self._known, self._table, strict=True)
             ]
         return list(self._known)
@@ -131,3 +135,8 @@ class RowLoss:
             slope.addcmul_(log_probs.exp_().sub_(probs), soft)
         self.total[rows] += losses.sum(dim=(1, 2))
         return slope.div_(logits.shape[2])
+
+
+def targets_of(view: TrainingData, teach: KdDistillation) -> Targets:
+    """The softened probabilities of one view, made anew."""
+    return Targets(view, prepared_rows(build_loss(teach), teach, view.teacher_train))

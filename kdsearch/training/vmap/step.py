@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kdsearch.training.graph import StepGraph
+from kdsearch.training.vmap.autograd_loss import AutogradLoss
 from kdsearch.training.vmap.module_stack import ModuleStack
 from kdsearch.training.vmap.row_loss import RowLoss
 from kdsearch.training.vmap.row_optimizer import RowOptimizer
@@ -22,7 +23,7 @@ class FunctionalStep:
     def __init__(
         self,
         stack: ModuleStack,
-        loss: RowLoss,
+        loss: RowLoss | AutogradLoss,
         optimizer: RowOptimizer,
         like: Tensor,
         *,
@@ -45,8 +46,9 @@ class FunctionalStep:
         self._x = like.new_empty(1 if shared else rows, batch_size, *sample)
         self._labels = torch.zeros(rows, batch_size, dtype=torch.int64, device=like.device)
         self._targets = loss.room(batch_size)
-        self._numbers = like.new_empty(3, rows, 1)
-        self._graph = StepGraph(self._work, like.device) if like.device.type == "cuda" else None
+        self._numbers = stack.flat.new_empty(3, rows, 1)
+        records = like.device.type == "cuda" and loss.is_replayable
+        self._graph = StepGraph(self._work, like.device) if records else None
 
     def run(self, samples: Sequence[Tensor], batch: Tensor, numbers: Tensor) -> None:
         """Train on one batch.

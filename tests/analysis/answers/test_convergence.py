@@ -9,7 +9,7 @@ from kdsearch.analysis.answers.convergence import (
     convergence_sentence,
     convergence_table,
 )
-from kdsearch.analysis.answers.gain import compute_gain
+from kdsearch.analysis.estimate import estimate_difference
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.results import EpochMetrics
 
@@ -24,14 +24,24 @@ def curve(values):
     )  # fmt: skip
 
 
-def study(distilled, baseline, *, replicates=3, **changes):
-    """One width; `distilled` and `baseline` give the accuracies by epoch of a replicate."""
+def study(distilled, baseline, *, replicates=3, width=16, **changes):
+    """`distilled` and `baseline` give the accuracies by epoch of a replicate.
+
+    Args:
+        distilled: Of students of `width`.
+        baseline: Of students of width 16.
+        replicates: Of both.
+        width: Of the distilled students.
+        changes: Of the study.
+    """
     base = make_results(widths=(16,), trials=4, replicates=replicates)
     trials = []
     for t in base.trials:
         if t.stage == "confirm":
             values = (distilled if t.arm == "distilled" else baseline)(t.replicate)
             t = t.model_copy(update={"history": curve(values), "best_epoch": len(values)})
+        if t.arm == "distilled":
+            t = t.model_copy(update={"width": width, "settings": t.settings | {"width": width}})
         trials.append(t)
     config = study_config(
         search={
@@ -42,7 +52,7 @@ def study(distilled, baseline, *, replicates=3, **changes):
     )
     results = dataclasses.replace(base, config=config, trials=tuple(trials))
     strata = compute_strata(results)
-    return compute_convergence(strata, compute_gain(strata).gains)
+    return compute_convergence(strata)
 
 
 def straight(epochs, final=0.8):
@@ -81,6 +91,15 @@ def test_a_better_student_passes_the_other_ones_goal_sooner():
     assert "they are faster (2.00 times as fast" in convergence_sentence(info)
 
 
+def test_students_of_two_architectures_are_not_paired():
+    info = study(lambda r: straight(10 + r), lambda r: straight(20 + r), width=24)
+    (speed,) = info.speeds
+    assert speed.by_replicate == {}
+    assert info.overall is None
+    logs = [[math.log(0.95 * (n + r)) for r in (1, 2, 3)] for n in (20, 10)]
+    assert speed.log_ratio == estimate_difference(*logs, confidence=0.9)
+
+
 def test_noise_is_not_called_speed():
     info = study(lambda r: straight(10 + 6 * (r == 2)), lambda r: straight(11 + 5 * (r == 1)))
     assert "not shown to converge faster" in convergence_sentence(info)
@@ -101,9 +120,9 @@ def test_one_replicate_has_no_interval():
 def test_one_arm_says_why():
     results = make_results(widths=(8,), trials=4, replicates=2, arms=("distilled",))
     strata = compute_strata(results)
-    info = compute_convergence(strata, compute_gain(strata).gains)
+    info = compute_convergence(strata)
     assert "both arms" in info.missing
     assert convergence_sentence(info) == ""
     config = study_config(confirm={"baseline": False, "replicates": 2})
     strata = compute_strata(dataclasses.replace(results, config=config))
-    assert "no baseline arm" in compute_convergence(strata, compute_gain(strata).gains).missing
+    assert "no baseline arm" in compute_convergence(strata).missing

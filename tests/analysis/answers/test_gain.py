@@ -3,19 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 from scipy import stats
+from summary import compute_summary
 from synthetic import evaluation, make_results, study_config
 
-from kdsearch.analysis.answers.gain import (
-    compute_gain,
-    effect_verdict,
-    gain_sentence,
-    pairing_words,
-)
+from kdsearch.analysis.answers.gain import compute_gain, gain_sentence, pairing_words
+from kdsearch.analysis.comparison import effect_verdict
 from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.page.page import render_page
 from kdsearch.analysis.statistics.variance import shrunk_variances
 from kdsearch.analysis.strata import compute_strata
-from kdsearch.analysis.summary import compute_summary
 
 
 def with_accuracies(distilled, baseline):
@@ -118,6 +113,32 @@ def test_only_replicates_of_both_arms_count():
     assert info.gains[1].differences == pytest.approx((0.01, 0.02))
 
 
+def test_arms_are_paired_by_number_and_not_by_position():
+    shared = {1: 0.70, 2: 0.80, 3: 0.90, 4: 0.75}
+    base = make_results(widths=(16,), trials=6, replicates=4)
+    trials = [
+        t.model_copy(
+            update={
+                "test": evaluation(shared[t.replicate] + 0.02 * (t.arm == "distilled")),
+                "test_correct": None,
+            }
+        )
+        if t.stage == "confirm"
+        else t
+        for t in base.trials
+        if (t.stage, t.arm, t.replicate) not in {
+            ("confirm", "baseline", 1), ("confirm", "distilled", 3),
+        }
+    ]  # fmt: skip
+    (gain,) = measured(
+        compute_gain(compute_strata(dataclasses.replace(base, trials=tuple(trials))))
+    )
+    assert gain.differences == pytest.approx((0.02, 0.02)), "replicates 2 and 4"
+    assert gain.estimate.n == 2
+    assert gain.estimate.se < 1e-4
+    assert gain.verdict == "helps"
+
+
 @pytest.mark.parametrize(
     ("baseline", "verdict", "words"),
     [
@@ -207,9 +228,23 @@ def test_different_students_are_compared_without_pairing():
     )
     assert "unpaired" in pairing_words(info)
     assert "same seed" not in pairing_words(info)
-    page = render_page(compute_summary(results), [], {})
+    page = compute_summary(results).page()
     assert "are paired: both arms share seeds" not in page
     assert "else the best student of each arm is compared, unpaired" in page
+
+
+def test_another_student_that_has_not_been_tested_is_no_gain():
+    small = make_results(widths=(16,), trials=6, replicates=3)
+    trials = [
+        t.model_copy(update={"width": 64, "settings": t.settings | {"width": 64}})
+        if t.arm == "distilled"
+        else t
+        for t in small.trials
+        if (t.stage, t.arm) != ("confirm", "baseline")
+    ]
+    info = compute_gain(compute_strata(dataclasses.replace(small, trials=tuple(trials))))
+    assert measured(info) == [], "and not the accuracy of the distilled student"
+    assert "not known" in gain_sentence(info)
 
 
 def test_same_student_is_paired_whatever_its_learning_rate(results):
@@ -240,6 +275,6 @@ def test_the_study_decides_confidence_and_tolerance():
         assert b.verdict == "no difference"
     assert "no difference of 10 points anywhere" in gain_sentence(strict)
     results = make_results(widths=(64, 128), trials=6, replicates=5, config=config)
-    page = render_page(compute_summary(results), [], {})
+    page = compute_summary(results).page()
     assert "99 % interval" in page
     assert "90 % interval" not in page

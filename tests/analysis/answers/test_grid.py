@@ -2,10 +2,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from summary import compute_summary
 from synthetic import evaluation, make_results, study_config
 
 from kdsearch.analysis.answers.grid import compute_grid, grid_sentence, grid_table
-from kdsearch.analysis.summary import compute_summary
+from kdsearch.results.pairing import replicate_accuracies
 
 WIDTHS = (8, 16, 32, 64, 128)
 SEARCH = {
@@ -50,9 +51,8 @@ def test_rows_are_sizes_and_effects_are_paired(summary):
     assert first.mean == pytest.approx(0.0188, abs=0.001)
     assert first.se < 0.001  # paired: the shared 0.01 drops out
     assert first.n == 4
-    by_hand = np.mean([
-        info.cells[8, 4].by_replicate[r] - info.cells[8, 1].by_replicate[r] for r in range(1, 5)
-    ])  # fmt: skip
+    one, four = (replicate_accuracies(info.cells[8, size].choice.replicates) for size in (1, 4))
+    by_hand = np.mean([four[r] - one[r] for r in range(1, 5)])
     assert first.mean == pytest.approx(by_hand)
 
 
@@ -110,18 +110,31 @@ def test_students_of_two_sizes_are_not_called_paired():
     search = SEARCH | {"student.depth": {"role": "scientific", "values": [1, 4]}}
     del search["ensemble_size"]
     results = study(lambda width: 0.01, search=search)
-    trials = tuple(
-        t.model_copy(
-            update={"stratum": {"width": t.width, "student.depth": t.stratum["ensemble_size"]}}
-        )
-        if t.arm == "distilled"
-        else t
-        for t in results.trials
-    )
-    info = compute_summary(dataclasses.replace(results, trials=trials)).grid
+    trials = []
+    for t in results.trials:
+        if t.arm == "distilled":
+            key = {"width": t.width, "student.depth": t.stratum["ensemble_size"]}
+            t = t.model_copy(update={"stratum": key, "settings": t.settings | key})
+        trials.append(t)
+    results = dataclasses.replace(results, trials=tuple(trials))
+    info = compute_summary(results).grid
     assert not info.paired
     assert info.interaction is None
     assert "not paired" in grid_table(info).caption
+
+
+def test_a_row_whose_students_the_search_chose_of_two_architectures_is_not_paired():
+    results = study(lambda width: 0.01)
+    trials = []
+    for t in results.trials:
+        if t.stratum == {"width": 8, "ensemble_size": 4}:
+            t = t.model_copy(update={"settings": t.settings | {"student.depth": 3}})
+        trials.append(t)
+    info = compute_summary(dataclasses.replace(results, trials=tuple(trials))).grid
+    assert [effect.paired for effect in info.effects] == [False, True, True, True, True]
+    assert info.effects[0].estimate.se > 5 * info.effects[1].estimate.se
+    assert not info.paired
+    assert info.interaction is None
 
 
 @pytest.mark.slow

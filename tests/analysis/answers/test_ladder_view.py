@@ -5,7 +5,8 @@ from synthetic import make_results, study_config
 
 from kdsearch.analysis import write_report
 from kdsearch.analysis.answers.ladder import compute_ladder, ladder_sentence, ladder_table
-from kdsearch.analysis.strata import compute_budget, compute_strata
+from kdsearch.analysis.budget import compute_budget
+from kdsearch.analysis.strata import compute_strata
 
 SEARCH = {
     "temperature": {"role": "nuisance", "low": 1.0, "high": 20.0, "log": True},

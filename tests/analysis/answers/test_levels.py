@@ -1,11 +1,13 @@
 """Values of a scientific parameter other than size, all beside the best."""
 
+import dataclasses
+
 import pytest
+from summary import compute_summary
 from synthetic import evaluation, make_results, study_config
 
 from kdsearch.analysis.answers.levels import compute_levels, levels_sentence
 from kdsearch.analysis.strata import compute_strata
-from kdsearch.analysis.summary import compute_summary
 from kdsearch.results import Results
 
 NOISE = (-0.004, -0.002, 0.0, 0.002, 0.004)
@@ -62,6 +64,21 @@ def test_replicates_are_paired_by_their_number():
     (level,) = info.levels
     assert level.is_worse
     assert level.estimate.se == pytest.approx(0.0005 / 5**0.5, rel=0.3)
+
+
+def test_students_of_two_architectures_are_not_paired():
+    results = study({1.0: 0.828, 4.0: 0.83})
+    wider = tuple(
+        t.model_copy(update={"width": 65, "settings": t.settings | {"width": 65}})
+        if t.stratum == {"temperature": 1.0}
+        else t
+        for t in results.trials
+    )
+    info = compute_levels(compute_strata(dataclasses.replace(results, trials=wider)))
+    assert info is not None
+    (level,) = info.levels
+    assert level.estimate.se > 0.0015, "luck that they share no longer drops out"
+    assert not level.is_worse
 
 
 def test_one_replicate_and_other_questions_have_no_levels():

@@ -2,15 +2,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from summary import compute_summary
 from synthetic import evaluation, make_results, study_config
 
-from kdsearch.analysis.answers.optimum import compute_optimum
+from kdsearch.analysis.answers.optimum import _regrets, compute_optimum
 from kdsearch.analysis.answers.optimum_view import optimum_sentences, optimum_table, region_words
-from kdsearch.analysis.page.figures import build_figures
-from kdsearch.analysis.page.style import figure_style
+from kdsearch.analysis.response.optimum_map import StratumMap
 from kdsearch.analysis.response.searched import Setting, parameter_setting
 from kdsearch.analysis.strata import compute_strata
-from kdsearch.analysis.summary import compute_summary
 
 pytestmark = pytest.mark.slow
 
@@ -82,6 +81,24 @@ def test_one_that_does_not_is_not_seen():
     assert info.left_out == 0
 
 
+def test_what_one_pair_costs_is_judged_by_draws_that_did_not_choose_it():
+    """Where no pair is better than another, regret is nothing but luck, and must be zero."""
+    costs = []
+    for seed in range(300):
+        noise = np.random.default_rng(seed).normal(size=(2, 20, 5, 5))
+        maps = [StratumMap(None, 9, draws, ()) for draws in noise]
+        cell, found = _regrets(maps)
+        chosen = sum(
+            m.draws[::2].mean(axis=0)[cell] - m.draws[::2].mean(axis=0).max() for m in maps
+        )
+        assert chosen <= 0, "by the draws that chose, another cell is better in each"
+        assert all(len(cost) == 10 for cost in found)
+        costs.append(np.mean(found))
+    error = np.std(costs) / len(costs) ** 0.5
+    assert error < 0.03
+    assert abs(np.mean(costs)) < 3 * error, "half a standard deviation if the same draws judge"
+
+
 def test_the_region_holds_the_best_pair_and_its_costs_are_told():
     info = optimum_of(study(0.0))
     for o in info.optima:
@@ -140,8 +157,7 @@ def test_what_cannot_be_said_is_said():
     few = make_results(widths=(8, 16), trials=4, replicates=0)
     assert "it takes 16 in all" in optimum_of(few).missing
     assert optimum_sentences(optimum_of(few)) == ()
-    with figure_style():
-        figures = {f.name: f for f in build_figures(compute_summary(few))}
+    figures = compute_summary(few).figures()
     assert "prune less" in figures["optimum"].missing
     rate = {"learning_rate": {"role": "nuisance", "low": 3e-4, "high": 3e-2, "log": True}}
     fixed = dataclasses.replace(few, config=study_config(search=rate))

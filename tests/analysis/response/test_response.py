@@ -14,9 +14,10 @@ from kdsearch.analysis.response.response import (
     stratum_of,
     who_of,
 )
-from tests.study.records import evaluation, history, make_config, make_record
+from kdsearch.testing.small_study import small_study
+from tests.study.records import evaluation, history, make_record
 
-CONFIG = make_config()
+CONFIG = small_study()
 D4, D8, B4, B8 = range(4)
 RATES = np.geomspace(1e-3, 1e-1, 12)
 
@@ -49,7 +50,7 @@ def lived(config=CONFIG, lanes=(D4, D8), rates=RATES, **settings):
 
 def test_numbers_lie_on_the_scale_that_was_searched_and_words_have_one_axis_each():
     words = {"role": "nuisance", "values": ["adam", "sgd", "adamw"]}
-    config = make_config(**{"search__training.optimizer": words})
+    config = small_study(**{"search__training.optimizer": words})
     encoding = Encoding.of(config)
     assert [axis.name for axis in encoding.stratum] == ["width"]
     assert [axis.name for axis in encoding.own] == ["learning_rate", "training.optimizer"]
@@ -78,7 +79,7 @@ def test_numbers_lie_on_the_scale_that_was_searched_and_words_have_one_axis_each
 
 
 def test_what_cannot_differ_is_no_axis():
-    config = make_config(
+    config = small_study(
         search__width={"role": "fixed", "value": 4},
         search__alpha={"role": "fixed", "value": 0.25},
         search__ensemble_size={"role": "nuisance", "values": [2]},
@@ -97,7 +98,7 @@ def test_what_cannot_differ_is_no_axis():
 def test_sizes_of_a_ladder_are_one_axis_with_those_between_its_steps():
     search = CONFIG.model_dump(mode="json", exclude_defaults=True)["search"]
     del search["width"]
-    config = make_config(search=search, study={"ladder": {"start": 2, "max": 512}})
+    config = small_study(search=search, study={"ladder": {"start": 2, "max": 512}})
     encoding = Encoding.of(config)
     assert [axis.name for axis in encoding.stratum] == ["width"]
     at = encoding.places([distilled(width=size) for size in (2, 32, 45, 512)])
@@ -106,7 +107,7 @@ def test_sizes_of_a_ladder_are_one_axis_with_those_between_its_steps():
 
 
 def test_a_stratum_is_what_hard_labels_see_of_it():
-    config = make_config(search__ensemble_size={"role": "scientific", "values": [1, 2]})
+    config = small_study(search__ensemble_size={"role": "scientific", "values": [1, 2]})
     encoding = Encoding.of(config)
     assert [axis.name for axis in encoding.stratum] == ["width"]
     assert "ensemble_size" in [axis.name for axis in encoding.taught]
@@ -164,7 +165,7 @@ def test_draws_take_turns_with_the_scales():
 
 
 def test_a_loss_is_turned_so_that_higher_is_better():
-    config = make_config(objective={"metric": "val_loss", "direction": "minimize"})
+    config = small_study(objective={"metric": "val_loss", "direction": "minimize"})
     records = [
         r.model_copy(update={"val": evaluation(0.5, loss=2.0 - score(float(rate)))})
         for r, rate in zip(lived(config), [*RATES, *RATES], strict=True)

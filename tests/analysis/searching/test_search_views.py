@@ -2,13 +2,13 @@ import dataclasses
 
 import pytest
 from matplotlib.text import Text
+from summary import compute_summary
 from synthetic import make_results, study_config
 
 from kdsearch.analysis import wording
 from kdsearch.analysis.answers.ensemble_size import compute_ensemble_size
 from kdsearch.analysis.answers.optimum import compute_optimum
-from kdsearch.analysis.page import style
-from kdsearch.analysis.page.figures import build_figures
+from kdsearch.analysis.drawing import style
 from kdsearch.analysis.searching.importance import compute_importance
 from kdsearch.analysis.searching.learning_curve import compute_learning_curve
 from kdsearch.analysis.searching.optimization_history import compute_optimization_history
@@ -17,7 +17,6 @@ from kdsearch.analysis.searching.temperature_alpha import (
     draw_temperature_alpha,
 )
 from kdsearch.analysis.strata import compute_strata
-from kdsearch.analysis.summary import compute_summary
 from kdsearch.config import Objective
 from kdsearch.results.score import best_trial, objective_value
 
@@ -145,8 +144,7 @@ def test_counts_for_people(number, text):
 
 @pytest.mark.slow
 def test_axes_are_labelled_in_words(results):
-    with style.figure_style():
-        figures = {f.name: f.figure for f in build_figures(compute_summary(results))}
+    figures = {name: f.figure for name, f in compute_summary(results).figures().items()}
     texts = {}
     for name, figure in figures.items():
         assert figure is not None
@@ -164,8 +162,7 @@ def test_axes_are_labelled_in_words(results):
 @pytest.mark.slow
 def test_the_gain_figure_names_the_errors_of_the_gains(results):
     summary = compute_summary(results)
-    with style.figure_style():
-        figure = next(f.figure for f in build_figures(summary) if f.name == "gain")
+    figure = summary.figures()["gain"].figure
     assert figure is not None
     errors = [g.estimate.se for g in summary.gain.gains if g.estimate and g.estimate.se]
     expected = f"SE {100 * min(errors):.2f} to {100 * max(errors):.2f} points"

@@ -38,6 +38,8 @@ def test_fewer_degrees_of_freedom_show_less():
 def test_every_larger_size_must_be_equivalent_too():
     means = np.array([0.50, 0.80, 0.80, 0.79, 0.80])
     assert opinions(means).equivalent_size is None
+    dip = np.array([0.80, 0.80, 0.79, 0.80, 0.80])
+    assert opinions(dip).equivalent_size == 8, "4 is worse, so 1 and 2 do not count"
     better = np.array([0.50, 0.70, 0.81, 0.80, 0.80])
     assert opinions(better).equivalent_size == 8, "better by more is not equivalent"
 

@@ -13,7 +13,7 @@ from kdsearch.data import load_dataset
 from kdsearch.errors import DataError, UserInputError
 from kdsearch.study.planning.pieces import check_pieces
 from kdsearch.study.planning.plan import plan_study
-from tests.study.records import make_config
+from kdsearch.testing.small_study import small_study
 
 WriteModule = Callable[[str], str]
 
@@ -33,13 +33,13 @@ def module(folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
 
 def refusal(**changes: object) -> str:
     with pytest.raises(UserInputError) as caught:
-        check_pieces(make_config(**changes))
+        check_pieces(small_study(**changes))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_the_data_come_back() -> None:
-    config = make_config()
+    config = small_study()
     assert check_pieces(config).fingerprint == load_dataset(config.data).fingerprint
 
 
@@ -67,7 +67,7 @@ def test_the_cache_folder_is_made_and_holds_the_data_only(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KDSEARCH_CACHE", str(folder / "deep" / "cache"))
-    check_pieces(make_config())
+    check_pieces(small_study())
     assert [f.name for f in (folder / "deep" / "cache").iterdir()] == ["prepared"]
 
 
@@ -84,7 +84,7 @@ def test_models_larger_than_memory_are_refused_without_being_built() -> None:
     )
     assert "teacher.model: mlp width 65536" in refusal(teacher__model=huge)
     with pytest.raises(UserInputError, match="take a smaller width"):
-        plan_study(make_config(student=huge, search=search))
+        plan_study(small_study(student=huge, search=search))
 
 
 def test_a_generation_is_in_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_a_generation_is_in_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(os, "sysconf", pages.__getitem__)
     small = {"kind": "mlp", "width": 4, "depth": 1}
     changes = {"budget__generation": 4096, "budget__trials": 5000, "teacher__model": small}
-    check_pieces(make_config(**changes))
+    check_pieces(small_study(**changes))
     pages["SC_PHYS_PAGES"] = memory + 6000
     wider = {"temperature": {"role": "nuisance", "low": 1.0, "high": 9.0},
              "width": {"role": "scientific", "values": [4, 8, 9]}}  # fmt: skip
@@ -112,9 +112,9 @@ def test_data_that_change_are_refused(module: WriteModule) -> None:
     def data(seed: int) -> dict[str, object]:
         return {"kind": "import", "target": target, "options": {"seed": seed}}
 
-    check_pieces(make_config(data=data(3)))
+    check_pieces(small_study(data=data(3)))
     with pytest.raises(DataError, match="same samples every time: seed it"):
-        check_pieces(make_config(data=data(-1)))
+        check_pieces(small_study(data=data(-1)))
 
 
 FLAT = """

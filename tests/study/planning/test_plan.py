@@ -10,8 +10,8 @@ from kdsearch.study.planning.cost import train_seconds
 from kdsearch.study.planning.duration import in_words
 from kdsearch.study.planning.plan import estimate_seconds, plan_study
 from kdsearch.study.proposal.lane import lanes_of
+from kdsearch.testing.small_study import small_study
 from tests.conftest import WriteStudy
-from tests.study.records import make_config
 
 
 def listing(folder: Path) -> dict[str, bytes]:
@@ -44,7 +44,7 @@ def test_a_plan_writes_nothing_and_counts_what_is_missing_and_done(
 
 
 def test_a_grid_smaller_than_the_budget_and_no_baseline(folder: Path) -> None:
-    config = make_config(
+    config = small_study(
         search={
             "temperature": {"role": "nuisance", "values": [1.0, 2.0]},
             "alpha": {"role": "nuisance", "values": [0.0, 0.5]},
@@ -68,7 +68,7 @@ def test_every_teacher_of_a_scientific_axis_counts(folder: Path) -> None:
         "alpha": {"role": "nuisance", "low": 0.0, "high": 1.0},
         "teacher.model.width": {"role": "scientific", "values": [3, 5]},
     }
-    plan = plan_study(make_config(search=search))
+    plan = plan_study(small_study(search=search))
     teachers = "4 x mlp width 3 depth 1 or mlp width 5 depth 1, 0 cached, 4 to train"
     assert plan.teachers == teachers
 
@@ -82,10 +82,10 @@ def test_times_in_words(seconds: float, words: str) -> None:
 
 
 def test_a_ladder_says_what_may_come(folder: Path) -> None:
-    search = dict(make_config().model_dump(mode="json", exclude_defaults=True)["search"])
+    search = dict(small_study().model_dump(mode="json", exclude_defaults=True)["search"])
     del search["width"]
     ladder = {"start": 2, "factor": 4, "max": 512}
-    plan = plan_study(make_config(search=search, study={"ladder": ladder}))
+    plan = plan_study(small_study(search=search, study={"ladder": ladder}))
     assert plan.strata.startswith("a ladder of width 2, 8, 32, 128, 512, the first 5 together; ")
     assert plan.strata.endswith("; 0 tried")
     assert plan.search_trials.startswith("at most 84: 6 a stratum and arm"), "7 sizes, 2 arms"
@@ -98,13 +98,13 @@ def test_an_arm_with_fewer_settings_to_try_says_why(folder: Path) -> None:
         "learning_rate": {"role": "nuisance", "values": [0.01, 0.02, 0.03]},
         "width": {"role": "scientific", "values": [4, 8]},
     }
-    plan = plan_study(make_config(search=search, sampler={"kind": "grid"}, budget__trials=6))
+    plan = plan_study(small_study(search=search, sampler={"kind": "grid"}, budget__trials=6))
     assert plan.search_trials.startswith("18: 6 distilled and 3 baseline a stratum; the baseline")
 
 
 def test_a_refit_is_a_second_training_of_each_confirmed_student() -> None:
     def seconds(search_share: float, confirm_share: float, **changes: object) -> float:
-        config = make_config(**changes)
+        config = small_study(**changes)
         lanes = lanes_of(config, config.strata())
         dataset = load_dataset(config.data)
         return estimate_seconds(
@@ -123,7 +123,7 @@ def test_a_refit_is_a_second_training_of_each_confirmed_student() -> None:
 
 @pytest.mark.parametrize("setting", [{"dropout": 0.5}, {"input_dropout": 0.2}, {"max_norm": 1.0}])
 def test_regularized_students_are_expected_to_train_one_by_one(setting: dict[str, float]) -> None:
-    config = make_config()
+    config = small_study()
     trial, dataset = config.trial_config({}), load_dataset(config.data)
     alone = trial.training.model_copy(update={"engine": "reference"})
     loop = train_seconds(trial.model_copy(update={"training": alone}), dataset)

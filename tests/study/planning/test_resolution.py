@@ -4,11 +4,11 @@ import pytest
 
 from kdsearch.study.planning.resolution import resolution
 from kdsearch.study.proposal.lane import lanes_of
-from tests.study.records import make_config
+from kdsearch.testing.small_study import small_study
 
 
 def told(num_val, **changes):
-    config = make_config(**changes)
+    config = small_study(**changes)
     return resolution(config, lanes_of(config, config.strata()), num_val)
 
 

@@ -11,7 +11,8 @@ from kdsearch.results import TrialRecord
 from kdsearch.study.planning.cost import LaneCost
 from kdsearch.study.planning.workload import Workload
 from kdsearch.study.proposal.lane import Lane, lane_budget, lanes_of
-from tests.study.records import make_config, make_record
+from kdsearch.testing.small_study import small_study
+from tests.study.records import make_record
 
 WIDTHS = [4, 64, 1024]
 SECONDS_PER_EPOCH = {4: 0.01, 64: 0.03, 1024: 0.9}
@@ -27,7 +28,7 @@ class Clock:
 
 
 def wide_study(**changes: object) -> StudyConfig:
-    return make_config(
+    return small_study(
         search__width={"role": "scientific", "values": WIDTHS}, budget__trials=12, **changes
     )
 

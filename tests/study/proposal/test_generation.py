@@ -7,7 +7,7 @@ import pytest
 from kdsearch.config import StudyConfig
 from kdsearch.study.proposal.generation import Generation, next_generation
 from kdsearch.study.proposal.lane import lanes_of
-from tests.study.records import make_config
+from kdsearch.testing.small_study import small_study
 
 D4, _, B4, _ = range(4)
 PARETO = [
@@ -18,7 +18,7 @@ PARETO = [
 
 def config_of(trials: int, *, generation: int = 16, **changes: Any) -> Any:
     budget = {"trials": trials, "generation": generation}
-    return make_config(**({"sampler": {"kind": "surface"}, "budget": budget} | changes))
+    return small_study(**({"sampler": {"kind": "surface"}, "budget": budget} | changes))
 
 
 def course(config: StudyConfig, *, lane: int = D4, asked: int = 0) -> list[Generation]:

@@ -5,12 +5,13 @@ import pytest
 
 from kdsearch.config import StudyConfig
 from kdsearch.results import TrialRecord
-from kdsearch.study.objective import best_score
+from kdsearch.results.objective import best_score
 from kdsearch.study.proposal import importance
 from kdsearch.study.proposal.importance import parameter_importance
-from tests.study.records import make_config, make_record
+from kdsearch.testing.small_study import small_study
+from tests.study.records import make_record
 
-CONFIG = make_config()
+CONFIG = small_study()
 
 
 def trials(count: int, *, spread: float = 1.0) -> list[TrialRecord]:
@@ -50,7 +51,7 @@ def test_trials_that_are_all_equal_say_nothing_and_break_nothing() -> None:
 
 
 def test_one_parameter_needs_no_ranking() -> None:
-    config = make_config(
+    config = small_study(
         search={
             "alpha": {"role": "nuisance", "low": 0.0, "high": 1.0},
             "width": {"role": "scientific", "values": [4, 8]},

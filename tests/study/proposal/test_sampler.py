@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from kdsearch import run_study
 from kdsearch.config import StudyConfig
+from kdsearch.errors import UserInputError
 from kdsearch.study.proposal.lane import Proposal, lanes_of, new_record, nuisances
 from kdsearch.study.proposal.sampler import LaneSampler
 from kdsearch.study.proposal.space import distributions
 from kdsearch.study.storage.database import connect_existing
 from kdsearch.study.storage.ledger import Ledger
-from tests.study.records import evaluation, history, make_config
+from kdsearch.testing.small_study import small_study
+from tests.study.records import evaluation, history
 
 SAMPLERS = {
     "tpe": {"kind": "tpe", "startup_trials": 3},
@@ -30,9 +33,9 @@ GENERATION, GENERATIONS = 4, 3
 
 def study_of(kind: str) -> StudyConfig:
     if kind == "grid":
-        return make_config(sampler=SAMPLERS[kind], search=GRID_SEARCH, budget__trials=12)
+        return small_study(sampler=SAMPLERS[kind], search=GRID_SEARCH, budget__trials=12)
     width = {"role": "fixed", "value": 4}
-    return make_config(sampler=SAMPLERS[kind], search__width=width, budget__trials=12)
+    return small_study(sampler=SAMPLERS[kind], search__width=width, budget__trials=12)
 
 
 def proposals(config: StudyConfig, *, reopen: bool) -> list[tuple[object, ...]]:
@@ -84,7 +87,7 @@ def test_proposals_depend_on_the_ledger_alone_and_differ(
 
 
 def test_lanes_are_asked_independently(folder: Path) -> None:
-    config = make_config()
+    config = small_study()
     first = {}
     for lane in lanes_of(config, config.strata()):
         first[lane.key] = LaneSampler(config, lane, []).ask(0).tuned
@@ -93,8 +96,64 @@ def test_lanes_are_asked_independently(folder: Path) -> None:
 
 
 def test_a_lane_with_nothing_to_tune_has_one_empty_proposal() -> None:
-    config = make_config(
+    config = small_study(
         search={"alpha": {"role": "scientific", "values": [0.0, 0.5]}}, budget__trials=1
     )
     lane = lanes_of(config, config.strata())[0]
     assert LaneSampler(config, lane, []).ask(0) == Proposal({})
+
+
+USERS_SAMPLER = """
+import optuna
+
+def make(seed, startup=10):
+    return optuna.samplers.TPESampler(n_startup_trials=startup, multivariate=True, seed=seed)
+
+def other(seed):
+    return "tpe"
+
+class Breaks(optuna.samplers.RandomSampler):
+    def sample_relative(self, study, trial, space):
+        raise KeyError("lost")
+
+def breaks(seed):
+    return Breaks(seed=seed)
+"""
+
+
+@pytest.fixture
+def users_sampler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = f"samplers_{abs(hash(tmp_path))}"
+    (tmp_path / f"{name}.py").write_text(USERS_SAMPLER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return name
+
+
+def test_a_users_own_sampler_proposes_as_ours_does(
+    users_sampler: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"kind": "import", "target": f"{users_sampler}:make", "options": {"startup": 3}}
+    found = []
+    for sampler in (SAMPLERS["tpe"], own):
+        width = {"role": "fixed", "value": 4}
+        config = small_study(sampler=sampler, search__width=width, budget__trials=12)
+        monkeypatch.chdir(tmp_path_factory.mktemp("study"))
+        found.append(proposals(config, reopen=True))
+    assert found[0] == found[1]
+
+
+def test_a_users_sampler_that_cannot_work_is_refused_before_anything_runs(
+    users_sampler: str, folder: Path
+) -> None:
+    config = small_study(sampler={"kind": "import", "target": f"{users_sampler}:other"})
+    with pytest.raises(UserInputError, match="returned type str; an optuna"):
+        run_study(config, workers=0)
+    assert not list(folder.glob("*.db"))
+
+
+def test_a_users_sampler_that_fails_is_named(users_sampler: str) -> None:
+    target = f"{users_sampler}:breaks"
+    config = small_study(sampler={"kind": "import", "target": target})
+    lane = lanes_of(config, config.strata())[0]
+    with pytest.raises(UserInputError, match=f"Asking '{target}' failed with KeyError: 'lost'"):
+        LaneSampler(config, lane, []).ask(0)

@@ -20,7 +20,7 @@ from kdsearch.study.proposal.space import (
     to_unit,
 )
 from kdsearch.study.storage.distributions import Space, as_known
-from tests.study.records import make_config
+from kdsearch.testing.small_study import small_study
 
 SEARCH = {
     "temperature": {"role": "nuisance", "low": 1, "high": 20, "log": True},
@@ -34,7 +34,7 @@ SEARCH = {
 
 
 def test_the_field_decides_the_type_and_the_step_the_end() -> None:
-    config = make_config(search=SEARCH)
+    config = small_study(search=SEARCH)
     space = distributions(config, config.parameters("nuisance"))
     assert space == {
         "temperature": FloatDistribution(1.0, 20.0, log=True),
@@ -84,7 +84,7 @@ def test_a_value_goes_to_its_unit_and_back(
 
 
 def test_sobol_points_are_in_range_distinct_repeatable_and_stratified() -> None:
-    config = make_config(search=SEARCH)
+    config = small_study(search=SEARCH)
     space = distributions(config, config.parameters("nuisance"))
     points = [sobol_point(space, index, 7) for index in range(16)]
     assert points == [sobol_point(space, index, 7) for index in range(16)]

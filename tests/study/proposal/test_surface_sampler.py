@@ -23,7 +23,8 @@ from kdsearch.study.proposal.lane import (
 from kdsearch.study.proposal.sampler import LaneSampler
 from kdsearch.study.proposal.space import distributions
 from kdsearch.study.proposal.surface_sampler import SurfaceSampler, draws_averaged
-from tests.study.records import evaluation, history, make_config
+from kdsearch.testing.small_study import small_study
+from tests.study.records import evaluation, history
 
 EVERY_KIND = {
     "temperature": {"role": "nuisance", "low": 1, "high": 20, "log": True},
@@ -40,7 +41,7 @@ D4, D8, B4, B8 = range(4)
 
 
 def config_of(**changes: Any) -> StudyConfig:
-    return make_config(**({"sampler": {"kind": "surface"}, "budget": {"trials": 24}} | changes))
+    return small_study(**({"sampler": {"kind": "surface"}, "budget": {"trials": 24}} | changes))
 
 
 def lanes(config: StudyConfig) -> tuple[Lane, ...]:

@@ -15,8 +15,9 @@ from kdsearch.study.proposal.space import distributions
 from kdsearch.study.proposal.warm_start import neighbours, warm_starts
 from kdsearch.study.storage.database import connect_existing
 from kdsearch.study.storage.ledger import Ledger
+from kdsearch.testing.small_study import small_study
 from tests.conftest import SMALL_STUDY, WriteStudy
-from tests.study.records import evaluation, make_config
+from tests.study.records import evaluation
 from tests.study.test_run import essence, interrupted
 
 WIDTHS = {"role": "scientific", "values": [16, 4, 8]}
@@ -24,7 +25,7 @@ ENSEMBLE = {"role": "scientific", "values": [1, 2]}
 
 
 def config_of(**changes: Any) -> StudyConfig:
-    return make_config(search__width=WIDTHS, **changes)
+    return small_study(search__width=WIDTHS, **changes)
 
 
 def lanes(config: StudyConfig) -> tuple[Lane, ...]:
@@ -124,7 +125,7 @@ def test_a_generation_is_at_most_half_of_the_budget() -> None:
         config = config_of(budget={"trials": trials, "generation": 4})
         sizes.append(first_size(config))
     assert sizes == [1, 3, 3, 4]
-    alone = make_config(search__width={"role": "fixed", "value": 8})
+    alone = small_study(search__width={"role": "fixed", "value": 8})
     assert first_size(alone) == 4, "nobody is beside it"
 
 
@@ -177,7 +178,7 @@ START: dict[str, Scalar] = {
 def test_every_sampler_learns_of_a_warm_start_and_goes_on_the_same_after_a_kill(
     kind: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = make_config(
+    config = small_study(
         sampler=SAMPLERS[kind], search__width={"role": "fixed", "value": 4}, budget__trials=9
     )
     found = []

@@ -5,7 +5,7 @@ import pytest
 from kdsearch.config import StudyConfig
 from kdsearch.errors import StudyChangedError
 from kdsearch.study.storage.change import as_begun, refuse_change
-from tests.study.records import make_config
+from kdsearch.testing.small_study import small_study
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from tests.study.records import make_config
     ],
 )
 def test_more_of_the_same_is_welcome(changes: dict[str, object]) -> None:
-    refuse_change(make_config(), make_config(**changes))
+    refuse_change(small_study(), small_study(**changes))
 
 
 @pytest.mark.parametrize(
@@ -52,17 +52,17 @@ def test_another_study_is_refused_with_the_lines_that_differ(
     changes: dict[str, object], line: str
 ) -> None:
     with pytest.raises(StudyChangedError) as refused:
-        refuse_change(make_config(), make_config(**changes))
+        refuse_change(small_study(), small_study(**changes))
     assert f"  {line}" in str(refused.value).splitlines()
 
 
 def left_open() -> StudyConfig:
     """A file that leaves to kdsearch what it may."""
-    return make_config(sampler={"startup_trials": 3})
+    return small_study(sampler={"startup_trials": 3})
 
 
 def test_what_a_file_leaves_open_stays_as_the_study_began() -> None:
-    old = make_config(pruner={"kind": "halving", "min_epochs": 1}, confirm__choose_by="score")
+    old = small_study(pruner={"kind": "halving", "min_epochs": 1}, confirm__choose_by="score")
     new = left_open()
     assert (new.sampler_kind, new.pruner.kind) == ("surface", "none")
     with pytest.raises(StudyChangedError):
@@ -71,7 +71,7 @@ def test_what_a_file_leaves_open_stays_as_the_study_began() -> None:
     refuse_change(old, goes_on)
     assert (goes_on.sampler_kind, goes_on.pruner.kind) == ("tpe", "halving")
     assert (goes_on.pruner.min_epochs, goes_on.confirm.choose_by) == (1, "score")
-    more = as_begun(old, new.model_copy(update={"budget": make_config(budget__trials=9).budget}))
+    more = as_begun(old, new.model_copy(update={"budget": small_study(budget__trials=9).budget}))
     refuse_change(old, more)
     assert more.budget.trials == 9
     assert as_begun(new, new) == new
@@ -88,14 +88,14 @@ def test_what_a_file_leaves_open_stays_as_the_study_began() -> None:
     ],
 )
 def test_what_a_file_says_is_not_overruled(changes: dict[str, object], line: str) -> None:
-    old = make_config(pruner={"kind": "halving", "min_epochs": 1}, confirm__choose_by="score")
+    old = small_study(pruner={"kind": "halving", "min_epochs": 1}, confirm__choose_by="score")
     with pytest.raises(StudyChangedError) as refused:
-        refuse_change(old, as_begun(old, make_config(**changes)))
+        refuse_change(old, as_begun(old, small_study(**changes)))
     assert f"  {line}" in str(refused.value).splitlines()
 
 
 def test_a_parameter_that_comes_or_goes_is_named() -> None:
-    longer = make_config()
+    longer = small_study()
     search = {k: v for k, v in longer.model_dump(mode="json")["search"].items() if k != "alpha"}
     shorter = longer.model_copy(
         update={"search": {k: longer.search[k] for k in search}}, deep=True

@@ -20,14 +20,15 @@ from kdsearch.study.storage.database import (
 )
 from kdsearch.study.storage.ledger import Ledger, storable
 from kdsearch.study.storage.upgrade import from_unnumbered
-from tests.study.records import evaluation, history, make_config, make_record, stored_before
+from kdsearch.testing.small_study import small_study
+from tests.study.records import evaluation, history, make_record, stored_before
 
 URL = "sqlite:///kdsearch.db"
 
 
 @pytest.fixture
 def config(folder: Path) -> StudyConfig:
-    return make_config()
+    return small_study()
 
 
 @pytest.fixture
@@ -95,8 +96,19 @@ def test_the_run_of_a_finished_trial_is_linked_afterwards(
     assert reopened().records()[0] == ledger.records()[0]
 
 
+def test_of_two_runs_of_a_trial_the_one_that_was_linked_last_counts(
+    ledger: Ledger, config: StudyConfig
+) -> None:
+    record = add(ledger, config, 0)
+    done = {"state": "PRUNED", "history": history(0.1), "mlflow_run_id": "deleted-by-hand"}
+    finished = ledger.finish(record.model_copy(update=done))
+    assert finished.mlflow_run_id == "deleted-by-hand"
+    ledger.link(finished, "made-again")
+    assert reopened().records()[0].mlflow_run_id == "made-again"
+
+
 def test_a_rung_is_reported_once_in_the_objectives_own_direction(folder: Path) -> None:
-    config = make_config(objective={"metric": "val_loss", "direction": "minimize"})
+    config = small_study(objective={"metric": "val_loss", "direction": "minimize"})
     ledger = Ledger.create(config, command="")
     record = add(ledger, config, 0)
     ledger.report(record, epoch=1, score=-0.7)
@@ -123,7 +135,7 @@ def test_records_are_ordered_by_stage_arm_and_number(ledger: Ledger, config: Stu
 def test_banks_and_configuration_survive(ledger: Ledger, config: StudyConfig) -> None:
     assert reopened().config == config
     assert reopened().command == "kdsearch study run small.yaml"
-    raised = make_config(budget__trials=8)
+    raised = small_study(budget__trials=8)
     ledger.update(raised, command="again")
     assert reopened().config == raised
     assert reopened().study_id == ledger.study_id
@@ -142,9 +154,9 @@ def test_a_study_killed_while_being_made_is_made_again(
         storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], part)
     with pytest.raises(UnknownStudyError, match="no study is called small"):
         reopened()
-    ledger = Ledger.create(make_config(), command="")
+    ledger = Ledger.create(small_study(), command="")
     assert ledger.records() == ()
-    assert reopened().config == make_config()
+    assert reopened().config == small_study()
 
 
 def test_a_study_of_another_version_is_named_as_such(ledger: Ledger) -> None:
@@ -168,7 +180,7 @@ def test_a_study_of_another_version_is_named_as_such(ledger: Ledger) -> None:
 def test_a_study_of_before_is_read_as_it_was_understood_then(
     folder: Path, pruner: dict[str, Any], epochs: int, first: int | None
 ) -> None:
-    config = make_config(pruner=pruner, training__epochs=epochs)
+    config = small_study(pruner=pruner, training__epochs=epochs)
     Ledger.create(config, command="")
     study = optuna.load_study(study_name="small", storage=URL)
     stored = stored_before(study.user_attrs["kdsearch:config"])
@@ -181,7 +193,7 @@ def test_a_study_of_before_is_read_as_it_was_understood_then(
 
 
 def test_a_study_of_today_keeps_what_it_leaves_open(folder: Path) -> None:
-    config = make_config(sampler={}, pruner={"kind": "halving"})
+    config = small_study(sampler={}, pruner={"kind": "halving"})
     Ledger.create(config, command="")
     found = reopened().config
     assert found == config
@@ -192,7 +204,7 @@ def test_somebody_elses_study_of_that_name_is_left_alone(folder: Path) -> None:
     study = optuna.create_study(study_name="small", storage=URL)
     study.add_trial(optuna.trial.create_trial(state=TrialState.COMPLETE, value=1.0))
     with pytest.raises(UserInputError, match="study called small that kdsearch did not make"):
-        Ledger.create(make_config(), command="")
+        Ledger.create(small_study(), command="")
     assert len(study.trials) == 1
 
 

@@ -25,7 +25,8 @@ from kdsearch.study.storage.upgrade import (
     renamed_parameters,
     upgraded,
 )
-from tests.study.records import evaluation, make_config, make_record
+from kdsearch.testing.small_study import small_study
+from tests.study.records import evaluation, make_record
 
 URL = "sqlite:///kdsearch.db"
 FIELDS = Path(__file__).parent / "fixtures" / "fields.json"
@@ -84,7 +85,7 @@ def parts() -> Iterator[tuple[str, optuna.storages.BaseStorage, int]]:
 
 
 def test_everything_that_a_study_stores_is_numbered(folder: Path) -> None:
-    config = make_config()
+    config = small_study()
     ledger = Ledger.create(config, command="")
     ledger.update(config, command="")
     ledger.finish(ledger.add(make_record(config, 0, val=0.5).model_copy(update=RUNNING), {}))
@@ -107,7 +108,7 @@ BANK = TeacherBankRecord(key="abc", members=(), ensembles=())
 
 @pytest.mark.parametrize("part", ["config", "record", "bank"])
 def test_a_study_of_a_newer_version_says_what_where_and_which(folder: Path, part: str) -> None:
-    config = make_config()
+    config = small_study()
     ledger = Ledger.create(config, command="")
     ledger.save_bank(BANK)
     newer = {"schema": len(STEPS) + 1, "written_by": "7.8.9"}
@@ -166,7 +167,7 @@ def test_no_stored_field_goes_without_a_step() -> None:
 
 
 def test_old_records_get_the_defaults_of_later_fields(folder: Path) -> None:
-    ledger = Ledger.create(make_config(), command="")
+    ledger = Ledger.create(small_study(), command="")
     record = make_record(ledger.config, 0, val=0.5).model_copy(update=RUNNING)
     added = ledger.add(record, {})
     _, storage, study_id = next(parts())

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 import torch
 
-from kdsearch.config import DistillationConfig, MlpModel, TrainingConfig
+from kdsearch.config import KdDistillation, MlpModel, TrainingConfig
 from kdsearch.errors import DivergedError
 from kdsearch.models import build_model
 from kdsearch.models.mlp import Mlp
 from kdsearch.training import StudentRun, TrainingData
 from kdsearch.training.mlp.loss import Teachers
-from kdsearch.training.mlp.population import Member, Population
+from kdsearch.training.mlp.population import MlpPopulation
 from kdsearch.training.mlp.stack import make_layout
 from kdsearch.training.mlp.update import make_pieces
+from kdsearch.training.population import Member
 from kdsearch.training.progress import Progress
 
 WIDTHS = (3, 3, 8, 17, 17, 17, 5)
@@ -37,7 +38,7 @@ def data() -> TrainingData:
     )
 
 
-def settings(row: int, **training: object) -> tuple[TrainingConfig, DistillationConfig]:
+def settings(row: int, **training: object) -> tuple[TrainingConfig, KdDistillation]:
     return (
         TrainingConfig.model_validate(
             {
@@ -48,7 +49,7 @@ def settings(row: int, **training: object) -> tuple[TrainingConfig, Distillation
             }
             | training
         ),
-        DistillationConfig(
+        KdDistillation(
             temperature=1.0 + row,
             alpha=(0.0, 0.3, 1.0, 0.7)[row % 4],
             ensemble_size=1 + row % 3,
@@ -71,8 +72,8 @@ def make_member(row: int, depth: int = 2, **training: object) -> Member[Mlp]:
 
 def population(
     rows: Sequence[int], data: TrainingData, depth: int, **training: object
-) -> Population:
-    return Population([make_member(row, depth, **training) for row in rows], data)
+) -> MlpPopulation:
+    return MlpPopulation([make_member(row, depth, **training) for row in rows], data)
 
 
 def reference(row: int, data: TrainingData, depth: int = 2, **training: object) -> StudentRun:
@@ -96,7 +97,7 @@ def assert_equal_training(progress: Progress, alone: StudentRun) -> None:
         assert mine.learning_rate == pytest.approx(its.learning_rate)
 
 
-def finish(together: Population) -> dict[Progress, dict[str, torch.Tensor]]:
+def finish(together: MlpPopulation) -> dict[Progress, dict[str, torch.Tensor]]:
     """Train on without those that have finished; the final weights of all."""
     final: dict[Progress, dict[str, torch.Tensor]] = {}
     while True:
@@ -177,7 +178,7 @@ def test_a_diverged_student_fails_alone(data: TrainingData) -> None:
         if row == 1:
             training = training.model_copy(update={"learning_rate": 1e30})
         members.append(Member(build(row, 2), training, distillation, Progress(training), 5))
-    together = Population(members, data)
+    together = MlpPopulation(members, data)
     outcome = next(iter(together.epochs(until=1)))
     assert isinstance(outcome[1], DivergedError)
     assert "epoch 1" in str(outcome[1])
@@ -203,7 +204,7 @@ def test_students_wider_than_a_piece_and_narrower_ones(
 
 def test_members_in_different_epochs_train_together(data: TrainingData) -> None:
     members = [make_member(row) for row in ROWS]
-    together = Population([members[row] for row in (0, 1, 5, 6)], data)
+    together = MlpPopulation([members[row] for row in (0, 1, 5, 6)], data)
     for _ in together.epochs(until=1):
         pass
     waiting = together.row_state(3)
@@ -222,7 +223,7 @@ def test_members_in_different_epochs_train_together(data: TrainingData) -> None:
 
 
 def test_resuming_members_in_different_epochs_is_exact(data: TrainingData) -> None:
-    def begin() -> Population:
+    def begin() -> MlpPopulation:
         together = population([0, 1, 5], data, 2)
         for _ in together.epochs(until=1):
             pass
@@ -244,10 +245,10 @@ def test_resuming_members_in_different_epochs_is_exact(data: TrainingData) -> No
 def test_soft_targets_of_those_who_stay_are_not_made_again(
     data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[DistillationConfig] = []
+    asked: list[KdDistillation] = []
     lesson = Teachers.lesson
 
-    def watched(self: Teachers, teach: DistillationConfig, *rest: Any) -> Any:
+    def watched(self: Teachers, teach: KdDistillation, *rest: Any) -> Any:
         asked.append(teach)
         return lesson(self, teach, *rest)
 
@@ -280,7 +281,7 @@ def view_of(data: TrainingData, epoch: int) -> TrainingData:
 
 def test_students_see_the_view_of_their_epoch(data: TrainingData) -> None:
     members = [make_member(row) for row in ROWS]
-    together = Population(members[:3], Viewed(*data))
+    together = MlpPopulation(members[:3], Viewed(*data))
     for _ in together.epochs(until=1):
         pass
     together.regroup(members)  # the newcomers see the first view while the others see the second

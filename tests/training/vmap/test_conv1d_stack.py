@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kdsearch.config import DistillationConfig, TrainingConfig
+from kdsearch.config import KdDistillation, TrainingConfig
 from kdsearch.errors import DivergedError
 from kdsearch.models.conv1d import Conv1dNet
 from kdsearch.training import FunctionalPopulation, LoneRun, Member, Progress, StudentRun
@@ -184,9 +184,9 @@ def make_data() -> TrainingData:
     )
 
 
-def settings(row: int, epochs: int = 3) -> tuple[TrainingConfig, DistillationConfig]:
+def settings(row: int, epochs: int = 3) -> tuple[TrainingConfig, KdDistillation]:
     training = TrainingConfig(epochs=epochs, batch_size=32, learning_rate=1e-3 * (1 + row))
-    teach = DistillationConfig(temperature=1.0 + row, alpha=(0.2, 1.0)[row % 2], ensemble_size=2)
+    teach = KdDistillation(temperature=1.0 + row, alpha=(0.2, 1.0)[row % 2], ensemble_size=2)
     return training, teach
 
 

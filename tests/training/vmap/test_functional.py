@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from kdsearch.config import CnnModel, Conv1dModel, DistillationConfig, MlpModel, TrainingConfig
+from kdsearch.config import CnnModel, Conv1dModel, KdDistillation, MlpModel, TrainingConfig
 from kdsearch.errors import DivergedError
 from kdsearch.models import build_model
 from kdsearch.training import StudentRun, TrainingData, load_checkpoint, save_checkpoint
@@ -64,7 +64,7 @@ def build(kind: str, seed: int) -> nn.Module:
     return build_model(config, input_shape=SHAPES[kind], num_classes=CLASSES, seed=seed)
 
 
-def settings(row: int, **training: object) -> tuple[TrainingConfig, DistillationConfig]:
+def settings(row: int, **training: object) -> tuple[TrainingConfig, KdDistillation]:
     return (
         TrainingConfig.model_validate(
             {
@@ -75,7 +75,7 @@ def settings(row: int, **training: object) -> tuple[TrainingConfig, Distillation
             }
             | training
         ),
-        DistillationConfig(
+        KdDistillation(
             temperature=1.0 + row,
             alpha=(0.0, 0.3, 1.0, 0.7)[row % 4],
             ensemble_size=1 + row % 3,
@@ -101,7 +101,7 @@ def member(
     kind: str,
     row: int,
     training: TrainingConfig,
-    distillation: DistillationConfig,
+    distillation: KdDistillation,
     order_seed: int = 5,
 ) -> Member[nn.Module]:
     return Member(build(kind, row), training, distillation, Progress(training), order_seed)
@@ -207,13 +207,13 @@ def test_schedules_of_rows_differ() -> None:
 def test_without_any_teacher_all_learn_from_labels() -> None:
     data = make_data("conv1d")._replace(teacher_train=None, teacher_val=None)
     config, _ = settings(0)
-    only = member("conv1d", 0, config, DistillationConfig(alpha=1.0))
+    only = member("conv1d", 0, config, KdDistillation(alpha=1.0))
     together = run(FunctionalPopulation([only], data, width=WIDTH))
     alone = StudentRun(
         build("conv1d", 0),
         data,
         training=config,
-        distillation=DistillationConfig(alpha=1.0),
+        distillation=KdDistillation(alpha=1.0),
         width=WIDTH,
         order_seed=5,
     )

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from kdsearch.config import DistillationConfig
-from kdsearch.distill import soft_target_loss
-from kdsearch.training import TrainingData, soft_targets
+from kdsearch.config import KdDistillation
+from kdsearch.distill import build_loss, prepared_rows, soft_target_loss
+from kdsearch.training import TrainingData
 from kdsearch.training.vmap.row_loss import RowLoss
 
 NUM, CLASSES = 40, 5
 TEACH = [
-    DistillationConfig(alpha=alpha, temperature=heat, ensemble_size=size)
+    KdDistillation(alpha=alpha, temperature=heat, ensemble_size=size)
     for alpha, heat, size in ((0.0, 1.0, 1), (0.3, 20.0, 2), (1.0, 4.0, 1), (0.9, 0.5, 2))
 ]
 
@@ -37,7 +37,7 @@ def test_rows_have_the_loss_and_slope_of_a_student_alone(data: TrainingData, sha
     for row, teach in enumerate(TEACH):
         mine = logits[row].clone().requires_grad_()
         at = batch[0 if shared else row]
-        probs = soft_targets(data, teach)
+        probs = prepared_rows(build_loss(teach), teach, data.teacher_train)
         taught = None if probs is None else probs[at]
         one = soft_target_loss(mine, taught, data.train_y[at], teach.temperature, teach.alpha)
         one.backward()
@@ -47,7 +47,7 @@ def test_rows_have_the_loss_and_slope_of_a_student_alone(data: TrainingData, sha
 
 def test_without_a_teacher_there_is_no_room_for_targets(data: TrainingData) -> None:
     alone = data._replace(teacher_train=None)
-    loss = RowLoss([DistillationConfig(alpha=1.0)], data.train_x)
+    loss = RowLoss([KdDistillation(alpha=1.0)], data.train_x)
     loss.show([alone], [None])
     assert loss.room(7).numel() == 0
     with pytest.raises(ValueError, match="needs teacher logits"):
@@ -62,8 +62,8 @@ def test_targets_are_made_once_for_a_view(data: TrainingData) -> None:
     other = data._replace(teacher_train=torch.zeros(2, NUM, CLASSES, dtype=torch.float64))
     mixed = loss.show([data, other, data, data], first)
     assert mixed[1] is not None
-    assert mixed[1].probs is not None
-    torch.testing.assert_close(mixed[1].probs, torch.full_like(mixed[1].probs, 1 / CLASSES))
+    assert mixed[1].rows is not None
+    torch.testing.assert_close(mixed[1].rows, torch.full_like(mixed[1].rows, 1 / CLASSES))
     assert first[0] is not None
     assert mixed[0] is not None
-    assert torch.equal(mixed[0].probs, first[0].probs)  # type: ignore[arg-type]
+    assert torch.equal(mixed[0].rows, first[0].rows)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""How accurate students of each size are, and where size saturates."""

@@ -1,0 +1,106 @@
+"""Chosen settings beside each other: by replicate where those are pairs, else as samples.
+
+Which replicates are pairs is said in `results.pairing`.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from scipy import stats
+
+from kdsearch.analysis.estimate import Estimate, estimate_difference, estimate_mean
+from kdsearch.analysis.luck import total_error
+from kdsearch.analysis.statistics.moderated import Moderated, moderated
+from kdsearch.analysis.statistics.search_luck import SearchLuck
+from kdsearch.analysis.stratum import Choice
+from kdsearch.results.pairing import are_alike, paired_accuracies, replicate_accuracies
+
+Verdict = Literal["helps", "hurts", "fell short", "no difference", "unclear", "not measured"]
+"""`fell short`: the interval lies below zero, but hard labels were among the settings to choose
+from (alpha 1), so it is the search that missed them and not distillation that hurts."""
+
+
+class Comparison(NamedTuple):
+    """Test accuracy of one choice less that of another, a fraction."""
+
+    parts: tuple[Moderated, ...]
+    """One, of the differences of pairs; or two samples, the second with its sign turned."""
+
+    @property
+    def mean(self) -> float:
+        """The difference."""
+        return sum(part.mean for part in self.parts)
+
+    @property
+    def n(self) -> int:
+        """Replicates; of the smaller sample."""
+        return min(part.n for part in self.parts)
+
+    def estimate(self, lucks: Sequence[SearchLuck], confidence: float) -> tuple[Estimate, float]:
+        """With the luck of both searches in its error, and the degrees of freedom of that.
+
+        Raises:
+            ValueError: No choice of the comparison has two replicates.
+        """
+        freedoms = [part.dof for part in self.parts]
+        if not min(freedoms) > 0:
+            raise ValueError("without replicates a difference has no error")
+        error, dof = total_error([part.error**2 for part in self.parts], freedoms, lucks)
+        reach = float(stats.t.ppf(0.5 + confidence / 2, dof)) * error
+        return Estimate(self.mean, self.n, error, self.mean - reach, self.mean + reach), dof
+
+
+def compare(
+    choices: Sequence[tuple[Choice, Choice] | None], sizes: Sequence[float | None]
+) -> list[Comparison | None]:
+    """Differences whose errors are shrunk towards each other, in order.
+
+    Args:
+        choices: What is compared with what; None where there is nothing to compare.
+        sizes: Of the students, along which errors may follow a trend; None where there is none.
+    """
+    alike = [pair is not None and are_alike(pair[0].trial, pair[1].trial) for pair in choices]
+    known = list(zip(choices, alike, strict=True))
+    pairs = [
+        paired_accuracies(pair[0].replicates, pair[1].replicates) if pair and same else []
+        for pair, same in known
+    ]
+    others = [_samples(pair) if pair and not same else ([], []) for pair, same in known]
+    parts = zip(
+        moderated(pairs, sizes),
+        moderated([mine for mine, _ in others], sizes),
+        moderated([[-x for x in its] for _, its in others], sizes),
+        strict=True,
+    )
+    made = (tuple(part for part in own if part is not None) for own in parts)
+    return [Comparison(own) if own else None for own in made]
+
+
+def _samples(pair: tuple[Choice, Choice]) -> tuple[list[float], list[float]]:
+    """Test accuracies of both; of neither where one of them has none."""
+    mine, its = (list(replicate_accuracies(c.replicates).values()) for c in pair)
+    return (mine, its) if mine and its else ([], [])
+
+
+def difference(mine: Choice, its: Choice, *, confidence: float) -> Estimate | None:
+    """One difference in test accuracy by its own replicates: t interval, or Welch's of samples.
+
+    None without a pair, or without a tested replicate of either.
+    """
+    if are_alike(mine.trial, its.trial):
+        pairs = paired_accuracies(mine.replicates, its.replicates)
+        return estimate_mean(pairs, confidence=confidence)
+    return estimate_difference(*_samples((mine, its)), confidence=confidence)
+
+
+def effect_verdict(estimate: Estimate | None, tolerance: float) -> Verdict:
+    """What one interval of a difference says; within `tolerance` there is no difference."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "not measured"
+    if estimate.low > 0:
+        return "helps"
+    if estimate.high < 0:
+        return "hurts"
+    if estimate.low > -tolerance and estimate.high < tolerance:
+        return "no difference"
+    return "unclear"
