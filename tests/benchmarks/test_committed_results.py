@@ -77,6 +77,7 @@ def test_the_verdict_on_mlps_of_convolutional_teachers_is_what_anybody_sees() ->
     assert by_size[max(s for s in by_size if s < fit.saturation_interval[1])] == 256
 
 
+@pytest.mark.slow
 def test_each_size_is_predicted_from_those_below_it() -> None:
     tables = [MLPS_OF_CNNS, *sorted(REPORTS.glob("*/results.csv"))]
     found = [p for t in tables for name, points in curves(t) for p in predictions(name, points)]

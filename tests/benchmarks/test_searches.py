@@ -47,6 +47,7 @@ def test_a_setting_of_the_table_is_its_own_nearest() -> None:
     assert samplers.regret("distilled", 64, int(cell.smooth.argmax())) == 0
 
 
+@pytest.mark.slow
 def test_a_simulated_search_spends_its_budget_and_prunes_like_the_study() -> None:
     config = samplers.study(12, 3, "pruner.kind=halving", "pruner.min_correlation=0.3")
     rng = np.random.default_rng(0)

@@ -37,6 +37,7 @@ def data() -> TrainingData:
     return with_logits(noise, random_teachers(2)).data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("student", [mlp(4), cnn(2)])
 def test_sides_agree(data: TrainingData, student: MlpModel | CnnModel) -> None:
     chosen = specs([student, student, student])

@@ -3,6 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from benchmarks import overhead, scaling, target
 from benchmarks.synthetic import confirm, fill
 from kdsearch import load_results
@@ -11,6 +13,7 @@ from kdsearch.study.proposal.lane import lanes_of
 from kdsearch.study.storage.ledger import Ledger
 
 
+@pytest.mark.slow
 def test_a_filled_study_is_a_study(folder: Path) -> None:
     config = scaling.study(9, widths=(4, 8))
     ledger = Ledger.create(config, command="test")

@@ -71,6 +71,7 @@ def _make_slowly(path: Path, log: Path) -> None:
     assert cached_arrays(path, make)["x"].tolist() == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_two_processes_make_it_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     arguments = (tmp_path / "a.npz", tmp_path / "log")

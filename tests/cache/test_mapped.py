@@ -118,6 +118,7 @@ def pages(path: Path) -> dict[str, int]:
     raise AssertionError(f"{path} is not mapped")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="asks Linux")
 def test_processes_share_the_pages(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"

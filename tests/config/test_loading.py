@@ -241,6 +241,7 @@ def problems_of(path: Path) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 def test_only_study_file_errors_escape_from_300_random_files(tmp_path: Path) -> None:
     rng = random.Random(0)
     path = tmp_path / "study.yaml"

@@ -14,6 +14,8 @@ from kdsearch.execution.cohort import train_cohort
 from kdsearch.execution.student import students_path
 from tests.execution.conftest import Log, MakeTask, essence
 
+pytestmark = pytest.mark.slow
+
 
 def drive(task: CohortTask, log: Log, should_stop: Callable[[], bool] = lambda: False) -> Log:
     for event in train_cohort(task, should_stop):

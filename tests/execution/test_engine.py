@@ -27,6 +27,8 @@ from kdsearch.training import FunctionalPopulation, MlpPopulation
 from tests.execution.conftest import SETTINGS, Log, MakeTask, essence
 from tests.execution.test_cohort import drive
 
+pytestmark = pytest.mark.slow
+
 STUDENTS: dict[str, dict[str, Any]] = {
     "conv1d": {"kind": "conv1d", "width": 8, "depth": 2},
     "cnn": {"kind": "cnn", "width": 8, "depth": 2},

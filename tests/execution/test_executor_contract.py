@@ -7,6 +7,8 @@ import pytest
 from kdsearch.execution import Executor, InlineExecutor, ProcessExecutor
 from kdsearch.testing import ExecutorContract
 
+pytestmark = pytest.mark.slow
+
 
 class TestOurs(ExecutorContract):
     @pytest.fixture(params=["inline", "processes"])

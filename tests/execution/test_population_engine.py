@@ -12,6 +12,8 @@ from kdsearch.execution.task import EngineName, Row
 from tests.execution.conftest import Log, MakeTask, essence
 from tests.execution.test_cohort import drive
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = (2, 5, 3, 1, 4, 2, 3)
 
 

@@ -16,6 +16,8 @@ from kdsearch.config import StudyConfig, TeacherConfig
 from kdsearch.execution import CohortTask, InlineExecutor, ProcessExecutor, TeacherTask
 from tests.execution.conftest import Log, MakeTask, essence
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = [{"learning_rate": 0.05}, {"learning_rate": 0.001}]
 
 

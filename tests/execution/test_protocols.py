@@ -24,6 +24,8 @@ from kdsearch.training import StudentRun, TrainingData
 from tests.execution.conftest import Log, MakeTask, with_teachers
 from tests.execution.test_cohort import drive
 
+pytestmark = pytest.mark.slow
+
 VIEWS = {"shift": 1, "views": 2}
 OTHER = {"flip": True, "views": 3}
 JITTERED_TEACHER: dict[str, Any] = {"data": {"kind": "digits"}, "teacher__augment": VIEWS}

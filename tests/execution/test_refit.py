@@ -29,6 +29,8 @@ from tests.execution.conftest import Log, MakeTask, with_teachers
 from tests.execution.test_cohort import drive
 from tests.study.records import history
 
+pytestmark = pytest.mark.slow
+
 # Rates at which students overfit or stop early, so that not all keep their last epoch.
 SETTINGS: tuple[dict[str, Scalar], ...] = (
     {"learning_rate": 0.1, "alpha": 0.5},

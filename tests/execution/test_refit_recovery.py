@@ -27,6 +27,8 @@ from tests.execution.test_refit import (
     without_refit,
 )
 
+pytestmark = pytest.mark.slow
+
 REFIT_LAST_BATCH = 1438 % 128
 """Size of the batch that only a refit sees: by it a user's model knows that it is in one."""
 

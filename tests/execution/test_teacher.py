@@ -26,6 +26,8 @@ from kdsearch.results import TeacherRecord
 from kdsearch.training import StudentRun, evaluate_logits, select_device
 from tests.execution.conftest import Log, MakeTask
 
+pytestmark = pytest.mark.slow
+
 LEAVES = """
 import sys
 from math import prod

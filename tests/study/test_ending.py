@@ -14,6 +14,8 @@ from kdsearch.testing.small_study import small_study
 from tests.conftest import WriteStudy
 from tests.study.records import make_record
 
+pytestmark = pytest.mark.slow
+
 CONFIG = small_study()
 
 

@@ -20,6 +20,8 @@ from kdsearch.study.storage.ledger import Ledger
 from kdsearch.testing.small_study import small_study
 from tests.conftest import WriteStudy
 
+pytestmark = pytest.mark.slow
+
 SIGNALS = {"kind": "mnist1d", "train_samples": 600, "test_samples": 100}
 CONV1D = {"kind": "conv1d", "width": 4, "depth": 2}
 CNN = {"kind": "cnn", "width": 4, "depth": 2}

@@ -10,6 +10,8 @@ from sklearn.datasets import load_digits
 import kdsearch
 from kdsearch.config import StudyConfig
 
+pytestmark = pytest.mark.slow
+
 STUDY = Path(__file__).parents[2] / "studies" / "hinton.yaml"
 SMALLER = (
     "teacher.model.width=32", "teacher.training.epochs=6", "teacher.augment.views=3",

@@ -21,6 +21,8 @@ from kdsearch.study.storage.ledger import Ledger
 from tests.conftest import WriteStudy
 from tests.study.test_run import METHODS, essence, run
 
+pytestmark = pytest.mark.slow
+
 KDSEARCH = str(Path(sys.executable).with_name("kdsearch"))
 MARK = "KDSEARCH_TEST_MARK"
 # Worker processes need seconds to start, so their kills come later.

@@ -27,6 +27,8 @@ from tests.conftest import SMALL_STUDY, WriteStudy
 from tests.study.records import evaluation
 from tests.study.test_run import essence, interrupted
 
+pytestmark = pytest.mark.slow
+
 SEARCH = {name: p for name, p in SMALL_STUDY["search"].items() if name != "width"}
 PER_UNIT = 75
 """Parameters for each unit of width: 64 values in, 10 classes out, a bias."""

@@ -14,6 +14,8 @@ from kdsearch.results import Results
 from tests.conftest import WriteStudy
 from tests.docs.pages import blocks
 
+pytestmark = pytest.mark.slow
+
 PAGE = "extending/loss.md"
 SIGNALS = {"kind": "mnist1d", "train_samples": 600, "test_samples": 100}
 OPTION = "distillation.options.weight"

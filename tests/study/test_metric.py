@@ -14,6 +14,8 @@ from kdsearch.study.storage.database import connect_existing
 from tests.conftest import WriteStudy
 from tests.docs.pages import blocks
 
+pytestmark = pytest.mark.slow
+
 PAGE = "extending/metric.md"
 ONE_WIDTH = {"role": "fixed", "value": 4}
 

@@ -20,6 +20,8 @@ from kdsearch.tracking.sink import StudyState
 from tests.conftest import WriteStudy
 from tests.study.records import make_record
 
+pytestmark = pytest.mark.slow
+
 
 class Clock:
     """Time that passes by call: four seconds each."""

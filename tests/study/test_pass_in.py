@@ -16,6 +16,8 @@ from kdsearch.testing.sink import MakeSink
 from kdsearch.testing.small_study import small_study
 from kdsearch.tracking import DatasetSummary, LoggableModel, StudyState
 
+pytestmark = pytest.mark.slow
+
 CONFIG = small_study(training__epochs=2, budget__trials=2, confirm__replicates=1)
 
 

@@ -13,6 +13,8 @@ from kdsearch.results import TrialRecord
 from tests.conftest import WriteStudy
 from tests.study.test_run import ONE_WIDTH, run
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL: dict[str, Any] = {
     "data": {
         "kind": "digits",

@@ -14,6 +14,8 @@ from kdsearch.study.proposal.lane import lane_epochs, lanes_of
 from tests.conftest import WriteStudy
 from tests.study.test_run import essence
 
+pytestmark = pytest.mark.slow
+
 ONE_WIDTH = {"role": "fixed", "value": 4}
 
 

@@ -21,6 +21,8 @@ from kdsearch.study.planning.plan import plan_study
 from tests.conftest import WriteStudy
 from tests.study.records import stored_before
 
+pytestmark = pytest.mark.slow
+
 TIMING = {"train_seconds", "mlflow_run_id"}
 ONE_WIDTH = {"role": "fixed", "value": 4}
 

@@ -11,6 +11,8 @@ import pytest
 import kdsearch
 from tests.conftest import WriteStudy
 
+pytestmark = pytest.mark.slow
+
 SOURCE = '''
 import torch
 from torch import nn

@@ -18,6 +18,7 @@ def listing(folder: Path) -> dict[str, bytes]:
     return {str(f): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
 
 
+@pytest.mark.slow
 def test_a_plan_writes_nothing_and_counts_what_is_missing_and_done(
     write_study: WriteStudy, folder: Path, tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,

@@ -15,6 +15,8 @@ from kdsearch.study.storage.ledger import Ledger
 from kdsearch.testing.small_study import small_study
 from tests.study.records import evaluation, history
 
+pytestmark = pytest.mark.slow
+
 SAMPLERS = {
     "tpe": {"kind": "tpe", "startup_trials": 3},
     "random": {"kind": "random"},

@@ -7,6 +7,8 @@ from kdsearch.study.proposal.sampler import build_sampler
 from kdsearch.testing import SamplerContract
 from kdsearch.testing.small_study import small_study
 
+pytestmark = pytest.mark.slow
+
 
 class TestOptunas(SamplerContract):
     @pytest.fixture(autouse=True, params=["tpe", "gp", "random"])

@@ -20,6 +20,8 @@ from tests.conftest import SMALL_STUDY, WriteStudy
 from tests.study.records import evaluation
 from tests.study.test_run import essence, interrupted
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = {"role": "scientific", "values": [16, 4, 8]}
 ENSEMBLE = {"role": "scientific", "values": [1, 2]}
 

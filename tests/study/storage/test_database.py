@@ -68,6 +68,7 @@ def test_the_file_of_a_url(url: str, file: Path | None) -> None:
     assert sqlite_file(url) == file
 
 
+@pytest.mark.slow
 def test_a_password_on_the_command_line_is_stored_nowhere(
     write_study: WriteStudy, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ def stored(key: str, part: str) -> dict[int, Any]:
     return own | {t.number: t.user_attrs[key] for t in study.trials if key in t.user_attrs}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("version", "name"), NAMES.items())
 def test_a_raised_budget_runs_the_difference_and_is_stored_as_today(
     version: str, name: str, folder: Path
@@ -152,6 +153,7 @@ STUDY = {
 }
 
 
+@pytest.mark.slow
 def test_a_rename_orphans_no_study(
     write_study: WriteStudy,
     tmp_path_factory: pytest.TempPathFactory,

@@ -14,6 +14,8 @@ from kdsearch.results import Evaluation, TeacherBankRecord, TeacherRecord, Trial
 from kdsearch.tracking import DatasetSummary, LoggableModel, Sink, TrackingUnavailableError
 from kdsearch.tracking.mlflow.sink import MlflowSink
 
+pytestmark = pytest.mark.slow
+
 MakeRecord = Callable[..., TrialRecord]
 Evaluate = Callable[[float], Evaluation]
 OpenSink = Callable[..., MlflowSink]

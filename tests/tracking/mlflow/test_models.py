@@ -14,6 +14,8 @@ from kdsearch.tracking import LoggableModel
 from kdsearch.tracking.mlflow.models import ExportError, save_folder
 from kdsearch.tracking.mlflow.sink import MlflowSink
 
+pytestmark = pytest.mark.slow
+
 MakeRecord = Callable[..., TrialRecord]
 MakeModel = Callable[[int], LoggableModel]
 OpenSink = Callable[..., MlflowSink]

@@ -22,6 +22,8 @@ from kdsearch.results import TrialRecord
 from kdsearch.tracking import LoggableModel, TrackingUnavailableError
 from kdsearch.tracking.mlflow.sink import MlflowSink
 
+pytestmark = pytest.mark.slow
+
 START_SECONDS = 120
 
 

@@ -8,6 +8,8 @@ from kdsearch.testing import SinkContract
 from kdsearch.testing.sink import MakeSink
 from kdsearch.tracking.mlflow.sink import MlflowSink
 
+pytestmark = pytest.mark.slow
+
 
 class TestMlflow(SinkContract):
     @pytest.fixture
