@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,14 @@ from kdsearch.cache import cache_folder
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.execution import (
     CohortTask,
-    EpochDone,
-    Event,
     InlineExecutor,
     Row,
-    RowDone,
-    RowPaused,
-    Task,
-    TaskFailed,
     TeacherTask,
 )
 from kdsearch.execution.task import EngineName
 from kdsearch.results import Outcome
 from kdsearch.results.score import BY_ACCURACY
+from kdsearch.testing.executor import Log
 from kdsearch.testing.small_study import small_study
 
 USERS_MODELS = '''
@@ -172,27 +166,6 @@ def users_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / f"{name}.py").write_text(textwrap.dedent(USERS_MODELS))
     monkeypatch.syspath_prepend(str(tmp_path))
     return name
-
-
-@dataclass
-class Log:
-    """What executors tell."""
-
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    epochs: list[tuple[str, int]] = field(default_factory=list)
-    paused: dict[str, float] = field(default_factory=dict)
-
-    def notify(self, task: Task, event: Event) -> None:
-        match event:
-            case EpochDone():
-                self.epochs.append((event.row, event.metrics.epoch))
-            case RowPaused():
-                self.paused[event.row] = event.score
-            case RowDone():
-                self.outcomes[event.row] = event.outcome
-            case TaskFailed():
-                self.failures[task.key] = event.reason
 
 
 def essence(outcomes: dict[str, Outcome]) -> dict[str, dict[str, object]]:
