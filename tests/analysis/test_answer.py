@@ -19,6 +19,7 @@ def small():
     return make_results(widths=(8, 16), trials=4, replicates=3)
 
 
+@pytest.mark.slow
 def test_the_worked_example_is_in_finding_page_figures_and_document(small, tmp_path, monkeypatch):
     example: dict = {}
     for block in blocks(PAGE, "python"):

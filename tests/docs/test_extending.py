@@ -24,6 +24,7 @@ def own_modules(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         sys.modules.pop(name, None)
 
 
+@pytest.mark.slow
 def test_the_executor_of_the_page_keeps_the_contract(folder: Path) -> None:
     threads, _, contract = blocks(EXECUTOR, "python")[:3]
     (folder / "threads.py").write_text(threads)
@@ -31,6 +32,7 @@ def test_the_executor_of_the_page_keeps_the_contract(folder: Path) -> None:
     assert pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "threads_test.py"]) == 0
 
 
+@pytest.mark.slow
 def test_a_study_runs_in_the_threads_of_the_page(folder: Path, write_study: WriteStudy) -> None:
     threads, script = blocks(EXECUTOR, "python")[:2]
     (folder / "threads.py").write_text(threads)
@@ -49,6 +51,7 @@ def test_the_sampler_of_the_page_is_taken(folder: Path) -> None:
     check_pieces(small_study(**yaml.safe_load(section)))
 
 
+@pytest.mark.slow
 def test_the_spirals_of_the_page_run_to_their_report(folder: Path) -> None:
     code, transform = blocks(DATA, "python")
     (folder / "mycode.py").write_text(f"{code}\n\n{transform}")

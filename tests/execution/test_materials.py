@@ -175,6 +175,7 @@ def test_soft_targets_follow_the_view(augmented: StudyConfig, make_task: MakeTas
         assert torch.equal(engine._run._prepared, soften(mixed, teach.temperature))
 
 
+@pytest.mark.slow
 def test_an_augmented_cohort_is_the_same_everywhere_and_after_a_stop(
     augmented: StudyConfig, make_task: MakeTask, processes: ProcessExecutor, tmp_path: Path
 ) -> None:

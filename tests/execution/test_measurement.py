@@ -24,6 +24,7 @@ def with_student(
     return make_task(config=config, **arguments)
 
 
+@pytest.mark.slow
 def test_convolutional_students_are_measured_within_seconds(
     make_task: MakeTask, study: StudyConfig
 ) -> None:

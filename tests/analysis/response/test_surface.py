@@ -129,6 +129,7 @@ def test_draws_of_a_singular_normal_stay_on_its_line():
     assert float(draws[:, 0].std()) == pytest.approx(1.0, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_same_trials_make_the_same_surface():
     rng = np.random.default_rng(7)
     seen, asked = places(rng, 300), places(rng, 10)
@@ -155,6 +156,7 @@ def test_a_score_that_is_known_badly_counts_little():
     assert float(fit_surface(seen, wrong).mean(at)[0]) < right - 0.3
 
 
+@pytest.mark.slow
 def test_scales_are_uncertain_with_few_trials_and_less_so_with_many():
     rng = np.random.default_rng(10)
     spreads = []

@@ -14,6 +14,7 @@ from kdsearch.tracking.mlflow import database
 from kdsearch.tracking.mlflow.sink import MlflowSink
 
 
+@pytest.mark.slow
 def test_default_is_the_folders_database(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "mlruns" / "0").mkdir(parents=True)
     (folder / "mlruns" / "0" / "meta.yaml").write_text("")  # MLflow's own default would change.
@@ -27,6 +28,7 @@ def test_default_is_mlflows_default(folder: Path) -> None:
     assert database.resolve_tracking_uri() == mlflow.get_tracking_uri()
 
 
+@pytest.mark.slow
 def test_database_is_made_once_by_many(tmp_path: Path) -> None:
     """MLflow alone breaks the database for good when two processes make it at once."""
     code = (
