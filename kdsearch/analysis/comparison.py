@@ -13,7 +13,8 @@ from kdsearch.analysis.luck import total_error
 from kdsearch.analysis.statistics.moderated import Moderated, moderated
 from kdsearch.analysis.statistics.search_luck import SearchLuck
 from kdsearch.analysis.stratum import Choice
-from kdsearch.results.pairing import are_alike, paired_accuracies, replicate_accuracies
+from kdsearch.config import Metric
+from kdsearch.results.pairing import are_alike, paired_differences, replicate_scores
 
 Verdict = Literal["helps", "hurts", "fell short", "no difference", "unclear", "not measured"]
 """`fell short`: the interval lies below zero, but hard labels were among the settings to choose
@@ -21,7 +22,7 @@ from (alpha 1), so it is the search that missed them and not distillation that h
 
 
 class Comparison(NamedTuple):
-    """Test accuracy of one choice less that of another, a fraction."""
+    """Test score of one choice less that of another: above 0 is better, whatever the metric."""
 
     parts: tuple[Moderated, ...]
     """One, of the differences of pairs; or two samples, the second with its sign turned."""
@@ -51,21 +52,24 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    choices: Sequence[tuple[Choice, Choice] | None], sizes: Sequence[float | None]
+    choices: Sequence[tuple[Choice, Choice] | None],
+    sizes: Sequence[float | None],
+    metric: Metric,
 ) -> list[Comparison | None]:
     """Differences whose errors are shrunk towards each other, in order.
 
     Args:
         choices: What is compared with what; None where there is nothing to compare.
         sizes: Of the students, along which errors may follow a trend; None where there is none.
+        metric: What is compared.
     """
     alike = [pair is not None and are_alike(pair[0].trial, pair[1].trial) for pair in choices]
     known = list(zip(choices, alike, strict=True))
     pairs = [
-        paired_accuracies(pair[0].replicates, pair[1].replicates) if pair and same else []
+        paired_differences(pair[0].replicates, pair[1].replicates, metric) if pair and same else []
         for pair, same in known
     ]
-    others = [_samples(pair) if pair and not same else ([], []) for pair, same in known]
+    others = [_samples(pair, metric) if pair and not same else ([], []) for pair, same in known]
     parts = zip(
         moderated(pairs, sizes),
         moderated([mine for mine, _ in others], sizes),
@@ -76,21 +80,21 @@ def compare(
     return [Comparison(own) if own else None for own in made]
 
 
-def _samples(pair: tuple[Choice, Choice]) -> tuple[list[float], list[float]]:
-    """Test accuracies of both; of neither where one of them has none."""
-    mine, its = (list(replicate_accuracies(c.replicates).values()) for c in pair)
+def _samples(pair: tuple[Choice, Choice], metric: Metric) -> tuple[list[float], list[float]]:
+    """Test scores of both; of neither where one of them has none."""
+    mine, its = (list(replicate_scores(c.replicates, metric).values()) for c in pair)
     return (mine, its) if mine and its else ([], [])
 
 
-def difference(mine: Choice, its: Choice, *, confidence: float) -> Estimate | None:
-    """One difference in test accuracy by its own replicates: t interval, or Welch's of samples.
+def difference(mine: Choice, its: Choice, *, metric: Metric, confidence: float) -> Estimate | None:
+    """One difference in test score by its own replicates: t interval, or Welch's of samples.
 
     None without a pair, or without a tested replicate of either.
     """
     if are_alike(mine.trial, its.trial):
-        pairs = paired_accuracies(mine.replicates, its.replicates)
+        pairs = paired_differences(mine.replicates, its.replicates, metric)
         return estimate_mean(pairs, confidence=confidence)
-    return estimate_difference(*_samples((mine, its)), confidence=confidence)
+    return estimate_difference(*_samples((mine, its), metric), confidence=confidence)
 
 
 def effect_verdict(estimate: Estimate | None, tolerance: float) -> Verdict:

@@ -6,10 +6,11 @@ from kdsearch.analysis import wording
 from kdsearch.analysis.answer import Answers, answer_sentences
 from kdsearch.analysis.answers.capacity.capacity import CAPACITY
 from kdsearch.analysis.context import Context
+from kdsearch.analysis.headline import Headline
 from kdsearch.analysis.recommendation import (
-    accuracy_words,
     every_failure,
     recommendation_in,
+    score_words,
     varying_size,
 )
 from kdsearch.analysis.stratum import Stratum
@@ -21,7 +22,7 @@ class FindingInfo(NamedTuple):
 
     question: str
     finding: tuple[str, ...]
-    """How accurate the students are, then what each answer adds."""
+    """How good the students are, then what each answer adds."""
     recommendation: str
     recommended: Stratum | None
     champion: Stratum | None
@@ -35,7 +36,7 @@ def compute_finding(context: Context, answers: Answers) -> FindingInfo:
     advice = context.of(recommendation_in)
     return FindingInfo(
         question=context.results.config.question_text,
-        finding=(_accuracy_sentence(context), *answer_sentences(context, answers)),
+        finding=(_first_sentence(context), *answer_sentences(context, answers)),
         recommendation=advice.text,
         recommended=advice.recommended,
         champion=advice.champion,
@@ -43,53 +44,57 @@ def compute_finding(context: Context, answers: Answers) -> FindingInfo:
     )
 
 
-def _accuracy_sentence(context: Context) -> str:
+def _first_sentence(context: Context) -> str:
+    """How good the confirmed students are by the headline metric, or that none is known."""
     info, confirmed = context.strata, context.strata.confirmed
+    headline = info.headline
     saturation = context.of(CAPACITY.compute).saturation.clause
     if not confirmed:
         if failed := every_failure(context.results):
-            return f"Nothing can be said about test accuracy: {failed}."
+            return f"Nothing can be said about test {headline.words}: {failed}."
         done = sum(s.distilled is not None for s in info.strata)
         return (
             f"Nothing is confirmed yet ({done} of {len(info.strata)} strata have a complete "
-            "search trial), so nothing can be said about test accuracy."
+            f"search trial), so nothing can be said about test {headline.words}."
             if info.strata
-            else "Nothing is confirmed yet, so nothing can be said about test accuracy."
+            else f"Nothing is confirmed yet, so nothing can be said about test {headline.words}."
         )
-    reference = _reference(context.teachers)
+    reference = _reference(context.teachers, headline)
     replicated = any(s.distilled and len(s.distilled.replicates) > 1 for s in confirmed)
     n = wording.span([len(s.distilled.replicates) for s in confirmed if s.distilled])
     meaning = f" (± is one standard error, n = {n} replicates)" if replicated else ""
     if len(confirmed) == 1:
         only = confirmed[0]
         name = f"at {only.label} " if only.label else ""
-        reached = f"{accuracy_words(only)} on the test set"
+        where = " on the test set" if headline.is_accuracy else ""
+        reached = f"{headline.article}{score_words(only, headline)}{where}"
         return f"The distilled student {name}reaches {reached}{reference}{meaning}."
     if varying_size(confirmed):
         ordered = sorted(confirmed, key=lambda s: s.num_params or 0)
         first, last = ordered[0], ordered[-1]
+        low, high = (f"{score_words(s, headline)} at {_sized(s)}" for s in (first, last))
         sentence = (
-            f"Distilled students reach {accuracy_words(first)} at {_sized(first)} and "
-            f"{accuracy_words(last)} at {_sized(last)}{reference}{meaning}"
+            f"Distilled students reach {headline.article}{low} and {high}{reference}{meaning}"
         )
     else:
-        ordered = sorted(confirmed, key=_mean)
+        worst, *_, best = sorted(confirmed, key=_mean)
+        ends = ("lowest", "highest") if headline.is_minimised else ("highest", "lowest")
         sentence = (
-            f"Test accuracy is highest at {ordered[-1].label} ({accuracy_words(ordered[-1])}) and "
-            f"lowest at {ordered[0].label} ({accuracy_words(ordered[0])}){reference}{meaning}"
+            f"Test {headline.words} is {ends[0]} at {best.label} ({score_words(best, headline)}) "
+            f"and {ends[1]} at {worst.label} ({score_words(worst, headline)}){reference}{meaning}"
         )
     return f"{sentence}; {saturation}." if saturation else f"{sentence}."
 
 
-def _reference(teachers: TeachersInfo) -> str:
+def _reference(teachers: TeachersInfo, headline: Headline) -> str:
     if len(teachers.banks) != 1:
         return ""
     bank = teachers.banks[0]
     full = bank.full_ensemble
     if full is not None and full.size > 1 and full.test is not None:
-        return f", beside {wording.percent(full.test)} for the ensemble of {full.size} teachers"
+        return f", beside {headline.value(full.test)} for the ensemble of {full.size} teachers"
     if bank.mean_member_test is not None:
-        return f", beside {wording.percent(bank.mean_member_test)} for the teacher"
+        return f", beside {headline.value(bank.mean_member_test)} for the teacher"
     return ""
 
 
@@ -99,5 +104,5 @@ def _sized(stratum: Stratum) -> str:
 
 def _mean(stratum: Stratum) -> float:
     assert stratum.distilled is not None
-    assert stratum.distilled.test_accuracy is not None
-    return stratum.distilled.test_accuracy.mean
+    assert stratum.distilled.test_score is not None
+    return stratum.distilled.test_score.mean

@@ -7,23 +7,25 @@ import numpy as np
 from scipy import stats
 
 from kdsearch.analysis.estimate import Estimate, welch_dof
+from kdsearch.analysis.headline import Headline
 from kdsearch.analysis.statistics.search_luck import SearchLuck, SearchSpread
 from kdsearch.analysis.statistics.variance import shrunk_variances, size_positions
 from kdsearch.analysis.stratum import Choice, StrataInfo
+from kdsearch.config import Metric
 from kdsearch.results import TrialRecord
-from kdsearch.results.pairing import are_alike, paired_accuracies, replicate_accuracies
+from kdsearch.results.pairing import are_alike, paired_differences, replicate_scores
 
 Key = tuple[str, int]
 """Arm and number of the search trial: strata may share a choice on hard labels."""
 
 
-def luck_of(choices: Iterable[Choice | None], tolerance: float) -> SearchLuck:
+def luck_of(choices: Iterable[Choice | None], tolerance: float, headline: Headline) -> SearchLuck:
     """What the candidates of one arm say of its search."""
     beside = [
         (choice.trial.num_params, found)
         for choice in distinct(choices).values()
         for rival in choice.rivals
-        if (found := _difference(choice.replicates, rival)) is not None
+        if (found := _difference(choice.replicates, rival, headline.metric)) is not None
     ]
     if not beside:
         return SearchLuck.of(None, tolerance)
@@ -39,16 +41,16 @@ def distinct(choices: Iterable[Choice | None]) -> dict[Key, Choice]:
 
 
 def _difference(
-    mine: Sequence[TrialRecord], its: Sequence[TrialRecord]
+    mine: Sequence[TrialRecord], its: Sequence[TrialRecord], metric: Metric
 ) -> tuple[float, float, int, float] | None:
     """Mean difference, the variance that each of n replicates adds to it, n, degrees of freedom.
 
     None without two replicates of each.
     """
-    pairs = np.array(paired_accuracies(mine, its))
+    pairs = np.array(paired_differences(mine, its, metric))
     if len(pairs) > 1:
         return float(pairs.mean()), float(pairs.var(ddof=1)), len(pairs), len(pairs) - 1.0
-    a, b = (np.array(list(replicate_accuracies(runs).values())) for runs in (mine, its))
+    a, b = (np.array(list(replicate_scores(runs, metric).values())) for runs in (mine, its))
     if min(len(a), len(b)) < 2 or are_alike(mine[0], its[0]):
         return None
     parts, n = [float(x.var(ddof=1)) / len(x) for x in (a, b)], min(len(a), len(b))
@@ -57,22 +59,23 @@ def _difference(
 
 
 def with_intervals(
-    choices: Iterable[Choice | None], luck: SearchLuck, confidence: float
+    choices: Iterable[Choice | None], luck: SearchLuck, headline: Headline, confidence: float
 ) -> Mapping[Key, Estimate]:
-    """Test accuracies of one arm with intervals that cover replicates and the luck of the search.
+    """Test scores of one arm with intervals that cover replicates and the luck of the search.
 
     Variances of replicates are shrunk towards those of the other strata.
 
     Args:
         choices: Of the arm, in the order of their strata.
         luck: Of the arm.
+        headline: What the scores are of.
         confidence: Coverage, in (0, 1).
     """
     sizes = distinct(choices)
     known = {
-        key: c.test_accuracy
+        key: c.test_score
         for key, c in sizes.items()
-        if c.test_accuracy is not None and c.test_accuracy.se is not None
+        if c.test_score is not None and c.test_score.se is not None
     }
     if not known:
         return {}
@@ -84,7 +87,9 @@ def with_intervals(
     for (key, e), variance in zip(known.items(), shrunk.values / counts, strict=True):
         error, dof = total_error([float(variance)], [shrunk.dof], [luck])
         reach = float(stats.t.ppf(0.5 + confidence / 2, dof)) * error
-        found[key] = e._replace(low=max(e.mean - reach, 0.0), high=min(e.mean + reach, 1.0))
+        wide = headline.clipped(e._replace(low=e.mean - reach, high=e.mean + reach))
+        assert wide is not None
+        found[key] = wide
     return found
 
 
@@ -109,9 +114,11 @@ def luck_words(info: StrataInfo) -> str:
     arms = [a for a in (info.distilled_luck, info.baseline_luck) if a.spread is not None]
     if not arms:
         return ""
-    amounts = sorted({f"{100 * a.sd:.2f}" for a in arms})
+    unit, words = info.headline.unit, info.headline.words
+    amounts = sorted({unit.fixed(a.sd, 2) for a in arms})
     pairs = sum(a.num_pairs for a in arms)
     return (
-        "Another search would have chosen settings whose accuracy differs by an SD of about "
-        f"{' and '.join(amounts)} points ({pairs} pairs of candidates tell); intervals cover that."
+        f"Another search would have chosen settings whose {words} differs by an SD of about "
+        f"{' and '.join(amounts)}{unit.of_differences} ({pairs} pairs of candidates tell); "
+        "intervals cover that."
     )

@@ -11,9 +11,10 @@ from kdsearch.analysis.answers.gain import GAIN, GainInfo
 from kdsearch.analysis.answers.optimum_view import OPTIMUM, region_words
 from kdsearch.analysis.comparison import difference
 from kdsearch.analysis.context import Context
+from kdsearch.analysis.headline import Headline
 from kdsearch.analysis.statistics.capacity import CapacityFit
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
-from kdsearch.analysis.teachers import EnsembleAccuracy, TeachersInfo
+from kdsearch.analysis.teachers import EnsembleScore, TeachersInfo
 from kdsearch.config import SHORT_NAMES, StudyConfig
 from kdsearch.results import Results, TrialRecord, champion_of
 
@@ -45,9 +46,9 @@ def compute_recommendation(
     saturation: SaturationInfo,
     regions: Mapping[str, str],
 ) -> RecommendationInfo:
-    """The student that validation picks, with its test accuracy.
+    """The student that validation picks, with its test value.
 
-    Choosing by test accuracy would report the luckiest of the students as the best of them.
+    Choosing by the test set would report the luckiest of the students as the best of them.
 
     Args:
         results: The study.
@@ -86,10 +87,10 @@ def recommendation_in(context: Context) -> RecommendationInfo:
 
 
 def validation(stratum: Stratum) -> float:
-    """Mean validation accuracy of the confirmed replicates."""
+    """Mean validation score of the confirmed replicates."""
     assert stratum.distilled is not None
-    assert stratum.distilled.val_accuracy is not None
-    return stratum.distilled.val_accuracy
+    assert stratum.distilled.val_score is not None
+    return stratum.distilled.val_score
 
 
 def varying_size(strata: tuple[Stratum, ...]) -> bool:
@@ -97,10 +98,10 @@ def varying_size(strata: tuple[Stratum, ...]) -> bool:
     return len({s.num_params for s in strata if s.num_params is not None}) > 1
 
 
-def accuracy_words(stratum: Stratum) -> str:
-    """Confirmed test accuracy: `87.3 ± 0.1 %`."""
+def score_words(stratum: Stratum, headline: Headline) -> str:
+    """Confirmed test value: `87.3 ± 0.1 %`."""
     assert stratum.distilled is not None
-    return wording.estimate(stratum.distilled.test_accuracy)
+    return headline.estimate(stratum.distilled.test_score)
 
 
 def every_failure(results: Results) -> str:
@@ -180,6 +181,7 @@ class _Recommendation:
         self._region = region
         self._fit = fit
         self._strata = strata
+        self._headline = strata.headline
         self._chosen = chosen
         self._choice = chosen.distilled
         self._config = results.config
@@ -188,7 +190,7 @@ class _Recommendation:
         self._bank = teachers.bank_for(self._choice.trial.settings, results)
         self._full = self._bank.full_ensemble if self._bank else None
         self._keeping_up = any(
-            _keeps_up(s, full)
+            _keeps_up(s, full, strata.headline)
             for s in strata.confirmed
             if s.distilled is not None
             and (bank := teachers.bank_for(s.distilled.trial.settings, results)) is not None
@@ -208,35 +210,56 @@ class _Recommendation:
     def _lead(self) -> str:
         name = self._chosen.label or "the student with the best settings"
         named = f"{name}{self._size_clause()}"
-        accuracy, full = accuracy_words(self._chosen), self._full
+        headline, full = self._headline, self._full
+        reached = headline.estimate(self._choice.test_score)
+        named_value = f"{headline.article}{reached}"
         capital = f"{named[0].upper()}{named[1:]}"
         if full is None or not full.test:
-            return f"{capital} reaches {accuracy} on the test set"
+            where = " on the test set" if headline.is_accuracy else ""
+            return f"{capital} reaches {named_value}{where}"
         whom = f"the {full.size}-teacher ensemble" if full.size > 1 else "its teacher"
         mean = _test(self._choice)
         if mean > full.test:
-            words = f"{capital} is better than {whom} ({accuracy} beside "
-            words += f"{wording.percent(full.test)})"
+            words = f"{capital} is better than {whom} ({named_value} beside "
+            words += f"{headline.value(full.test)})"
             return words + self._weak_clause(mean, full)
+        if not headline.is_accuracy_like:
+            return self._difference_clause(capital, whom, mean, full.test)
         if not self._keeping_up:
             if len(self._strata.confirmed) == 1:
-                words = f"{capital} does not keep up with {whom} ({wording.percent(full.test)})"
-                return f"{words}{self._weak_clause(mean, full)}; it reaches {accuracy}"
+                words = f"{capital} does not keep up with {whom} ({headline.value(full.test)})"
+                return f"{words}{self._weak_clause(mean, full)}; it reaches {named_value}"
             return (
-                f"No tested student keeps up with {whom} ({wording.percent(full.test)})"
+                f"No tested student keeps up with {whom} ({headline.value(full.test)})"
                 f"{self._weak_clause(mean, full)}; of those tested, validation picks {named}, "
-                f"which reaches {accuracy}"
+                f"which reaches {named_value}"
             )
         share = wording.percent(mean / full.test)
-        errors = ""
+        errors, of = "", ""
         if full.test < 1:
-            errors = f", with {(1 - mean) / (1 - full.test):.1f} times its errors"
-        kept = f"{capital} keeps {share} of {whom} ({accuracy}){errors}"
+            what = "errors" if headline.is_accuracy else "distance to 100 %"
+            errors = f", with {(1 - mean) / (1 - full.test):.1f} times its {what}"
+        if not headline.is_accuracy:
+            of = f"the {headline.words} of "
+        kept = f"{capital} keeps {share} of {of}{whom} ({reached}){errors}"
         return kept + self._weak_clause(mean, full)
 
-    def _weak_clause(self, mean: float, full: EnsembleAccuracy) -> str:
+    def _difference_clause(self, capital: str, whom: str, mean: float, teacher: float) -> str:
+        """Beside a teacher that is no worse, by a metric of which no share can be kept."""
+        headline, estimate = self._headline, self._choice.test_score
+        assert estimate is not None
+        away = headline.difference(mean - teacher, wording.places_of(estimate))
+        reached = f"{headline.article}{headline.estimate(estimate)}"
+        return (
+            f"{capital} reaches {reached}, {away}{headline.points} beside the "
+            f"{headline.value(teacher)} of {whom}"
+        )
+
+    def _weak_clause(self, mean: float, full: EnsembleScore) -> str:
         assert full.test is not None
-        classes = self._num_classes
+        if not self._headline.is_accuracy_like:
+            return ""
+        classes = self._num_classes if self._headline.has_chance else None
         by_chance = classes is not None and full.test < WEAK_TEACHER / classes
         if not by_chance and mean - full.test <= NEAR_TEACHER:
             return ""
@@ -259,11 +282,11 @@ class _Recommendation:
     def _settings_clause(self) -> str:
         baseline, gain = self._chosen.baseline, self._gain
         if gain is not None and gain.verdict in ("hurts", "fell short") and baseline is not None:
-            amount = wording.shift(gain.estimate)
+            amount = self._headline.shift_words(gain.estimate)
             settings = ", ".join(self._settings(baseline.trial))
-            why = f"distillation costs {amount} points"
+            why = f"distillation costs {amount}"
             if gain.verdict == "fell short":
-                why = f"the distilled settings that were found differ from it by {amount} points"
+                why = f"the distilled settings that were found differ from it by {amount}"
             return f"train it on hard labels ({settings}): {why}"
         settings = ", ".join(self._settings(self._choice.trial))
         return f"{settings} ({self._region} is as good)" if self._region else settings
@@ -294,10 +317,11 @@ class _Recommendation:
             return (
                 "how much larger students gain is not certain: one replicate has no standard error"
             )
-        median, low, high = gained
-        ends = f"{wording.gained(low)} to {wording.gained(high)}"
+        headline, (median, low, high) = self._headline, gained
+        ends = f"{headline.gained(low)} to {headline.gained(high)}"
         level = wording.level(self._strata.confidence)
-        return f"larger students gain {wording.gained(median)} points ({ends}, {level})"
+        amount = f"{headline.gained(median)}{headline.points}"
+        return f"larger students {headline.gain_words} {amount} ({ends}, {level})"
 
     def _gained(self, best: Stratum) -> tuple[float, float, float] | None:
         """What the best of the larger students gains over the chosen one, with its interval.
@@ -310,7 +334,10 @@ class _Recommendation:
             return self._fit.gains[self._fit.sizes.index(size)]
         if best.distilled is None:
             return None
-        found = difference(best.distilled, self._choice, confidence=self._strata.confidence)
+        found = difference(
+            best.distilled, self._choice,
+            metric=self._headline.metric, confidence=self._strata.confidence,
+        )  # fmt: skip
         if found is None or found.low is None or found.high is None:
             return None
         return found.mean, found.low, found.high
@@ -320,14 +347,15 @@ _NAMED = tuple(SHORT_NAMES[n] for n in ("temperature", "alpha", "ensemble_size",
 """The parameters that the sentence gives in its own words."""
 
 
-def _keeps_up(stratum: Stratum, full: EnsembleAccuracy) -> bool:
+def _keeps_up(stratum: Stratum, full: EnsembleScore, headline: Headline) -> bool:
+    """Whether a student comes near; for lack of a scale any does by another than a fraction."""
     assert stratum.distilled is not None
-    if not full.test:
+    if not full.test or not headline.is_accuracy_like:
         return True
     mean = _test(stratum.distilled)
     return mean >= full.test - NEAR_TEACHER and mean >= SHARE_KEPT * full.test
 
 
 def _test(choice: Choice) -> float:
-    assert choice.test_accuracy is not None
-    return choice.test_accuracy.mean
+    assert choice.test_score is not None
+    return choice.test_score.mean

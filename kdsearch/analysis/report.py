@@ -18,7 +18,6 @@ from kdsearch.analysis.answers.ladder import LADDER
 from kdsearch.analysis.answers.levels import LEVELS
 from kdsearch.analysis.answers.optimum_view import OPTIMUM
 from kdsearch.analysis.answers.pareto import PARETO
-from kdsearch.analysis.budget import budget_in
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
 from kdsearch.analysis.drawing.report_figure import ReportFigure
@@ -27,6 +26,7 @@ from kdsearch.analysis.page.credentials import redact_results, without_credentia
 from kdsearch.analysis.page.document import json_document
 from kdsearch.analysis.page.page import render_page
 from kdsearch.analysis.recommendation import recommendation_in
+from kdsearch.analysis.searching.budget import budget_in
 from kdsearch.analysis.searching.importance import IMPORTANCE
 from kdsearch.analysis.searching.learning_curve import LEARNING_CURVES
 from kdsearch.analysis.searching.optimization_history import HISTORY
@@ -43,7 +43,8 @@ class Report(NamedTuple):
     """Two or three plain sentences."""
     recommendation: str
     metrics: dict[str, float]
-    """Headline numbers by name; accuracies are fractions, and what is unknown is left out."""
+    """Headline numbers by name, in the headline metric's own sign; fractions are fractions, and
+    what is unknown is left out."""
 
 
 ANSWERS: tuple[Answer[Any], ...] = (
@@ -135,27 +136,28 @@ def _put_in_place(draft: Path, folder: Path) -> None:
 
 def headline_metrics(context: Context) -> dict[str, float]:
     """Headline numbers by name. The best student is the best by validation, never by test."""
+    own, name = context.strata.headline.own, f"test_{context.strata.headline.metric.name}"
     openings = context.of(budget_in).test_openings
     found: dict[str, float | None] = {"test_openings": float(openings)}
     advice = context.of(recommendation_in)
     chosen, best = advice.recommended, advice.champion
     if chosen is not None and chosen.distilled is not None:
-        test = chosen.distilled.test_accuracy
-        found["recommended_test_accuracy"] = test.mean if test else None
-        found["recommended_test_accuracy_se"] = test.se if test else None
+        test = chosen.distilled.test_score
+        found[f"recommended_{name}"] = own(test.mean) if test else None
+        found[f"recommended_{name}_se"] = test.se if test else None
         found["recommended_num_params"] = chosen.num_params
         gain = context.of(GAIN.compute).at(chosen)
         found["recommended_distillation_gain"] = (
-            gain.estimate.mean if gain and gain.estimate else None
+            own(gain.estimate.mean) if gain and gain.estimate else None
         )
-    if best is not None and best.distilled is not None and best.distilled.test_accuracy:
-        found["best_test_accuracy"] = best.distilled.test_accuracy.mean
+    if best is not None and best.distilled is not None and best.distilled.test_score:
+        found[f"best_{name}"] = own(best.distilled.test_score.mean)
     fit = context.of(CAPACITY.compute).saturation.fit
     if fit is not None and fit.verdict == "saturated":
         found["saturation_num_params"] = fit.saturation_size
     if len(context.teachers.banks) == 1:
         bank = context.teachers.banks[0]
-        found["teacher_test_accuracy"] = bank.mean_member_test
-        full = bank.full_ensemble
-        found["ensemble_test_accuracy"] = full.test if full else None
+        full, own_or_none = bank.full_ensemble, context.strata.headline.own_or_none
+        found[f"teacher_{name}"] = own_or_none(bank.mean_member_test)
+        found[f"ensemble_{name}"] = own_or_none(full.test if full else None)
     return {name: float(value) for name, value in found.items() if value is not None}

@@ -5,10 +5,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.estimate import Estimate, estimate_accuracy
+from kdsearch.analysis.estimate import Estimate, estimate_mean
+from kdsearch.analysis.headline import Headline
 from kdsearch.analysis.luck import Key, luck_of, with_intervals
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.config import HARD_LABELS, SHORT_NAMES, StudyConfig
+from kdsearch.errors import UserInputError
 from kdsearch.results import (
     Results,
     TrialRecord,
@@ -21,8 +23,14 @@ from kdsearch.results.tolerance import absolute_tolerance
 
 
 def compute_strata(results: Results) -> StrataInfo:
-    """Chosen settings and confirmed accuracies of every stratum, also of those still empty."""
+    """Chosen settings and confirmed scores of every stratum, also of those still empty.
+
+    Raises:
+        UserInputError: No tested student has the headline metric.
+    """
     config = results.config
+    headline = Headline(config.headline)
+    _require_measured(results, headline)
     scientific = tuple(config.parameters("scientific"))
     if len(config.objective) > 1:
         strata = tuple(_pareto_strata(results))
@@ -31,11 +39,11 @@ def compute_strata(results: Results) -> StrataInfo:
         strata = tuple(_stratum(results, key) for key in keys)
     tolerance = absolute_tolerance(config, results.banks, "test")
     confidence = config.study.confidence
-    distilled = luck_of([s.distilled for s in strata], tolerance)
-    baseline = luck_of([s.baseline for s in strata], tolerance)
+    distilled = luck_of([s.distilled for s in strata], tolerance, headline)
+    baseline = luck_of([s.baseline for s in strata], tolerance, headline)
     estimates = {
-        **with_intervals([s.distilled for s in strata], distilled, confidence),
-        **with_intervals([s.baseline for s in strata], baseline, confidence),
+        **with_intervals([s.distilled for s in strata], distilled, headline, confidence),
+        **with_intervals([s.baseline for s in strata], baseline, headline, confidence),
     }
     return StrataInfo(
         scientific=scientific,
@@ -51,6 +59,7 @@ def compute_strata(results: Results) -> StrataInfo:
         baseline_asked=config.confirm.baseline,
         distilled_luck=distilled,
         baseline_luck=baseline,
+        headline=headline,
         includes_hard_labels=any(
             SHORT_NAMES.get(name, name) == "distillation.alpha" and parameter.allows(HARD_LABELS)
             for name, parameter in config.parameters("nuisance").items()
@@ -58,11 +67,21 @@ def compute_strata(results: Results) -> StrataInfo:
     )
 
 
+def _require_measured(results: Results, headline: Headline) -> None:
+    """Records of an older version have its metrics only."""
+    tested = [t.test for t in results.select(stage="confirm", state="COMPLETE") if t.test]
+    if tested and all(headline.of(test) is None for test in tested):
+        raise UserInputError(
+            f"study.metric: no confirmed student of {results.config.name} has a finite "
+            f"{headline.metric.name} (an older version did not measure it); choose another metric"
+        )
+
+
 def _with_estimate(choice: Choice | None, estimates: Mapping[Key, Estimate]) -> Choice | None:
     if choice is None:
         return None
     found = estimates.get((choice.trial.arm, choice.trial.trial))
-    return choice if found is None else choice._replace(test_accuracy=found)
+    return choice if found is None else choice._replace(test_score=found)
 
 
 def _stratum_keys(config: StudyConfig, trials: Sequence[TrialRecord]) -> list[dict[str, Scalar]]:
@@ -143,16 +162,16 @@ def _choice_of(
 ) -> Choice:
     replicates = sorted(replicates, key=lambda t: t.replicate)
     objective, is_search = results.config.objective[0], trial.stage == "search"
-    scores = [s for t in replicates if (s := objective_value(t, objective)) is not None]
-    accuracies = [t.val.accuracy for t in replicates if t.val]
-    tested = [t.test.accuracy for t in replicates if t.test]
+    headline = Headline(results.config.headline)
+    validated = [s for t in replicates if (s := headline.of(t.val)) is not None]
+    tested = [s for t in replicates if (s := headline.of(t.test)) is not None]
+    estimate = estimate_mean(tested, confidence=results.config.study.confidence)
     return Choice(
         trial=trial,
         search_value=objective_value(trial, objective) if is_search else None,
         replicates=tuple(replicates),
-        test_accuracy=estimate_accuracy(tested, confidence=results.config.study.confidence),
-        val_accuracy=statistics.fmean(accuracies) if accuracies else None,
-        val_score=statistics.fmean(scores) if scores else None,
+        test_score=headline.clipped(estimate),
+        val_score=statistics.fmean(validated) if validated else None,
         newer_choice=newer,
     )
 

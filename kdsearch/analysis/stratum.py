@@ -2,10 +2,16 @@
 
 from typing import NamedTuple
 
-from kdsearch.analysis.estimate import Estimate
+import numpy as np
+from numpy.typing import NDArray
+
+from kdsearch.analysis.estimate import Estimate, unpack_correct
+from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.statistics.search_luck import SearchLuck
 from kdsearch.results import State, TrialRecord
 from kdsearch.results.record import Scalar
+
+Flags = NDArray[np.uint8]
 
 
 class Choice(NamedTuple):
@@ -17,17 +23,35 @@ class Choice(NamedTuple):
     """First objective, on validation: the best of many, so biased upward. Never a result."""
     replicates: tuple[TrialRecord, ...]
     """COMPLETE confirm records with a test evaluation, by replicate."""
-    test_accuracy: Estimate | None
-    """Over the replicates, whose standard error it has; its interval also covers the luck of the
-    search. None before the confirm stage."""
-    val_accuracy: float | None
-    """Mean validation accuracy of the replicates: what a student is chosen by."""
+    test_score: Estimate | None
+    """The headline metric over the replicates, turned so that higher is better, with their
+    standard error; its interval also covers the luck of the search. None before the confirm
+    stage."""
     val_score: float | None
-    """Mean of the first objective over the replicates."""
+    """Its mean over the replicates on validation: what a student is recommended by."""
     newer_choice: bool
     """Whether the search has found better settings since these were confirmed."""
     rivals: tuple[tuple[TrialRecord, ...], ...] = ()
     """Tested replicates of the other candidates, which validation did not choose."""
+
+    @property
+    def correct(self) -> dict[int, Flags | None]:
+        """Whether each test example [E] was right, by replicate; None where it was not kept."""
+        return {
+            t.replicate: (
+                unpack_correct(t.test_correct, t.test.num_samples) if t.test_correct else None
+            )
+            for t in self.replicates
+            if t.test is not None
+        }
+
+    @property
+    def share_correct(self) -> NDArray[np.float64] | None:
+        """Share of the replicates that were right, by test example [E]; None as in `correct`."""
+        flags = [known for known in self.correct.values() if known is not None]
+        if not flags or len(flags) < len(self.correct) or len({f.size for f in flags}) != 1:
+            return None
+        return np.asarray(np.stack(flags).mean(axis=0, dtype=np.float64))
 
 
 class Stratum(NamedTuple):
@@ -47,6 +71,23 @@ class Stratum(NamedTuple):
         known = (c.trial.num_params for c in (self.distilled, self.baseline) if c is not None)
         return next((n for n in known if n is not None), None)
 
+    @property
+    def difference_by_example(self) -> NDArray[np.float64] | None:
+        """Distilled less baseline, mean over the replicates that both have, by test example [E].
+
+        None where correctness was not kept for all. Examples are pairs whatever the students.
+        """
+        if self.distilled is None or self.baseline is None:
+            return None
+        distilled, baseline = self.distilled.correct, self.baseline.correct
+        pairs = [(distilled[r], baseline[r]) for r in sorted(distilled.keys() & baseline.keys())]
+        shares = [
+            d.astype(float) - b
+            for d, b in pairs
+            if d is not None and b is not None and d.size == b.size
+        ]
+        return np.mean(shares, axis=0) if shares and len(shares) == len(pairs) else None
+
 
 class StrataInfo(NamedTuple):
     """The strata of a study in the order of its file."""
@@ -57,15 +98,17 @@ class StrataInfo(NamedTuple):
     confidence: float
     """Of every interval, as the study asks."""
     tolerance: float
-    """The difference in accuracy that the study calls negligible, a fraction."""
+    """The difference in the headline metric that the study calls negligible."""
     baseline_asked: bool
     """Whether the study has an arm of students on hard labels only."""
     distilled_luck: SearchLuck
     baseline_luck: SearchLuck
+    headline: Headline = ACCURACY
+    """What the report speaks of; the scores of all strata are of it."""
     includes_hard_labels: bool = False
     """Whether the distilled arm's search could choose alpha 1, which is hard labels."""
 
     @property
     def confirmed(self) -> tuple[Stratum, ...]:
         """The strata whose distilled student has been tested."""
-        return tuple(s for s in self.strata if s.distilled and s.distilled.test_accuracy)
+        return tuple(s for s in self.strata if s.distilled and s.distilled.test_score)

@@ -3,20 +3,22 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from kdsearch.analysis.headline import Headline
 from kdsearch.results import Results, TeacherBankRecord
-from kdsearch.results.record import Evaluation, Scalar
+from kdsearch.results.record import Scalar
 
 
-class EnsembleAccuracy(NamedTuple):
-    """Members 1..size of a bank, averaged. Accuracies are fractions."""
+class EnsembleScore(NamedTuple):
+    """Members 1..size of a bank, averaged, by the headline metric: higher is better."""
 
     size: int
-    val: float
+    val: float | None
+    """None where it was not measured."""
     test: float | None
 
 
 class Bank(NamedTuple):
-    """One bank of teachers, by its accuracies."""
+    """One bank of teachers, by its scores."""
 
     label: str
     """The searched teacher settings; empty where the study has one bank."""
@@ -25,10 +27,10 @@ class Bank(NamedTuple):
     num_params: int
     """Of one member."""
     mean_member_test: float | None
-    ensembles: tuple[EnsembleAccuracy, ...]
+    ensembles: tuple[EnsembleScore, ...]
 
     @property
-    def full_ensemble(self) -> EnsembleAccuracy | None:
+    def full_ensemble(self) -> EnsembleScore | None:
         """The ensemble of all members, if it has been evaluated."""
         return max(self.ensembles, key=lambda e: e.size, default=None)
 
@@ -47,12 +49,13 @@ class TeachersInfo(NamedTuple):
 
 
 def compute_teachers(results: Results) -> TeachersInfo:
-    """Accuracies of members and ensembles, bank by bank."""
-    return TeachersInfo(tuple(_bank(record) for record in results.banks))
+    """Scores of members and ensembles, bank by bank."""
+    headline = Headline(results.config.headline)
+    return TeachersInfo(tuple(_bank(record, headline) for record in results.banks))
 
 
-def _bank(record: TeacherBankRecord) -> Bank:
-    tested = [m.test.accuracy for m in record.members if m.test is not None]
+def _bank(record: TeacherBankRecord, headline: Headline) -> Bank:
+    tested = [s for m in record.members if (s := headline.of(m.test)) is not None]
     return Bank(
         label=", ".join(f"{name} {value}" for name, value in record.settings.items()),
         members=len(record.members),
@@ -60,11 +63,7 @@ def _bank(record: TeacherBankRecord) -> Bank:
         num_params=record.members[0].num_params if record.members else 0,
         mean_member_test=sum(tested) / len(tested) if tested else None,
         ensembles=tuple(
-            EnsembleAccuracy(e.size, e.val.accuracy, _accuracy(e.test))
+            EnsembleScore(e.size, headline.of(e.val), headline.of(e.test))
             for e in sorted(record.ensembles, key=lambda e: e.size)
         ),
     )
-
-
-def _accuracy(evaluation: Evaluation | None) -> float | None:
-    return None if evaluation is None else evaluation.accuracy

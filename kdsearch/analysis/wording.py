@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from kdsearch.analysis.estimate import Estimate
+from kdsearch.analysis.statistics.scale import PERCENT, Unit
+from kdsearch.config import METRICS
+from kdsearch.config.metric import VALIDATION
 from kdsearch.results.record import Scalar
 
 DASH = "–"
@@ -10,7 +13,20 @@ DASH = "–"
 
 def percent(fraction: float | None, digits: int = 1) -> str:
     """`0.8734` as `87.3 %`."""
-    return DASH if fraction is None else f"{100 * fraction:.{digits}f} %"
+    return number(fraction, digits)
+
+
+def number(value: float | None, digits: int = 1, unit: Unit = PERCENT) -> str:
+    """A value with its unit.
+
+    Args:
+        value: None is a dash.
+        digits: Decimals of a percentage; other units have more.
+        unit: Of the value.
+    """
+    if value is None:
+        return DASH
+    return f"{unit.factor * value:.{digits + unit.digits}f}{unit.of_values}"
 
 
 def level(confidence: float) -> str:
@@ -18,26 +34,22 @@ def level(confidence: float) -> str:
     return f"{100 * confidence:g} %"
 
 
-def points(difference: float | None, digits: int = 1) -> str:
+def points(difference: float | None, digits: int = 1, unit: Unit = PERCENT) -> str:
     """A difference of fractions as signed percentage points: `+1.3`; never `-0.0`."""
     if difference is None:
         return DASH
-    value = round(100 * difference, digits) + 0.0
+    digits += unit.digits
+    value = round(unit.factor * difference, digits) + 0.0
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
-def amount(difference: float) -> str:
-    """A difference that was given: `0.5 points`, `1 point`."""
-    value = round(100 * difference, 10)
-    return "1 point" if value == 1 else f"{value:g} points"
-
-
-def gained(difference: float) -> str:
+def gained(difference: float, unit: Unit = PERCENT) -> str:
     """A gain of a fraction in points, with as many digits as it takes to be told from zero."""
     value = 100 * difference
     if abs(value) < 0.005:
-        return "0.00"
-    return f"{value:.{1 if abs(value) >= 0.95 else 2}f}".replace("-", "−")
+        return f"{0:.{2 + unit.digits}f}"
+    digits = (1 if abs(value) >= 0.95 else 2) + unit.digits
+    return f"{unit.factor * difference:.{digits}f}".replace("-", "−")
 
 
 def count(number: float | None) -> str:
@@ -77,7 +89,7 @@ def places_of(value: Estimate, *, least: int = 1) -> int:
     return places(error, least=least)
 
 
-def estimate(value: Estimate | None, least: int = 1) -> str:
+def estimate(value: Estimate | None, least: int = 1, unit: Unit = PERCENT) -> str:
     """`87.3 ± 0.1 %`, with the standard error, which decides the digits; without it where n is 1.
 
     An error that three digits cannot show is bounded: `99.800 ± <0.001 %`.
@@ -86,44 +98,48 @@ def estimate(value: Estimate | None, least: int = 1) -> str:
         return DASH
     digits = places_of(value, least=least)
     if value.se is None:
-        return percent(value.mean, digits)
-    error = f"{100 * value.se:.{digits}f}"
+        return number(value.mean, digits, unit)
+    digits += unit.digits
+    error = f"{unit.factor * value.se:.{digits}f}"
     if float(error) == 0:
         error = f"<{10.0**-digits:.{digits}f}"
-    return f"{100 * value.mean:.{digits}f} ± {error} %"
+    return f"{unit.factor * value.mean:.{digits}f} ± {error}{unit.of_values}"
 
 
-def shift(value: Estimate | None, least: int = 1) -> str:
+def shift(value: Estimate | None, least: int = 1, unit: Unit = PERCENT) -> str:
     """A difference in percentage points, its error deciding the digits: `+0.21`."""
-    return DASH if value is None else points(value.mean, places_of(value, least=least))
+    return DASH if value is None else points(value.mean, places_of(value, least=least), unit)
 
 
-def shift_interval(value: Estimate | None, least: int = 1) -> str:
+def shift_interval(value: Estimate | None, least: int = 1, unit: Unit = PERCENT) -> str:
     """The interval of a difference, in percentage points: `[+0.17, +0.25]`."""
-    if value is None:
+    if value is None or value.low is None or value.high is None:
         return DASH
-    return points_interval(value.low, value.high, places_of(value, least=least))
+    return points_interval(value.low, value.high, places_of(value, least=least), unit)
 
 
-def estimate_interval(value: Estimate | None, least: int = 1) -> str:
+def estimate_interval(value: Estimate | None, least: int = 1, unit: Unit = PERCENT) -> str:
     """The interval of a fraction, in percent: `[87.05, 87.57]`."""
     if value is None:
         return DASH
-    return interval(value.low, value.high, places_of(value, least=least))
+    return interval(value.low, value.high, places_of(value, least=least), unit)
 
 
-def interval(low: float | None, high: float | None, digits: int = 2) -> str:
+def interval(low: float | None, high: float | None, digits: int = 2, unit: Unit = PERCENT) -> str:
     """`[87.05, 87.57]`, in percent."""
     if low is None or high is None:
         return DASH
-    return f"[{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
+    digits += unit.digits
+    return f"[{unit.factor * low:.{digits}f}, {unit.factor * high:.{digits}f}]"
 
 
-def points_interval(low: float | None, high: float | None, digits: int = 1) -> str:
+def points_interval(
+    low: float | None, high: float | None, digits: int = 1, unit: Unit = PERCENT
+) -> str:
     """`[+0.2, +1.1]`, in percentage points."""
     if low is None or high is None:
         return DASH
-    return f"[{points(low, digits)}, {points(high, digits)}]"
+    return f"[{points(low, digits, unit)}, {points(high, digits, unit)}]"
 
 
 def leaf(name: str) -> str:
@@ -140,10 +156,7 @@ def words(name: str) -> str:
     return leaf(name).replace("_", " ")
 
 
-_METRICS = {
-    "val_accuracy": "validation accuracy",
-    "val_loss": "validation loss",
-    "val_agreement": "validation agreement with the ensemble",
+_COUNTS = {
     "num_params": "parameters",
     "macs": "multiply-accumulates a sample",
     "size_bytes": "bytes",
@@ -152,7 +165,8 @@ _METRICS = {
 
 def metric(name: str) -> str:
     """An objective's name for people: `val_accuracy` as `validation accuracy`."""
-    return _METRICS.get(name, name)
+    measured = METRICS.get(name.removeprefix(VALIDATION)) if name.startswith(VALIDATION) else None
+    return f"validation {measured.words}" if measured is not None else _COUNTS.get(name, name)
 
 
 def capitalized(text: str) -> str:

@@ -13,6 +13,7 @@ from kdsearch.errors import UserInputError
 from kdsearch.results import Results, TeacherBankRecord, TeacherRecord, sizes_tried
 
 if TYPE_CHECKING:  # analysis and plan take seconds to import, which most tables do not need
+    from kdsearch.analysis.headline import Headline
     from kdsearch.analysis.stratum import Choice
     from kdsearch.study.planning.plan import StudyPlan
 
@@ -68,11 +69,13 @@ def print_studies(studies: Sequence[Results]) -> None:
 
 
 def print_best(results: Results) -> None:
-    """Best settings and confirmed accuracy of every stratum and arm."""
+    """Best settings and what they reach on test, of every stratum and arm."""
     from kdsearch.analysis.strata import compute_strata
 
-    table = _table("stratum", "arm", "trial", "settings", "test accuracy (mean ± SE, n)")
-    for stratum in compute_strata(results).strata:
+    info = compute_strata(results)
+    headline = info.headline
+    table = _table("stratum", "arm", "trial", "settings", f"test {headline.words} (mean ± SE, n)")
+    for stratum in info.strata:
         for arm, choice in (("distilled", stratum.distilled), ("baseline", stratum.baseline)):
             if choice is not None:
                 table.add_row(
@@ -80,7 +83,7 @@ def print_best(results: Results) -> None:
                     arm,
                     str(choice.trial.trial),
                     _words({k: _short(v) for k, v in choice.trial.settings.items()}),
-                    _accuracy(choice),
+                    _reached(choice, headline),
                 )
     _console().print(table)
 
@@ -142,6 +145,7 @@ def _climb_in_words(results: Results) -> str:
     now = climb(config, ladder, results.trials)
     new = [size for size in now.sizes if size not in tried]
     ahead = f"next {', '.join(map(str, new))}" if new else "the last in training"
+    words = results.config.headline.words
     line = f"ladder: {ladder.parameter} {', '.join(map(str, tried)) or 'not begun'}"
     match now.state:
         case "climbing":
@@ -149,15 +153,17 @@ def _climb_in_words(results: Results) -> str:
         case "refining":
             return f"{line}; saturates near {now.saturation:.3g}, looking closer: {ahead}"
         case "saturated":
-            return f"{line}; saturates near {now.saturation:.3g}, by validation accuracy"
+            return f"{line}; saturates near {now.saturation:.3g}, by validation {words}"
         case "at_max":
             return f"{line}; not saturated at its end, {ladder.max}"
 
 
-def _accuracy(choice: "Choice") -> str:
-    estimate = choice.test_accuracy
+def _reached(choice: "Choice", headline: "Headline") -> str:
+    estimate = choice.test_score
     if estimate is None:
         return "not confirmed"
+    if not headline.is_accuracy:
+        return f"{headline.estimate(estimate, 2)}, n = {estimate.n}"
     error = "" if estimate.se is None else f" ± {estimate.se:.2%}"
     return f"{estimate.mean:.2%}{error}, n = {estimate.n}"
 

@@ -50,10 +50,12 @@ class SaturationConfig(Section):
     """What counts as saturated, and how the sizes are found."""
 
     metric: Annotated[str, AfterValidator(metric_name)] = "accuracy"
-    """The headline [metric](#metrics), which the report speaks of; changing it trains nothing."""
+    """The headline [metric](#metrics), which the report speaks of and a ladder climbs by; without
+    a ladder, changing it trains nothing."""
     tolerance: Annotated[float, Field(gt=0.0, lt=0.5)] | Share = 0.005
-    """Difference in accuracy that counts as none: a fraction above 0 and below 0.5, or a share of
-    the errors that the full teacher ensemble makes, as `10%`."""
+    """Difference in the headline metric that counts as none: a number above 0 and below 0.5 (of an
+    accuracy 0.005 is half a point), or a share of the errors that the full teacher ensemble makes,
+    as `10%`; of a metric without errors, a share of the ensemble's own value."""
     confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.9
     """Of the interval of the saturation size, and of every other interval in the report."""
     ladder: LadderConfig | None = None

@@ -7,7 +7,8 @@ free of the luck that they share; students of two architectures share no initial
 
 from collections.abc import Sequence
 
-from kdsearch.config import SHORT_NAMES
+from kdsearch.config import SHORT_NAMES, Metric
+from kdsearch.results.headline import score
 from kdsearch.results.record import Scalar, TrialRecord
 
 
@@ -25,18 +26,20 @@ def replicate_pairs(
     return tuple((left[n], right[n]) for n in shared if are_alike(left[n], right[n]))
 
 
-def paired_accuracies(mine: Sequence[TrialRecord], its: Sequence[TrialRecord]) -> list[float]:
-    """Differences in test accuracy of the pairs."""
-    return [
-        a.test.accuracy - b.test.accuracy
-        for a, b in replicate_pairs(mine, its)
-        if a.test is not None and b.test is not None
-    ]
+def paired_differences(
+    mine: Sequence[TrialRecord], its: Sequence[TrialRecord], metric: Metric
+) -> list[float]:
+    """Differences on test of the pairs in a metric, turned so that higher is better."""
+    scores = (
+        (score(a.test, metric), score(b.test, metric)) for a, b in replicate_pairs(mine, its)
+    )
+    return [a - b for a, b in scores if a is not None and b is not None]
 
 
-def replicate_accuracies(runs: Sequence[TrialRecord]) -> dict[int, float]:
-    """Test accuracy of the tested replicates, by their numbers."""
-    return {r.replicate: r.test.accuracy for r in runs if r.test is not None}
+def replicate_scores(runs: Sequence[TrialRecord], metric: Metric) -> dict[int, float]:
+    """A metric of the tested replicates by their numbers, turned so that higher is better."""
+    found = {r.replicate: score(r.test, metric) for r in runs}
+    return {replicate: value for replicate, value in found.items() if value is not None}
 
 
 def _architecture(record: TrialRecord) -> tuple[int, dict[str, Scalar]]:

@@ -3,7 +3,7 @@
 It begins with as many sizes as a verdict takes and adds one larger size at a time until the curve
 through the confirm runs is saturated and nothing is forecast to be won on the way to the
 ladder's end; then it puts two sizes between those tried around the saturation size, and stops.
-It judges by validation accuracy: the test set decides nothing here,
+It judges by the headline metric on validation: the test set decides nothing here,
 and the report, which opens it, has the last word. A size that was tried is never dropped, so a
 raised `max` or another tolerance only adds sizes.
 """
@@ -15,10 +15,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from kdsearch.analysis.statistics.capacity import CapacityFit, fit_capacity_curve
+from kdsearch.analysis.headline import Headline
+from kdsearch.analysis.statistics.capacity import CapacityFit, fit_scores
 from kdsearch.config import LadderConfig, Scalar, StudyConfig
 from kdsearch.config.saturation import FIRST_SIZES
 from kdsearch.results import TrialRecord, sizes_tried
+from kdsearch.results.headline import score
 from kdsearch.results.tolerance import absolute_tolerance
 from kdsearch.study.confirm import chosen_trials, selected_trials
 from kdsearch.study.proposal.lane import lane_budget, lanes_of
@@ -85,14 +87,14 @@ def climb(config: StudyConfig, ladder: LadderConfig, records: Sequence[TrialReco
     """
     steps = ladder.sizes()
     settled = _settled(config, ladder, records)
-    accuracies = _accuracies(ladder, records, chosen_trials(config, records))
+    scored = _scores(config, ladder, records, chosen_trials(config, records))
     fit: CapacityFit | None = None
     for count in range(FIRST_SIZES, len(steps) + 1):
         sizes = steps[:count]
         if not settled.issuperset(sizes):
             return Climb(sizes, "climbing", fit, None)
-        measured = [size for size in sizes if size in accuracies]
-        points = [accuracies[size] for size in measured]
+        measured = [size for size in sizes if size in scored]
+        points = [scored[size] for size in measured]
         fit = _fit(config, points)
         if fit is not None and fit.verdict == "saturated":
             end = max(params_at(measured, points, steps[-1]), fit.sizes[-1])
@@ -121,8 +123,8 @@ class Point(NamedTuple):
     """The confirm runs of one size's distilled student."""
 
     num_params: int
-    accuracies: tuple[float, ...]
-    """On the validation set, by replicate."""
+    scores: tuple[float, ...]
+    """The headline metric on validation by replicate, turned so that higher is better."""
 
 
 def size_at(sizes: Sequence[int], points: Sequence[Point], num_params: float) -> float:
@@ -145,28 +147,36 @@ def params_at(sizes: Sequence[int], points: Sequence[Point], size: int) -> float
 def _fit(config: StudyConfig, points: Sequence[Point]) -> CapacityFit | None:
     if len({point.num_params for point in points}) < max(MIN_FIT_SIZES, len(points)):
         return None  # sizes that are the same student, as an imported one may have them
-    return fit_capacity_curve(
+    return fit_scores(
         [point.num_params for point in points],
-        [point.accuracies for point in points],
+        [point.scores for point in points],
+        Headline(config.headline).scale,
         tolerance=absolute_tolerance(config, (), "val"),
         confidence=config.study.confidence,
     )
 
 
-def _accuracies(
-    ladder: LadderConfig, records: Iterable[TrialRecord], chosen: Iterable[TrialRecord]
+def _scores(
+    config: StudyConfig,
+    ladder: LadderConfig,
+    records: Iterable[TrialRecord],
+    chosen: Iterable[TrialRecord],
 ) -> dict[int, Point]:
     """The sizes that have confirm runs of their best settings."""
     current = {record.trial for record in chosen if record.arm == "distilled"}
-    runs: dict[int, list[TrialRecord]] = {}
+    runs: dict[int, list[tuple[TrialRecord, float]]] = {}
     for record in records:
-        is_run = record.stage == "confirm" and record.arm == "distilled" and record.val is not None
-        if is_run and record.state == "COMPLETE" and record.trial in current:
-            runs.setdefault(int(record.stratum[ladder.parameter]), []).append(record)
+        is_run = record.stage == "confirm" and record.arm == "distilled"
+        reached = score(record.val, config.headline)
+        if not is_run or record.state != "COMPLETE" or reached is None:
+            continue
+        if record.trial in current:
+            size = int(record.stratum[ladder.parameter])
+            runs.setdefault(size, []).append((record, reached))
     return {
         size: Point(
-            mine[0].num_params or size,
-            tuple(r.val.accuracy for r in sorted(mine, key=lambda r: r.replicate) if r.val),
+            mine[0][0].num_params or size,
+            tuple(reached for _, reached in sorted(mine, key=lambda run: run[0].replicate)),
         )
         for size, mine in runs.items()
     }

@@ -177,18 +177,23 @@ def champion_tags(config: StudyConfig, ledger: Ledger, champion: TrialRecord) ->
     tags = {"kdsearch.study": config.name, "kdsearch.key": champion.key}
     if champion.test is None:
         return tags
-    runs = [
-        r.test.accuracy
+    own = [
+        r.test
         for r in confirmed_records(config, ledger.records())
         if r.arm == champion.arm and r.trial == champion.trial and r.test is not None
     ]
-    error = statistics.stdev(runs) / math.sqrt(len(runs)) if len(runs) > 1 else math.nan
-    return tags | {
-        "test_accuracy": f"{champion.test.accuracy:.6f}",
-        "test_accuracy_mean": f"{statistics.fmean(runs):.6f}",
-        "test_accuracy_se": f"{error:.6f}",
-        "replicates": str(len(runs)),
-    }
+    for metric in dict.fromkeys(["accuracy", config.headline.name]):
+        runs = [value for test in own if (value := test.value(metric)) is not None]
+        mine = champion.test.value(metric)
+        if not runs or mine is None:
+            continue
+        error = statistics.stdev(runs) / math.sqrt(len(runs)) if len(runs) > 1 else math.nan
+        tags |= {
+            f"test_{metric}": f"{mine:.6f}",
+            f"test_{metric}_mean": f"{statistics.fmean(runs):.6f}",
+            f"test_{metric}_se": f"{error:.6f}",
+        }
+    return tags | {"replicates": str(len(own))}
 
 
 def note_of(report: Report) -> str:

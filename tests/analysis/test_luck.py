@@ -125,7 +125,7 @@ def test_luck_enters_the_interval_of_a_test_accuracy_and_not_its_standard_error(
     for info in (compute_strata(study()), compute_strata(study(GAPS))):
         choice = info.strata[1].distilled
         assert choice is not None
-        estimate = choice.test_accuracy
+        estimate = choice.test_score
         assert estimate is not None
         assert estimate.se == pytest.approx(0.001 / 3**0.5)
         assert estimate.high is not None

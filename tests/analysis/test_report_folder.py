@@ -10,7 +10,7 @@ from synthetic import COMMAND, make_results, study_config, teacher_bank
 
 from kdsearch.analysis import write_report
 from kdsearch.analysis.answers.pareto import PARETO
-from kdsearch.analysis.page.tables import accuracy_table
+from kdsearch.analysis.page.tables import scores_table
 from kdsearch.results import Results
 
 pytestmark = pytest.mark.slow
@@ -309,8 +309,8 @@ def test_confirmed_baselines_of_a_pareto_study_are_shown_at_any_size(tmp_path):
     summary = compute_summary(other)
     lone = [s for s in summary.strata.strata if s.distilled is None]
     assert [s.num_params for s in lone] == [491, 1099]
-    assert all(s.baseline and s.baseline.test_accuracy for s in lone)
-    rows = {row[0]: row for row in accuracy_table(summary.context).rows}
+    assert all(s.baseline and s.baseline.test_score for s in lone)
+    rows = {row[0]: row for row in scores_table(summary.context).rows}
     assert [rows[s.label][-2 if len(rows[s.label]) > 8 else -1] for s in lone] == ["2", "2"]
     assert summary.finding.finding[1] == (
         "Whether distillation helps is not known: no distilled student has the size of a "

@@ -4,8 +4,8 @@ import pytest
 from summary import compute_summary
 from synthetic import evaluation, make_results, study_config, teacher_bank
 
-from kdsearch.analysis.budget import compute_budget
 from kdsearch.analysis.page.page import _made
+from kdsearch.analysis.searching.budget import compute_budget
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.results import Results
 
@@ -28,9 +28,9 @@ def test_confirmed_mean_over_replicates(results):
     assert first is not None
     values = [t.test.accuracy for t in first.replicates if t.test]
     assert [t.replicate for t in first.replicates] == [1, 2, 3, 4, 5]
-    assert first.test_accuracy is not None
-    assert first.test_accuracy.mean == pytest.approx(sum(values) / 5)
-    assert first.test_accuracy.n == 5
+    assert first.test_score is not None
+    assert first.test_score.mean == pytest.approx(sum(values) / 5)
+    assert first.test_score.n == 5
 
 
 def test_strata_without_records_are_kept():
@@ -49,7 +49,7 @@ def test_better_settings_found_after_confirming_are_noticed(results):
     assert first is not None
     assert first.newer_choice
     assert first.trial.trial != 999
-    assert first.test_accuracy is not None
+    assert first.test_score is not None
 
 
 def test_baseline_without_the_scientific_parameter_serves_every_stratum(results):

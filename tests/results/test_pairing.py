@@ -2,15 +2,17 @@
 
 import pytest
 
+from kdsearch.config import METRICS
 from kdsearch.results.pairing import (
     are_alike,
-    paired_accuracies,
-    replicate_accuracies,
+    paired_differences,
     replicate_pairs,
+    replicate_scores,
 )
 from kdsearch.testing.small_study import small_study
 from tests.study.records import make_record
 
+ACCURACY = METRICS["accuracy"]
 CONFIG = small_study()
 MINE = {1: 0.80, 2: 0.84, 3: 0.81}
 ITS = {3: 0.77, 2: 0.78, 4: 0.50}
@@ -30,8 +32,8 @@ def runs(accuracies, *, trial=0, **settings):
 def test_pairs_have_one_number_whatever_their_order():
     pairs = replicate_pairs(runs(MINE), runs(ITS, learning_rate=0.01))
     assert [(a.replicate, b.replicate) for a, b in pairs] == [(2, 2), (3, 3)]
-    assert paired_accuracies(runs(MINE), runs(ITS)) == pytest.approx([0.06, 0.04])
-    assert replicate_accuracies(runs(ITS)) == ITS
+    assert paired_differences(runs(MINE), runs(ITS), ACCURACY) == pytest.approx([0.06, 0.04])
+    assert replicate_scores(runs(ITS), ACCURACY) == ITS
 
 
 def test_replicates_without_a_test_are_no_pairs():

@@ -33,6 +33,13 @@ def test_a_share_is_of_the_errors_of_the_full_ensemble() -> None:
     assert of("10%", bank(0.9, None)) == pytest.approx(0.01), "test is not opened yet"
 
 
+def test_of_a_metric_without_errors_it_is_a_share_of_its_own_value() -> None:
+    config = small_study(study={"tolerance": "10%", "metric": "brier"})
+    found = bank(0.9, 0.8)
+    value = found.ensembles[-1].test.value("brier")
+    assert absolute_tolerance(config, [found], "test") == pytest.approx(0.1 * value)
+
+
 def test_of_several_banks_the_best_counts() -> None:
     assert of("10%", bank(0.9, 0.8), bank(0.9, 0.95)) == pytest.approx(0.005)
 

@@ -1,5 +1,6 @@
 """A study that is judged by another metric than accuracy: of ours, and of the user's own."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -56,6 +57,12 @@ def test_a_minimised_metric_of_the_table_decides_everything(write_study: WriteSt
     table = pd.read_csv("reports/judged/results.csv")
     assert list(table.columns[-4:]) == ["val_brier", "test_brier", "val_f1_macro", "test_f1_macro"]
     assert table[table.state == "COMPLETE"]["val_f1_macro"].notna().all()
+
+    document = json.loads(Path("reports/judged/results.json").read_text())
+    assert document["metric"] == {"name": "f1_macro", "direction": "maximize", "unit": "fraction"}
+    reached = document["strata"][0]["distilled"]
+    assert reached["test_f1_macro"]["mean"] != reached["test_accuracy"]["mean"]
+    assert "test macro-averaged F1" in document["finding"][0]
 
     confirmed = results.select(stage="confirm", arm="distilled")[0]
     metrics = mlflow.MlflowClient().get_run(confirmed.mlflow_run_id).data.metrics

@@ -19,10 +19,12 @@ from kdsearch.analysis.estimate import (
     estimate_document,
     estimate_mean,
 )
+from kdsearch.analysis.statistics.scale import Unit
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.results import TrialRecord
 from kdsearch.results.pairing import are_alike
 
+EPOCHS = Unit(1.0, 0, " epochs", " epochs")
 SHARE = 0.95
 """Of the final accuracy: what counts as arrived."""
 EARLY = 2.0
@@ -294,7 +296,7 @@ class _Convergence(Answer[ConvergenceInfo]):
         figure = style.new_figure(8.2, 3.6 if len(info.speeds) <= 8 else 4.8)
         draw_convergence(info, figure.add_subplot())
         shown = [e for speed in info.speeds for e in (speed.distilled, speed.baseline)]
-        style.add_caption(figure, estimates_caption(context, shown, "", unit="epochs"))
+        style.add_caption(figure, estimates_caption(context, shown, "", unit=EPOCHS))
         explanation = (
             f"{convergence_sentence(info)} Each arm has its own tuned settings, the learning rate "
             "among them, which changes the speed as well."

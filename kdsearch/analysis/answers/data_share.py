@@ -1,4 +1,4 @@
-"""Less data: accuracy by share of the training set, and what share distillation can do without.
+"""Less data: the headline metric by share of the data, and what share one can do without.
 
 Where the share of the training data is a scientific parameter, the question is how little of it a
 distilled student needs to match the same student on hard labels with the most data tested. The
@@ -7,6 +7,7 @@ interval comes from a parametric bootstrap of the means with the pooled replicat
 because resampling three or five replicates gives intervals that are too narrow.
 """
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +22,10 @@ from kdsearch.analysis.drawing.captions import confirmed_caption
 from kdsearch.analysis.drawing.data_table import Table
 from kdsearch.analysis.drawing.panels import WIDEST, new_panels, panel_rows
 from kdsearch.analysis.drawing.report_figure import ReportFigure
-from kdsearch.analysis.estimate import Estimate, estimate_document
+from kdsearch.analysis.estimate import Estimate
+from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
+from kdsearch.results.pairing import replicate_scores
 
 Array = NDArray[np.float64]
 NAME = "data.train_fraction"
@@ -36,7 +39,7 @@ class Share(NamedTuple):
     fraction: float
     distilled: Estimate | None
     baseline: Estimate | None
-    accuracies: dict[str, tuple[float, ...]]
+    scores: dict[str, tuple[float, ...]]
     """Of the replicates, by arm."""
 
 
@@ -71,10 +74,12 @@ class DataShareInfo(NamedTuple):
     curves: tuple[ShareCurve, ...]
     confidence: float
     missing: str
+    headline: Headline = ACCURACY
+    """What the scores are of."""
 
 
 def compute_data_share(info: StrataInfo) -> DataShareInfo | None:
-    """Accuracy by share of the data; None for a study that does not ask about it."""
+    """Values by share of the data; None for a study that does not ask about it."""
     if NAME not in info.scientific:
         return None
     groups: dict[str, list[Stratum]] = {}
@@ -83,32 +88,35 @@ def compute_data_share(info: StrataInfo) -> DataShareInfo | None:
         groups.setdefault(wording.stratum_label(rest), []).append(stratum)
     curves = tuple(_curve(label, strata, info) for label, strata in groups.items())
     shown = any(s.distilled or s.baseline for c in curves for s in c.shares)
-    return DataShareInfo(curves, info.confidence, "" if shown else "Nothing is confirmed yet.")
+    missing = "" if shown else "Nothing is confirmed yet."
+    return DataShareInfo(curves, info.confidence, missing, info.headline)
 
 
 def _curve(label: str, strata: list[Stratum], info: StrataInfo) -> ShareCurve:
-    made = [_share(s) for s in strata]
+    made = [_share(s, info.headline) for s in strata]
     shares = sorted((s for s in made if s.distilled or s.baseline), key=lambda s: s.fraction)
     target = shares[-1].baseline if shares else None
     return ShareCurve(label, tuple(shares), target, _need(shares, info.confidence))
 
 
-def _share(stratum: Stratum) -> Share:
+def _share(stratum: Stratum, headline: Headline) -> Share:
     arms = {"distilled": stratum.distilled, "baseline": stratum.baseline}
     return Share(
         fraction=float(stratum.key[NAME]),
         distilled=_estimate(stratum.distilled),
         baseline=_estimate(stratum.baseline),
-        accuracies={arm: _accuracies(choice) for arm, choice in arms.items()},
+        scores={arm: _scores(choice, headline) for arm, choice in arms.items()},
     )
 
 
 def _estimate(choice: Choice | None) -> Estimate | None:
-    return choice.test_accuracy if choice else None
+    return choice.test_score if choice else None
 
 
-def _accuracies(choice: Choice | None) -> tuple[float, ...]:
-    return tuple(t.test.accuracy for t in choice.replicates if t.test) if choice else ()
+def _scores(choice: Choice | None, headline: Headline) -> tuple[float, ...]:
+    if choice is None:
+        return ()
+    return tuple(replicate_scores(choice.replicates, headline.metric).values())
 
 
 def _need(shares: list[Share], confidence: float) -> Need | None:
@@ -116,8 +124,8 @@ def _need(shares: list[Share], confidence: float) -> Need | None:
     distilled = [s for s in shares if s.distilled is not None]
     if len(distilled) < 2 or shares[-1].baseline is None:
         return None
-    rows = [np.array(s.accuracies["distilled"]) for s in distilled]
-    rows.append(np.array(shares[-1].accuracies["baseline"]))
+    rows = [np.array(s.scores["distilled"]) for s in distilled]
+    rows.append(np.array(shares[-1].scores["baseline"]))
     dof = sum(row.size - 1 for row in rows)
     if dof < 1:
         return None
@@ -220,41 +228,44 @@ def data_share_table(info: DataShareInfo) -> Table:
     level = wording.level(info.confidence)
     several = any(c.label for c in info.curves)
     header: tuple[str, ...] = (
-        "Share of the data", "Distilled (%)", f"{level} interval", "n",
-        "Hard labels (%)", f"{level} interval", "n",
+        "Share of the data", f"Distilled{info.headline.in_unit}", f"{level} interval", "n",
+        f"Hard labels{info.headline.in_unit}", f"{level} interval", "n",
     )  # fmt: skip
     rows = []
     for curve in info.curves:
         for s in curve.shares:
-            cells = (_share_words(s.fraction), *_cells(s.distilled), *_cells(s.baseline))
+            arms = (_cells(e, info.headline) for e in (s.distilled, s.baseline))
+            cells = (_share_words(s.fraction), *itertools.chain(*arms))
             rows.append((curve.label, *cells) if several else cells)
     if several:
         header = ("Student", *header)
     return Table(header, tuple(rows), text_columns=1)
 
 
-def _cells(e: Estimate | None) -> tuple[str, str, str]:
+def _cells(e: Estimate | None, headline: Headline) -> tuple[str, str, str]:
     if e is None:
         return wording.DASH, wording.DASH, "0"
-    return wording.estimate(e, 2).removesuffix(" %"), wording.estimate_interval(e, 2), str(e.n)
+    return headline.bare_estimate(e, 2), headline.interval(e, 2), str(e.n)
 
 
-def draw_data_share(curve: ShareCurve, ax: Axes) -> None:
-    """Accuracy against the share (log), both arms, and the share that matches the baseline."""
+def draw_data_share(curve: ShareCurve, headline: Headline, ax: Axes) -> None:
+    """Values against the share (log), both arms, and the share that matches the baseline."""
     for arm, marker in (("distilled", "o"), ("baseline", "s")):
-        shown = [(s.fraction, e) for s in curve.shares if (e := getattr(s, arm)) is not None]
+        shown = [
+            (s.fraction, headline.own_estimate(e))
+            for s in curve.shares
+            if (e := getattr(s, arm)) is not None
+        ]
         if not shown:
             continue
         color, means = style.ARM_COLORS[arm], [e.mean for _, e in shown]
-        reach = np.array([
-            (e.mean - e.low, e.high - e.mean) if e.low is not None else (0, 0) for _, e in shown
-        ]).T  # fmt: skip
+        reach = np.array([style.reach(e) for _, e in shown]).T
         x = [fraction for fraction, _ in shown]
         ax.errorbar(x, means, yerr=reach, label=style.ARM_NAMES[arm],
                     **style.error_bar(color, marker), zorder=4)  # fmt: skip
         ax.plot(x, means, color=color, lw=1.0, alpha=0.5)
     if curve.target is not None:
-        ax.axhline(curve.target.mean, color=style.BASELINE, lw=1.0, ls=":", zorder=1)
+        ax.axhline(headline.own(curve.target.mean), color=style.BASELINE, lw=1.0, ls=":", zorder=1)
     need, fractions = curve.need, [s.fraction for s in curve.shares]
     if need is not None and need.fraction is not None:
         low, high = need.low or min(fractions), need.high or max(fractions)
@@ -265,12 +276,12 @@ def draw_data_share(curve: ShareCurve, ax: Axes) -> None:
     ax.set_xticks(fractions, [_share_words(f) for f in fractions])
     ax.minorticks_off()
     ax.set_title(curve.label)
-    style.percent_axis(ax.yaxis)
+    style.score_axis(ax.yaxis, headline)
     ax.legend(loc="upper left", fontsize=8)
 
 
 class _DataShare(Answer[DataShareInfo]):
-    """Accuracy by share of the training data."""
+    """The headline metric by share of the training data."""
 
     name = "data_share"
     keys = ("data_share",)
@@ -290,11 +301,11 @@ class _DataShare(Answer[DataShareInfo]):
         figure = style.new_figure(8.2, 0.8 + 3.2 * panel_rows(len(curves)))
         axes = new_panels(figure, len(curves))
         for curve, ax in zip(curves, axes, strict=True):
-            draw_data_share(curve, ax)
+            draw_data_share(curve, info.headline, ax)
         for ax in axes[-WIDEST:]:
             ax.set_xlabel("Share of the training data (log)", fontsize=9)
         style.add_caption(figure, confirmed_caption(context))
-        axes[0].set_ylabel("Test accuracy")
+        axes[0].set_ylabel(info.headline.label("test"))
         left_out = len(info.curves) - len(curves)
         more = f" {left_out} further curves are in the table." if left_out else ""
         explanation = (
@@ -307,15 +318,19 @@ class _DataShare(Answer[DataShareInfo]):
         return (ReportFigure("data_share", "Less data", explanation, figure, "", table),)
 
     def document(self, info: DataShareInfo, context: Context) -> dict[str, Any]:
-        return {} if info.missing else {"data_share": [_curve_document(c) for c in info.curves]}
+        return (
+            {}
+            if info.missing
+            else {"data_share": [_curve_document(c, info.headline) for c in info.curves]}
+        )
 
 
-def _curve_document(curve: ShareCurve) -> dict[str, Any]:
+def _curve_document(curve: ShareCurve, headline: Headline) -> dict[str, Any]:
     shares = [
         {
             "fraction": s.fraction,
-            "distilled": estimate_document(s.distilled),
-            "baseline": estimate_document(s.baseline),
+            "distilled": headline.document(s.distilled),
+            "baseline": headline.document(s.baseline),
         }
         for s in curve.shares
     ]

@@ -1,5 +1,6 @@
 """Do more teachers help: the ensemble itself, and the students it teaches?"""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
 from kdsearch.analysis.drawing.captions import search_caption
 from kdsearch.analysis.drawing.report_figure import ReportFigure
+from kdsearch.analysis.headline import Headline
 from kdsearch.analysis.teachers import Bank, compute_teachers
 from kdsearch.results import Results, TrialRecord
 from kdsearch.results.score import ACCURACY_LIKE, best_trial, objective_value
@@ -25,18 +27,21 @@ class SizeGroup(NamedTuple):
 
 
 class EnsembleSizeInfo(NamedTuple):
-    """Accuracy of ensembles by size, and search values of students by ensemble size."""
+    """Values of ensembles by size, and search values of students by ensemble size."""
 
     banks: tuple[Bank, ...]
     groups: tuple[SizeGroup, ...]
     """Empty unless the study searches the ensemble size."""
+    headline: Headline
+    """What the ensembles are judged by."""
     metric: str
+    """The objective, which students were searched by."""
     in_points: bool
     missing: str
 
 
 def compute_ensemble_size(results: Results) -> EnsembleSizeInfo:
-    """Ensemble accuracy for k = 1..K of every bank; search values grouped by ensemble size."""
+    """Ensemble values for k = 1..K of every bank; search values grouped by ensemble size."""
     objective = results.config.objective[0]
     by_stratum: dict[str, list[TrialRecord]] = {}
     for t in results.select(stage="search", arm="distilled", state="COMPLETE"):
@@ -57,6 +62,7 @@ def compute_ensemble_size(results: Results) -> EnsembleSizeInfo:
     return EnsembleSizeInfo(
         banks=banks,
         groups=groups if len(groups) > 1 else (),
+        headline=Headline(results.config.headline),
         metric=objective.metric,
         in_points=objective.metric in ACCURACY_LIKE,
         missing=missing,
@@ -64,26 +70,27 @@ def compute_ensemble_size(results: Results) -> EnsembleSizeInfo:
 
 
 def draw_ensembles(info: EnsembleSizeInfo, ax: Axes) -> None:
-    """Accuracy of the teachers' ensembles against their size, on test where it is known."""
+    """Values of the teachers' ensembles against their size, on test where it is known."""
     for index, bank in enumerate(info.banks[: len(style.CYCLE)]):
         sizes = [e.size for e in bank.ensembles]
-        one = len(info.banks) == 1
-        test = [e.test for e in bank.ensembles if e.test is not None]
+        one, own = len(info.banks) == 1, info.headline.own
+        test = [own(e.test) for e in bank.ensembles if e.test is not None]
+        val = [math.nan if e.val is None else own(e.val) for e in bank.ensembles]
         name = "" if one else f"{bank.label}, "
         if not one or len(test) < len(sizes):
             test = []
         color = style.ENSEMBLE if one else style.CYCLE[index]
-        ax.plot(sizes, [e.val for e in bank.ensembles], "o-", color=color,
+        ax.plot(sizes, val, "o-", color=color,
                 alpha=0.45 if test else 1.0, label=f"{name}validation")  # fmt: skip
         if test:
             ax.plot(sizes, test, "D-", color=color, label=f"{name}test")
     ax.set_title("The ensemble itself")
     ax.set_xlabel("Teachers in the ensemble")
-    ax.set_ylabel("Accuracy")
+    ax.set_ylabel(info.headline.label())
     ax.set_xticks(sorted({e.size for bank in info.banks for e in bank.ensembles}))
     ax.margins(y=0.2)
     ax.legend(loc="best")
-    style.percent_axis(ax.yaxis)
+    style.score_axis(ax.yaxis, info.headline)
 
 
 def draw_students(info: EnsembleSizeInfo, ax: Axes) -> None:
@@ -126,7 +133,7 @@ class _EnsembleSize(Answer[EnsembleSizeInfo]):
             for ax, draw in zip(axes, parts, strict=True):
                 draw(info, ax)
             style.add_caption(figure, search_caption(context, "distilled"))
-        explanation = "How accuracy depends on the number of averaged teachers."
+        explanation = f"How {info.headline.words} depends on the number of averaged teachers."
         if info.groups and info.banks:
             explanation = (
                 "Left: the averaged teachers by themselves. Right: search values of the students "

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 from scipy import stats
 
 from kdsearch.analysis import wording
@@ -21,20 +20,19 @@ from kdsearch.analysis.estimate import (
     Estimate,
     ExampleInterval,
     bootstrap_examples,
-    estimate_document,
-    unpack_correct,
 )
+from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.luck import luck_words
 from kdsearch.analysis.statistics.joint import holm
-from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
-from kdsearch.results.pairing import are_alike, paired_accuracies
+from kdsearch.analysis.stratum import StrataInfo, Stratum
+from kdsearch.results.pairing import are_alike, paired_differences
 
 NO_BASELINE = "No baseline replicates to compare with."
 NOT_ASKED = "The study asks for no baseline (confirm.baseline is false)."
 
 
 class Gain(NamedTuple):
-    """Distilled minus baseline test accuracy at one stratum, as fractions."""
+    """Distilled minus baseline test score at one stratum: above 0 is better."""
 
     label: str
     num_params: int | None
@@ -43,7 +41,8 @@ class Gain(NamedTuple):
     estimate: Estimate | None
     """Its error is of the replicates, shrunk over strata, and of the luck of both searches."""
     examples: ExampleInterval | None
-    """What another test set would change; None without per-example correctness."""
+    """What another test set would change; None without per-example correctness, and for another
+    metric than accuracy."""
     verdict: Verdict
     unpaired: bool
     """Whether the arms chose different students: best against best, with nothing to pair."""
@@ -59,6 +58,8 @@ class GainInfo(NamedTuple):
     """A difference inside it is called none."""
     confidence: float
     """Of each interval alone, and of all verdicts together."""
+    headline: Headline = ACCURACY
+    """What the scores are of."""
 
     @property
     def all_paired(self) -> bool:
@@ -73,7 +74,7 @@ class GainInfo(NamedTuple):
 def compute_gain(info: StrataInfo) -> GainInfo:
     """Gain of every stratum that both arms have confirmed."""
     shown = [s for s in info.strata if s.distilled is not None or s.baseline is None]
-    flags = {s.label: _by_example(s) for s in shown}
+    flags = {s.label: s.difference_by_example for s in shown if info.headline.is_accuracy}
     scores = {label: score for label, score in flags.items() if score is not None}
     sizes = {s.size for s in scores.values()}
     examples = bootstrap_examples(scores, confidence=info.confidence) if len(sizes) == 1 else {}
@@ -83,7 +84,7 @@ def compute_gain(info: StrataInfo) -> GainInfo:
         Gain(
             label=s.label,
             num_params=s.num_params,
-            differences=_differences(s),
+            differences=_differences(s, info.headline),
             estimate=estimate,
             examples=examples.get(s.label),
             verdict=verdict,
@@ -92,11 +93,11 @@ def compute_gain(info: StrataInfo) -> GainInfo:
         for s, (estimate, _), verdict in zip(shown, estimates, verdicts, strict=True)
     )
     missing = "" if any(g.estimate for g in gains) else _nothing_to_compare(info)
-    return GainInfo(gains, missing, info.tolerance, info.confidence)
+    return GainInfo(gains, missing, info.tolerance, info.confidence, info.headline)
 
 
 def _nothing_to_compare(info: StrataInfo) -> str:
-    if not any(s.baseline and s.baseline.test_accuracy for s in info.strata):
+    if not any(s.baseline and s.baseline.test_score for s in info.strata):
         return NO_BASELINE if info.baseline_asked else NOT_ASKED
     if not info.confirmed:
         return "No distilled student is confirmed to compare the hard-labels students with."
@@ -111,7 +112,7 @@ def _estimates(strata: Sequence[Stratum], info: StrataInfo) -> list[tuple[Estima
     arms = [(s.distilled, s.baseline) if s.distilled and s.baseline else None for s in strata]
     lucks = (info.distilled_luck, info.baseline_luck)
     found: list[tuple[Estimate | None, float]] = []
-    for own in compare(arms, [s.num_params for s in strata]):
+    for own in compare(arms, [s.num_params for s in strata], info.headline.metric):
         if own is None:
             found.append((None, math.nan))
         elif own.n < 2:
@@ -155,42 +156,17 @@ def _verdict(
     return "no difference" if is_equal else "unclear"
 
 
-def _differences(stratum: Stratum) -> tuple[float, ...]:
-    if stratum.distilled is None or stratum.baseline is None:
+def _differences(stratum: Stratum, headline: Headline) -> tuple[float, ...]:
+    mine, its = stratum.distilled, stratum.baseline
+    if mine is None or its is None:
         return ()
-    return tuple(paired_accuracies(stratum.distilled.replicates, stratum.baseline.replicates))
+    return tuple(paired_differences(mine.replicates, its.replicates, headline.metric))
 
 
 def _chose_others(stratum: Stratum) -> bool:
     """Whether the arms' students differ in architecture, so that a seed gives other weights."""
     a, b = stratum.distilled, stratum.baseline
     return a is not None and b is not None and not are_alike(a.trial, b.trial)
-
-
-def _by_example(stratum: Stratum) -> NDArray[np.float64] | None:
-    """Mean difference of all replicates that both arms have, by test example.
-
-    None where correctness was not kept for all. Examples are pairs whatever the students.
-    """
-    if stratum.distilled is None or stratum.baseline is None:
-        return None
-    distilled, baseline = _flags(stratum.distilled), _flags(stratum.baseline)
-    pairs = [(distilled[r], baseline[r]) for r in sorted(distilled.keys() & baseline.keys())]
-    shares = [
-        d.astype(float) - b
-        for d, b in pairs
-        if d is not None and b is not None and d.size == b.size
-    ]
-    return np.mean(shares, axis=0) if shares and len(shares) == len(pairs) else None
-
-
-def _flags(choice: Choice) -> dict[int, NDArray[np.uint8] | None]:
-    """Whether each example was right, by replicate; None where that was not kept."""
-    return {
-        t.replicate: unpack_correct(t.test_correct, t.test.num_samples) if t.test_correct else None
-        for t in choice.replicates
-        if t.test is not None
-    }
 
 
 def gain_sentence(info: GainInfo) -> str:
@@ -211,12 +187,16 @@ def gain_sentence(info: GainInfo) -> str:
     if not any(where[v] for v in ("helps", "hurts", "fell short", "unclear")):
         return (
             "Distillation does not help: it makes no difference of "
-            f"{100 * info.tolerance:g} points anywhere"
+            f"{_tolerance(info)} anywhere"
             f"{_basis_words(info)}{_unpaired_words(info)}."
         )
-    clauses = [_PHRASES[v] + _places(gains, info.gains) for v, gains in where.items() if gains]
+    clauses = [_PHRASES[v] + _places(gains, info) for v, gains in where.items() if gains]
     lead = "Distillation " if where["helps"] else "Distillation is not shown to help: it "
     return f"{lead}{wording.listing(clauses)}{_basis_words(info)}{_unpaired_words(info)}."
+
+
+def _tolerance(info: GainInfo) -> str:
+    return f"{info.headline.unit.factor * info.tolerance:g}{info.headline.points}"
 
 
 def _basis_words(info: GainInfo) -> str:
@@ -261,14 +241,17 @@ _PHRASES: dict[Verdict, str] = {
 }
 
 
-def _places(gains: list[Gain], everywhere: tuple[Gain, ...]) -> str:
+def _places(gains: list[Gain], info: GainInfo) -> str:
     """Where a verdict holds, with the gains: each stratum by name, or many of them as ranges."""
+    everywhere, headline = info.gains, info.headline
     if len(gains) == 1 and not gains[0].label:
-        return f"({_amount(gains[0])})"
+        return f"({headline.shift_words(gains[0].estimate)})"
     if len(gains) <= 2:
-        return "at " + wording.listing([f"{g.label} ({_amount(g)})" for g in gains])
+        return "at " + wording.listing(
+            [f"{g.label} ({headline.shift_words(g.estimate)})" for g in gains]
+        )
     known = sorted((g.estimate for g in gains if g.estimate is not None), key=lambda e: e.mean)
-    span = f"({wording.shift(known[0])} to {wording.shift(known[-1])} points)"
+    span = f"({headline.shift(known[0])} to {headline.shift_words(known[-1])})"
     heads = {g.label.rpartition(" ")[0] for g in everywhere}
     if len(heads) > 1:
         return f"in {len(gains)} of {len(everywhere)} strata {span}"
@@ -288,15 +271,15 @@ def _runs(held: list[bool], everywhere: tuple[Gain, ...]) -> str:
     return wording.listing([item for run in items for item in run])
 
 
-def _amount(gain: Gain) -> str:
-    return f"{wording.shift(gain.estimate)} points"
-
-
 def draw_gain(info: GainInfo, ax: Axes) -> None:
-    """Gain in points for each stratum, with its interval and the replicates themselves."""
+    """Gain for each stratum, with its interval and the replicates themselves."""
     shown = [g for g in info.gains if g.estimate is not None]
-    ax.axhspan(-100 * info.tolerance, 100 * info.tolerance, color=style.GRID, alpha=0.6, lw=0)
+    headline, factor = info.headline, info.headline.unit.factor
+    ax.axhspan(
+        -factor * info.tolerance, factor * info.tolerance, color=style.GRID, alpha=0.6, lw=0
+    )
     ax.axhline(0, color=style.INK, lw=1)
+    sign = headline.own(1.0)
     for x, g in enumerate(shown):
         assert g.estimate is not None
         color = {"helps": style.DISTILLED, "hurts": style.WARN, "fell short": style.WARN}.get(
@@ -304,60 +287,77 @@ def draw_gain(info: GainInfo, ax: Axes) -> None:
         )
         spread = np.linspace(-0.16, 0.16, len(g.differences)) if g.differences else []
         ax.scatter(
-            x + np.asarray(spread), 100 * np.array(g.differences), s=14, color=color, alpha=0.35,
-            linewidths=0, zorder=3,
+            x + np.asarray(spread), sign * factor * np.array(g.differences), s=14,
+            color=color, alpha=0.35, linewidths=0, zorder=3,
         )  # fmt: skip
-        mean, reach = 100 * g.estimate.mean, 0.0
+        mean, reach = sign * factor * g.estimate.mean, 0.0
         if g.estimate.high is not None:
-            reach = 100 * g.estimate.high - mean
+            reach = factor * g.estimate.high - factor * g.estimate.mean
         ax.errorbar(x, mean, yerr=reach or None, **style.error_bar(color), zorder=4)
     style.category_ticks(ax, [g.label or "best settings" for g in shown])
-    ax.set_ylabel("Gain over hard labels (points)")
+    ax.set_ylabel(_difference_label(headline))
     ax.margins(y=0.15)
     ax.grid(axis="x", visible=False)
+
+
+def _difference_label(headline: Headline) -> str:
+    """Of the axis: a gain where more is better, else a difference whose better side is said."""
+    if headline.is_minimised:
+        unit = f"{headline.points.strip()}, " if headline.points else ""
+        return f"Distilled minus hard labels ({unit}below 0 is better)"
+    return f"Gain over hard labels{headline.in_points}"
 
 
 def gain_table(info: GainInfo) -> Table | None:
     """The difference of the arms at every stratum that both have confirmed; None without any."""
     shown = [(g, g.estimate) for g in info.gains if g.estimate is not None]
+    headline = info.headline
     if not shown:
         return None
     rows = tuple(
         (
             g.label or "best settings",
-            wording.shift(e, 2),
-            wording.DASH if e.se is None else f"{100 * e.se:.{wording.places_of(e, least=2)}f}",
+            headline.shift(e, 2),
+            headline.error(e, 2),
             str(e.n),
-            wording.shift_interval(e, 2),
-            wording.points_interval(g.examples.low, g.examples.high, 2)
-            if g.examples
-            else wording.DASH,
+            headline.shift_interval(e, 2),
+            *_sampling_cells(g, headline),
             g.verdict,
         )
         for g, e in shown
     )
     level = wording.level(info.confidence)
+    gain = "Distilled minus hard labels" if headline.is_minimised else "Gain"
+    sampling = (f"{level} interval, other test sets",) if headline.is_accuracy else ()
     header = (
-        "Stratum", "Gain (points)", "SE", "n", f"{level} interval",
-        f"{level} interval, other test sets", "Verdict",
+        "Stratum", f"{gain}{headline.in_points}", "SE", "n", f"{level} interval",
+        *sampling, "Verdict",
     )  # fmt: skip
     mean = "Mean paired difference." if info.all_paired else "Mean difference."
-    caption = (
-        f"{mean} The interval is over replicates and the luck of the search; “other test sets” is "
-        "a bootstrap over test examples."
-    )
+    other = "; “other test sets” is a bootstrap over test examples."
+    if not headline.is_accuracy:
+        other = ", on this one test set: other test sets are tried for accuracy only."
+    caption = f"{mean} The interval is over replicates and the luck of the search{other}"
     return Table(header, rows, caption=caption)
 
 
-def gain_document(gain: Gain) -> dict[str, Any] | None:
-    """One stratum's gain, JSON-ready; None where it is not known."""
+def _sampling_cells(gain: Gain, headline: Headline) -> tuple[str, ...]:
+    """What other test sets would change: of an accuracy."""
+    if not headline.is_accuracy:
+        return ()
+    ends = gain.examples
+    return (wording.points_interval(ends.low, ends.high, 2) if ends else wording.DASH,)
+
+
+def gain_document(gain: Gain, headline: Headline) -> dict[str, Any] | None:
+    """One stratum's gain, JSON-ready, with the metric's own sign; None where it is not known."""
     if gain.estimate is None:
         return None
     return {
-        **(estimate_document(gain.estimate) or {}),
+        **(headline.document(gain.estimate) or {}),
         "verdict": gain.verdict,
         "paired": not gain.unpaired,
-        "differences": list(gain.differences),
+        "differences": [headline.own(value) for value in gain.differences],
         "test_sampling_interval": gain.examples and [gain.examples.low, gain.examples.high],
     }
 
@@ -384,9 +384,10 @@ class _Distillation(Answer[GainInfo]):
             how = "" if unpaired else "paired by seed; "
             style.add_caption(figure, estimates_caption(context, shown, how))
         explanation = (
-            f"Distilled minus hard-labels-only test accuracy, {pairing_words(info)}. The bar is a "
-            f"{context.level} interval of the mean, the grey band is {100 * info.tolerance:g} "
-            "points either way. Blue: helps; vermillion: hurts; grey: cannot be told from zero, "
+            f"Distilled minus hard-labels-only test {info.headline.words}, "
+            f"{pairing_words(info)}. The bar is a "
+            f"{context.level} interval of the mean, the grey band is {_tolerance(info)} "
+            "either way. Blue: helps; vermillion: hurts; grey: cannot be told from zero, "
             f"all strata judged together. {luck_words(context.strata)}".rstrip()
         )
         title = "What distillation adds"

@@ -1,4 +1,4 @@
-"""Two scientific parameters: accuracy over their grid, and where the second one matters.
+"""Two scientific parameters: values over their grid, and where the second one matters.
 
 Effects are differences between columns of one row, paired where the students are of one
 architecture.
@@ -17,7 +17,8 @@ from kdsearch.analysis.drawing import style
 from kdsearch.analysis.drawing.captions import confirmed_caption
 from kdsearch.analysis.drawing.data_table import Table
 from kdsearch.analysis.drawing.report_figure import ReportFigure
-from kdsearch.analysis.estimate import Estimate, estimate_document, estimate_mean
+from kdsearch.analysis.estimate import Estimate, estimate_mean
+from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.config import SHORT_NAMES
 from kdsearch.results.pairing import are_alike, replicate_pairs
@@ -58,10 +59,12 @@ class GridInfo(NamedTuple):
     confidence: float
     tolerance: float
     missing: str
+    headline: Headline = ACCURACY
+    """What the scores are of."""
 
 
 def compute_grid(info: StrataInfo) -> GridInfo | None:
-    """Accuracy over two scientific parameters; None for studies with another number of them."""
+    """Values over two scientific parameters; None for studies with another number of them."""
     if len(info.scientific) != 2:
         return None
     rows, columns = sorted(info.scientific, key=lambda n: not _is_size(n))
@@ -86,6 +89,7 @@ def compute_grid(info: StrataInfo) -> GridInfo | None:
         confidence=info.confidence,
         tolerance=info.tolerance,
         missing="" if cells else "Nothing is confirmed yet.",
+        headline=info.headline,
     )
 
 
@@ -95,9 +99,9 @@ def _is_size(name: str) -> bool:
 
 def _cell(stratum: Stratum) -> Cell | None:
     choice = stratum.distilled
-    if choice is None or choice.test_accuracy is None:
+    if choice is None or choice.test_score is None:
         return None
-    return Cell(choice.test_accuracy, choice)
+    return Cell(choice.test_score, choice)
 
 
 def _ends(
@@ -119,7 +123,7 @@ def _effects(
         if ends is None:
             continue
         first, last = (cell.choice for cell in ends)
-        estimate = difference(last, first, confidence=info.confidence)
+        estimate = difference(last, first, metric=info.headline.metric, confidence=info.confidence)
         if estimate is not None:
             verdict = effect_verdict(estimate, info.tolerance)
             effects.append(Effect(row, estimate, verdict, are_alike(first.trial, last.trial)))
@@ -135,14 +139,15 @@ def _interaction(
     small, large = _ends(cells, rows[0], columns), _ends(cells, rows[-1], columns)
     if len(rows) < 2 or small is None or large is None:
         return None
-    a, b = _by_replicate(*small), _by_replicate(*large)
+    a, b = (_by_replicate(*ends, info.headline) for ends in (small, large))
     values = [a[r] - b[r] for r in sorted(a.keys() & b.keys())]
     return estimate_mean(values, confidence=info.confidence)
 
 
-def _by_replicate(first: Cell, last: Cell) -> dict[int, float]:
+def _by_replicate(first: Cell, last: Cell, headline: Headline) -> dict[int, float]:
     pairs = replicate_pairs(last.choice.replicates, first.choice.replicates)
-    return {a.replicate: a.test.accuracy - b.test.accuracy for a, b in pairs if a.test and b.test}
+    scores = ((a.replicate, headline.of(a.test), headline.of(b.test)) for a, b in pairs)
+    return {n: a - b for n, a, b in scores if a is not None and b is not None}
 
 
 def grid_sentence(info: GridInfo | None) -> str:
@@ -155,7 +160,7 @@ def grid_sentence(info: GridInfo | None) -> str:
     for effect in info.effects:
         where.setdefault(effect.verdict, []).append(effect)
     clauses = [
-        f"{_PHRASES[verdict]} at {row} {_places(where[verdict])}"
+        f"{_PHRASES[verdict]} at {row} {_places(where[verdict], info.headline)}"
         for verdict in _PHRASES
         if verdict in where
     ]
@@ -165,16 +170,16 @@ def grid_sentence(info: GridInfo | None) -> str:
     return f"{text}({how}){_interaction_words(info)}."
 
 
-def _places(effects: list[Effect]) -> str:
+def _places(effects: list[Effect], headline: Headline) -> str:
     return wording.listing([
-        f"{wording.scalar(e.row)} ({wording.shift(e.estimate)}"
-        f"{_interval(e.estimate)})"
+        f"{wording.scalar(e.row)} ({headline.shift(e.estimate)}"
+        f"{_interval(e.estimate, headline)})"
         for e in effects
     ])  # fmt: skip
 
 
-def _interval(e: Estimate) -> str:
-    ends = wording.shift_interval(e)
+def _interval(e: Estimate, headline: Headline) -> str:
+    ends = headline.shift_interval(e)
     return "" if ends == wording.DASH else f" {ends}"
 
 
@@ -184,7 +189,8 @@ def _interaction_words(info: GridInfo) -> str:
         return ""
     row = wording.words(info.rows)
     first, last = (f"{row} {wording.scalar(info.row_values[i])}" for i in (0, -1))
-    ends = f"{wording.shift(e)} points, {wording.shift_interval(e)}"
+    headline = info.headline
+    ends = f"{headline.shift_words(e)}, {headline.shift_interval(e)}"
     if e.low > 0:
         return f"; it adds more at {first} than at {last} ({ends})"
     if e.high < 0:
@@ -202,45 +208,46 @@ _PHRASES: dict[Verdict, str] = {
 
 
 def grid_table(info: GridInfo) -> Table:
-    """Accuracy in every cell with its standard error and n, and the effect along each row."""
+    """The value in every cell with its standard error and n, and the effect along each row."""
     level, column = wording.level(info.confidence), wording.words(info.columns)
     values = [wording.scalar(v) for v in info.column_values]
     header = (
         wording.capitalized(wording.words(info.rows)),
-        *(f"{column} {v} (%)" for v in values),
-        f"{values[-1]} minus {values[0]} (points)", f"{level} interval", "n",
+        *(f"{column} {v}{info.headline.in_unit}" for v in values),
+        f"{values[-1]} minus {values[0]}{info.headline.in_points}", f"{level} interval", "n",
     )  # fmt: skip
     effects = {e.row: e for e in info.effects}
     rows = tuple(
         (
             wording.scalar(row),
-            *(_cell_text(info.cells.get((row, c))) for c in info.column_values),
-            *_effect_cells(effects.get(row)),
+            *(_cell_text(info.cells.get((row, c)), info.headline) for c in info.column_values),
+            *_effect_cells(effects.get(row), info.headline),
         )
         for row in info.row_values
     )
     caption = (
-        "Confirmed test accuracy of distilled students: mean ± standard error (n replicates). "
+        f"Confirmed test {info.headline.words} of distilled students: mean ± standard error "
+        "(n replicates). "
         + ("Differences are paired by seed." if info.paired else "Differences are not paired.")
     )
     return Table(header, rows, caption=caption)
 
 
-def _cell_text(cell: Cell | None) -> str:
+def _cell_text(cell: Cell | None, headline: Headline) -> str:
     if cell is None:
         return wording.DASH
-    return f"{wording.estimate(cell.estimate).removesuffix(' %')} ({cell.estimate.n})"
+    return f"{headline.bare_estimate(cell.estimate)} ({cell.estimate.n})"
 
 
-def _effect_cells(effect: Effect | None) -> tuple[str, str, str]:
+def _effect_cells(effect: Effect | None, headline: Headline) -> tuple[str, str, str]:
     if effect is None:
         return wording.DASH, wording.DASH, "0"
     e = effect.estimate
-    return wording.shift(e, 2), wording.shift_interval(e, 2), str(e.n)
+    return headline.shift(e, 2), headline.shift_interval(e, 2), str(e.n)
 
 
 def draw_grid(info: GridInfo, ax: Axes) -> None:
-    """One accuracy curve along the rows for each value of the columns."""
+    """One curve along the rows for each value of the columns."""
     kept = info.column_values
     if len(kept) > MAX_CURVES:
         kept = tuple(
@@ -248,7 +255,9 @@ def draw_grid(info: GridInfo, ax: Axes) -> None:
         )
     for index, column in enumerate(kept):
         shown = [(i, info.cells.get((row, column))) for i, row in enumerate(info.row_values)]
-        points = [(i, cell.estimate) for i, cell in shown if cell is not None]
+        points = [
+            (i, info.headline.own_estimate(cell.estimate)) for i, cell in shown if cell is not None
+        ]
         x = [i + 0.06 * (index - (len(kept) - 1) / 2) for i, _ in points]
         means = [e.mean for _, e in points]
         reach = np.array([style.reach(e) for _, e in points]).T if points else None
@@ -259,26 +268,30 @@ def draw_grid(info: GridInfo, ax: Axes) -> None:
         ax.plot(x, means, color=color, lw=1.2, alpha=0.7)
     style.category_ticks(ax, [wording.scalar(v) for v in info.row_values])
     ax.set_xlabel(wording.capitalized(wording.words(info.rows)))
-    ax.set_ylabel("Test accuracy")
+    ax.set_ylabel(info.headline.label("test"))
     ax.grid(axis="x", visible=False)
     ax.legend(loc="lower right", fontsize=8.5)
-    style.percent_axis(ax.yaxis)
+    style.score_axis(ax.yaxis, info.headline)
 
 
 def draw_effects(info: GridInfo, ax: Axes) -> None:
     """The effect of the last column against the first, row by row."""
-    ax.axhspan(-100 * info.tolerance, 100 * info.tolerance, color=style.GRID, alpha=0.6, lw=0)
+    factor = info.headline.unit.factor
+    ax.axhspan(
+        -factor * info.tolerance, factor * info.tolerance, color=style.GRID, alpha=0.6, lw=0
+    )
     ax.axhline(0, color=style.INK, lw=1)
     for x, effect in enumerate(info.effects):
         color = {"helps": style.DISTILLED, "hurts": style.WARN}.get(effect.verdict, style.MUTED)
-        e = effect.estimate
-        reach = 100 * np.array([style.reach(e)]).T
-        ax.errorbar(x, 100 * e.mean, yerr=reach, **style.error_bar(color), zorder=3)
+        e = info.headline.own_estimate(effect.estimate)
+        reach = factor * np.array([style.reach(e)]).T
+        ax.errorbar(x, factor * e.mean, yerr=reach, **style.error_bar(color), zorder=3)
     style.category_ticks(ax, [wording.scalar(e.row) for e in info.effects])
     ax.set_xlabel(wording.capitalized(wording.words(info.rows)))
     first, last = (wording.scalar(info.column_values[i]) for i in (0, -1))
-    ax.set_ylabel(f"{wording.capitalized(wording.words(info.columns))} {last} minus {first} "
-                  "(points)")  # fmt: skip
+    better = ", below 0 is better" if info.headline.is_minimised else ""
+    ax.set_ylabel(f"{wording.capitalized(wording.words(info.columns))} {last} minus {first}"
+                  f"{info.headline.in_points}{better}")  # fmt: skip
     ax.margins(y=0.15)
     ax.grid(axis="x", visible=False)
 
@@ -317,18 +330,19 @@ class _Grid(Answer[GridInfo]):
     def document(self, info: GridInfo, context: Context) -> dict[str, Any]:
         if info.missing:
             return {}
+        headline = info.headline
         cells = [
             {
                 info.rows: row,
                 info.columns: column,
-                "test_accuracy": estimate_document(cell.estimate),
+                f"test_{headline.metric.name}": headline.document(cell.estimate),
             }
             for (row, column), cell in info.cells.items()
         ]
         effects = [
             {
                 info.rows: e.row,
-                "last_minus_first": estimate_document(e.estimate),
+                "last_minus_first": headline.document(e.estimate),
                 "verdict": e.verdict,
             }
             for e in info.effects
@@ -339,7 +353,7 @@ class _Grid(Answer[GridInfo]):
                 "columns": info.columns,
                 "cells": cells,
                 "effects": effects,
-                "effect_in_first_row_minus_last": estimate_document(info.interaction),
+                "effect_in_first_row_minus_last": headline.document(info.interaction),
                 "paired": info.paired,
             }
         }

@@ -13,6 +13,7 @@ from kdsearch.analysis.drawing.captions import confirmed_caption
 from kdsearch.analysis.drawing.data_table import Table
 from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.estimate import Estimate
+from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.stratum import StrataInfo
 from kdsearch.results import Results, TrialRecord, sizes_tried
 
@@ -27,7 +28,7 @@ class Rung(NamedTuple):
     """Search trials of both arms."""
     epochs: int
     """Student-epochs trained at this size, search and confirm, both arms."""
-    test_accuracy: Estimate | None
+    test_score: Estimate | None
     on_grid: bool
     """Whether start * factor^k gives it; False for one put around the saturation point."""
 
@@ -45,6 +46,8 @@ class LadderInfo(NamedTuple):
     epochs_saved: int
     """Student-epochs, with the mean of the sizes tried for each that was not."""
     missing: str
+    headline: Headline = ACCURACY
+    """What the scores are of."""
 
 
 def compute_ladder(results: Results, info: StrataInfo) -> LadderInfo | None:
@@ -58,16 +61,14 @@ def compute_ladder(results: Results, info: StrataInfo) -> LadderInfo | None:
         size = trial.stratum.get(ladder.parameter)
         if isinstance(size, int):
             by_size.setdefault(size, []).append(trial)
-    tested = {
-        s.key[ladder.parameter]: s.distilled.test_accuracy for s in info.strata if s.distilled
-    }
+    tested = {s.key[ladder.parameter]: s.distilled.test_score for s in info.strata if s.distilled}
     rungs = tuple(
         Rung(
             order=order,
             size=size,
             trials=sum(t.stage == "search" for t in by_size.get(size, [])),
             epochs=sum(t.epochs for t in by_size.get(size, [])),
-            test_accuracy=tested.get(size),
+            test_score=tested.get(size),
             on_grid=size in grid,
         )
         for order, size in enumerate(sizes_tried(results.config, results.trials), 1)
@@ -81,6 +82,7 @@ def compute_ladder(results: Results, info: StrataInfo) -> LadderInfo | None:
         trials_saved=_mean(rungs, "trials", balance),
         epochs_saved=_mean(rungs, "epochs", balance),
         missing="" if rungs else "No size has been tried yet.",
+        headline=info.headline,
     )
 
 
@@ -124,12 +126,13 @@ def ladder_table(info: LadderInfo) -> Table:
             "rung" if r.on_grid else "around the saturation point",
             f"{r.trials:,}",
             f"{r.epochs:,}",
-            wording.estimate(r.test_accuracy),
-            str(r.test_accuracy.n) if r.test_accuracy else "0",
+            info.headline.estimate(r.test_score),
+            str(r.test_score.n) if r.test_score else "0",
         )
         for r in info.rungs
     )
-    header = ("Tried", "Size", "Why", "Search trials", "Student-epochs", "Test accuracy", "n")
+    test = f"Test {info.headline.words}"
+    header = ("Tried", "Size", "Why", "Search trials", "Student-epochs", test, "n")
     caption = "Trials and epochs of both arms; epochs of search and confirm runs."
     return Table(header, rows, text_columns=3, caption=caption)
 
@@ -148,8 +151,8 @@ def draw_ladder(info: LadderInfo, ax: Axes) -> None:
             ax.scatter(*at, s=52, facecolors=face, edgecolors=style.DISTILLED, linewidths=1.4,
                        zorder=3, label=label)  # fmt: skip
     for r in info.rungs:
-        if r.test_accuracy is not None:
-            text = wording.percent(r.test_accuracy.mean)
+        if r.test_score is not None:
+            text = info.headline.value(r.test_score.mean)
             ax.annotate(text, (r.order, r.size), fontsize=8, color=style.MUTED,
                         xytext=(6, -11), textcoords="offset points")  # fmt: skip
     if info.not_tried:
@@ -187,8 +190,9 @@ class _Ladder(Answer[LadderInfo]):
         draw_ladder(info, figure.add_subplot())
         style.add_caption(figure, confirmed_caption(context))
         explanation = ladder_sentence(info) + (
-            " While climbing, saturation is judged by validation accuracy; the test accuracies "
-            "shown decide nothing."
+            f" While climbing, saturation is judged by validation {info.headline.words}; "
+            f"the test {'accuracies' if info.headline.is_accuracy else 'values'} shown decide "
+            "nothing."
         )
         return (ReportFigure("ladder", "The ladder", explanation, figure, "", ladder_table(info)),)
 

@@ -15,6 +15,7 @@ from kdsearch.analysis.answers.capacity.capacity_curve import size_parameter
 from kdsearch.analysis.comparison import compare
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.estimate import Estimate
+from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.statistics.joint import holm
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.config import SHORT_NAMES
@@ -28,7 +29,7 @@ class Level(NamedTuple):
 
     label: str
     estimate: Estimate
-    """Test accuracy less that of the best value; luck of both searches in its interval."""
+    """Test score less that of the best value; luck of both searches in its interval."""
     is_worse: bool
     """Shown to be, for all values together."""
 
@@ -42,6 +43,8 @@ class LevelsInfo(NamedTuple):
     levels: tuple[Level, ...]
     """The others, in the order of the study."""
     confidence: float
+    headline: Headline = ACCURACY
+    """What the scores are of."""
 
 
 def compute_levels(info: StrataInfo) -> LevelsInfo | None:
@@ -50,14 +53,15 @@ def compute_levels(info: StrataInfo) -> LevelsInfo | None:
         return None
     if SHORT_NAMES.get(info.scientific[0], info.scientific[0]) == ELSEWHERE:
         return None
-    known = [s for s in info.confirmed if s.distilled and s.distilled.val_accuracy is not None]
+    known = [s for s in info.confirmed if s.distilled and s.distilled.val_score is not None]
     if len(known) < 2:
         return None
     best = max(known, key=_validation)
     others = [s for s in known if s is not best]
+    nowhere = [None] * len(others)
     beside = [(_choice(s), _choice(best)) for s in others]
     found: list[tuple[str, Estimate, float]] = []
-    for stratum, own in zip(others, compare(beside, [None] * len(others)), strict=True):
+    for stratum, own in zip(others, compare(beside, nowhere, info.headline.metric), strict=True):
         if own is None or min(part.dof for part in own.parts) == 0:
             continue
         estimate, dof = own.estimate([info.distilled_luck] * 2, info.confidence)
@@ -68,12 +72,15 @@ def compute_levels(info: StrataInfo) -> LevelsInfo | None:
         Level(label, estimate, is_worse)
         for (label, estimate, _), is_worse in zip(found, worse, strict=True)
     )
-    return LevelsInfo(info.scientific[0], best, levels, info.confidence) if levels else None
+    if not levels:
+        return None
+    return LevelsInfo(info.scientific[0], best, levels, info.confidence, info.headline)
 
 
 def _validation(stratum: Stratum) -> float:
     assert stratum.distilled is not None
-    return stratum.distilled.val_accuracy or 0.0
+    assert stratum.distilled.val_score is not None
+    return stratum.distilled.val_score
 
 
 def _choice(stratum: Stratum) -> Choice:
@@ -85,8 +92,8 @@ def levels_sentence(info: LevelsInfo | None) -> str:
     """Which values are worse than the best and which are not shown to be; empty without any."""
     if info is None:
         return ""
-    worse = [_with_amount(level) for level in info.levels if level.is_worse]
-    rest = [_with_amount(level) for level in info.levels if not level.is_worse]
+    worse = [_with_amount(level, info.headline) for level in info.levels if level.is_worse]
+    rest = [_with_amount(level, info.headline) for level in info.levels if not level.is_worse]
     clauses = []
     if worse:
         clauses.append(f"{wording.listing(worse)} {'is' if len(worse) == 1 else 'are'} worse")
@@ -100,8 +107,8 @@ def levels_sentence(info: LevelsInfo | None) -> str:
     )
 
 
-def _with_amount(level: Level) -> str:
-    return f"{level.label} ({wording.shift(level.estimate)} points)"
+def _with_amount(level: Level, headline: Headline) -> str:
+    return f"{level.label} ({headline.shift_words(level.estimate)})"
 
 
 class _Levels(Answer[LevelsInfo]):

@@ -6,29 +6,37 @@ from collections.abc import Sequence
 from kdsearch.analysis import wording
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.estimate import Estimate
+from kdsearch.analysis.statistics.scale import Unit
 from kdsearch.results import Arm
 
 
 def confirmed_caption(context: Context) -> str:
     """Of a figure that shows every confirmed student."""
     shown = [
-        c.test_accuracy
+        c.test_score
         for stratum in context.strata.strata
         for c in (stratum.distilled, stratum.baseline)
-        if c is not None and c.test_accuracy is not None
+        if c is not None and c.test_score is not None
     ]
     return estimates_caption(context, shown)
 
 
 def estimates_caption(
-    context: Context, estimates: Sequence[Estimate], how: str = "", *, unit: str = "points"
+    context: Context, estimates: Sequence[Estimate], how: str = "", *, unit: Unit | None = None
 ) -> str:
-    """Counts and standard errors of the very estimates that a figure shows."""
+    """Counts and standard errors of the very estimates that a figure shows.
+
+    They are of the headline metric unless another unit is given.
+    """
+    unit = unit or context.strata.headline.unit
     n = f"n = {wording.span([e.n for e in estimates])}"
     errors = [e.se for e in estimates if e.se is not None]
-    factor = 100 if unit == "points" else 1
-    ends = f"{factor * min(errors):.2f} to {factor * max(errors):.2f}" if errors else ""
-    se = f", SE {ends} {unit}" if errors else ""
+    ends = (
+        [f"{unit.factor * e:.{2 + unit.digits}f}" for e in (min(errors), max(errors))]
+        if errors
+        else []
+    )
+    se = f", SE {' to '.join(ends)}{unit.of_differences}" if errors else ""
     bars = f"bars: {context.level} t interval{se}"
     return f"mean of {n} replicates, {how}{bars} · {origin(context)}"
 

@@ -18,6 +18,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from kdsearch.analysis import wording
 from kdsearch.analysis.estimate import Estimate
+from kdsearch.analysis.headline import Headline
+from kdsearch.analysis.statistics.scale import PERCENT
 
 INK = "#1b2733"
 MUTED = "#6b7785"
@@ -133,6 +135,12 @@ def category_ticks(ax: Axes, labels: Sequence[str]) -> None:
 
 def _shorten(label: str, limit: int = 32) -> str:
     return label if len(label) <= limit else label[: limit - 1] + "…"
+
+
+def score_axis(axis: Axis, headline: Headline) -> None:
+    """Ticks of a metric's own values: in percent for a fraction, else plain."""
+    if headline.unit == PERCENT:
+        percent_axis(axis)
 
 
 def percent_axis(axis: Axis) -> None:

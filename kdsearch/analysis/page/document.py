@@ -6,14 +6,16 @@ from typing import Any
 
 from kdsearch.analysis.answer import Answers, answer_documents
 from kdsearch.analysis.answers.gain import GAIN, Gain, gain_document
-from kdsearch.analysis.budget import budget_in
 from kdsearch.analysis.context import Context
-from kdsearch.analysis.estimate import estimate_document
+from kdsearch.analysis.estimate import estimate_accuracy, estimate_document
 from kdsearch.analysis.finding import FindingInfo
+from kdsearch.analysis.headline import Headline
+from kdsearch.analysis.searching.budget import budget_in
 from kdsearch.analysis.searching.rungs import rungs_in
-from kdsearch.analysis.stratum import Choice, Stratum
+from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.errors import UserInputError
 from kdsearch.results import Results, TeacherBankRecord
+from kdsearch.results.pairing import replicate_scores
 from kdsearch.results.record import Evaluation
 
 PACKAGES = ("kdsearch", "torch", "optuna", "mlflow", "numpy", "scipy", "pandas", "matplotlib")
@@ -22,22 +24,30 @@ PACKAGES = ("kdsearch", "torch", "optuna", "mlflow", "numpy", "scipy", "pandas",
 def json_document(context: Context, finding: FindingInfo, answers: Answers) -> dict[str, Any]:
     """JSON-ready: no NaN, no tuples as keys; accuracies are fractions.
 
+    Values of the headline metric, and differences of two, have its own sign; what is called a
+    gain from one size to another is above 0 where the larger is better.
+
     Raises:
         UserInputError: An answer gives a key that is taken.
     """
     results, config, strata = context.results, context.results.config, context.strata
     budget, recommended = context.of(budget_in), finding.recommended
-    gain = context.of(GAIN.compute)
+    gain, headline = context.of(GAIN.compute), strata.headline
     head = {
         "study": config.name,
         "question": finding.question,
+        "metric": {
+            "name": headline.metric.name,
+            "direction": headline.metric.direction,
+            "unit": headline.metric.unit,
+        },
         "finding": list(finding.finding),
         "recommendation": finding.recommendation,
         "recommended_stratum": recommended and recommended.key,
     }
     rest = {
-        "strata": [_stratum(s, gain.at(s)) for s in strata.strata],
-        "teachers": [_bank(bank) for bank in results.banks],
+        "strata": [_stratum(s, gain.at(s), strata) for s in strata.strata],
+        "teachers": [_bank(bank, headline) for bank in results.banks],
         "importance": dict(results.importance),
         "pareto": list(results.pareto),
         "alpha_convention": "alpha * CE + (1 - alpha) * T^2 * KL: alpha weights the hard loss",
@@ -110,19 +120,19 @@ def learning_rate_policy(results: Results) -> str:
     )
 
 
-def _stratum(stratum: Stratum, gain: Gain | None) -> dict[str, Any]:
+def _stratum(stratum: Stratum, gain: Gain | None, info: StrataInfo) -> dict[str, Any]:
     return {
         "label": stratum.label,
         "stratum": stratum.key,
         "num_params": stratum.num_params,
         "search_trials": stratum.trial_states,
-        "distilled": _choice(stratum.distilled),
-        "baseline": _choice(stratum.baseline),
-        "gain": gain and gain_document(gain),
+        "distilled": _choice(stratum.distilled, info),
+        "baseline": _choice(stratum.baseline, info),
+        "gain": gain and gain_document(gain, info.headline),
     }
 
 
-def _choice(choice: Choice | None) -> dict[str, Any] | None:
+def _choice(choice: Choice | None, info: StrataInfo) -> dict[str, Any] | None:
     if choice is None:
         return None
     trial = choice.trial
@@ -133,14 +143,13 @@ def _choice(choice: Choice | None) -> dict[str, Any] | None:
         "num_params": trial.num_params,
         "macs": trial.macs,
         "size_bytes": trial.size_bytes,
-        "test_accuracy": estimate_document(choice.test_accuracy),
-        "test_accuracy_replicates": [t.test.accuracy for t in choice.replicates if t.test],
+        **_tested(choice, info),
         "search_objective_best_of_n": choice.search_value,
         "search_has_newer_choice": choice.newer_choice,
     }
 
 
-def _bank(bank: TeacherBankRecord) -> dict[str, Any]:
+def _bank(bank: TeacherBankRecord, headline: Headline) -> dict[str, Any]:
     return {
         "key": bank.key,
         "settings": bank.settings,
@@ -152,17 +161,40 @@ def _bank(bank: TeacherBankRecord) -> dict[str, Any]:
                 "macs": m.macs,
                 "size_bytes": m.size_bytes,
                 "epochs": m.epochs,
-                "val_accuracy": m.val.accuracy,
-                "test_accuracy": _accuracy(m.test),
+                **_evaluated(m.val, m.test, headline),
             }
             for m in bank.members
         ],
         "ensembles": [
-            {"size": e.size, "val_accuracy": e.val.accuracy, "test_accuracy": _accuracy(e.test)}
-            for e in bank.ensembles
+            {"size": e.size, **_evaluated(e.val, e.test, headline)} for e in bank.ensembles
         ],
     }
 
 
-def _accuracy(evaluation: Evaluation | None) -> float | None:
-    return None if evaluation is None else evaluation.accuracy
+def _tested(choice: Choice, info: StrataInfo) -> dict[str, Any]:
+    """What the replicates reach on test: the headline metric, beside accuracy."""
+    headline, name = info.headline, f"test_{info.headline.metric.name}"
+    accuracies = [t.test.accuracy for t in choice.replicates if t.test]
+    known = {
+        "test_accuracy": estimate_document(
+            estimate_accuracy(accuracies, confidence=info.confidence)
+        ),
+        "test_accuracy_replicates": accuracies,
+    }
+    scores = replicate_scores(choice.replicates, headline.metric).values()
+    return known | {
+        name: headline.document(choice.test_score),
+        f"{name}_replicates": [headline.own(value) for value in scores],
+    }
+
+
+def _evaluated(
+    val: Evaluation, test: Evaluation | None, headline: Headline
+) -> dict[str, float | None]:
+    """A teacher or an ensemble: accuracy, and the headline metric beside it."""
+    own = headline.metric.name
+    return {
+        f"{split}_{name}": None if evaluation is None else evaluation.value(name)
+        for name in dict.fromkeys(["accuracy", own])
+        for split, evaluation in (("val", val), ("test", test))
+    }

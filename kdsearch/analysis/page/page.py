@@ -8,7 +8,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kdsearch.analysis import wording
 from kdsearch.analysis.answers.gain import GAIN
-from kdsearch.analysis.budget import budget_in
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
 from kdsearch.analysis.drawing.report_figure import ReportFigure
@@ -16,11 +15,12 @@ from kdsearch.analysis.finding import FindingInfo
 from kdsearch.analysis.luck import luck_words
 from kdsearch.analysis.page.document import learning_rate_policy, seeds, versions
 from kdsearch.analysis.page.tables import (
-    accuracy_table,
     fidelity_table,
+    scores_table,
     settings_table,
     teachers_table,
 )
+from kdsearch.analysis.searching.budget import budget_in
 from kdsearch.analysis.searching.rungs import rung_words, rungs_in
 
 
@@ -60,7 +60,8 @@ def render_page(
             Picture(f, f"data:image/svg+xml;base64,{uris[f.name]}" if f.name in uris else "")
             for f in figures
         ],
-        accuracy=accuracy_table(context),
+        scores=scores_table(context),
+        metric=context.strata.headline.words,
         luck=bool(luck_words(context.strata)),
         all_paired=context.of(GAIN.compute).all_paired,
         settings=settings_table(context),
@@ -74,29 +75,32 @@ def render_page(
 
 def _tiles(context: Context, finding: FindingInfo) -> list[tuple[str, str, str]]:
     """(label, value, detail) of the numbers at the top."""
-    tiles = []
+    tiles, headline = [], context.strata.headline
     chosen = finding.recommended
     if chosen is not None and chosen.distilled is not None:
-        e = chosen.distilled.test_accuracy
+        e = chosen.distilled.test_score
         n = f"n = {e.n}" if e else ""
         title = "Recommended student" if finding.keeps_up else "Picked by validation"
-        tiles.append((title, wording.estimate(e), f"{chosen.label} · {n}".strip(" ·")))
+        tiles.append((title, headline.estimate(e), f"{chosen.label} · {n}".strip(" ·")))
     bank = context.teachers.banks[0] if len(context.teachers.banks) == 1 else None
     full = bank.full_ensemble if bank else None
     if bank is not None and full is not None and full.size > 1:
         known = "test" if full.test is not None else "validation"
         value = full.test if full.test is not None else full.val
-        tiles.append((f"Ensemble of {full.size}", wording.percent(value), f"{known} accuracy"))
+        tiles.append(
+            (f"Ensemble of {full.size}", headline.value(value), f"{known} {headline.words}")
+        )
     if bank is not None and bank.mean_member_test is not None:
         detail = f"mean of {bank.members}" if bank.members > 1 else bank.model
-        tiles.append(("One teacher", wording.percent(bank.mean_member_test), detail))
+        tiles.append(("One teacher", headline.value(bank.mean_member_test), detail))
     if chosen is not None:
         gain = context.of(GAIN.compute).at(chosen)
         if gain is not None and gain.estimate is not None:
-            ends = wording.shift_interval(gain.estimate)
-            value = f"{wording.shift(gain.estimate)} points"
+            ends = headline.shift_interval(gain.estimate)
+            value = headline.shift_words(gain.estimate)
             detail = f"{context.level} interval {ends}"
-            tiles.append(("Gain from distillation", value, detail))
+            what = "Difference" if headline.is_minimised else "Gain"
+            tiles.append((f"{what} from distillation", value, detail))
     return tiles
 
 

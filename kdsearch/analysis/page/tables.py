@@ -5,18 +5,20 @@ import numpy as np
 from kdsearch.analysis import wording
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing.data_table import Table
-from kdsearch.analysis.estimate import ExampleInterval, bootstrap_examples, unpack_correct
+from kdsearch.analysis.estimate import ExampleInterval, bootstrap_examples
+from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.recommendation import recommendation_in
 from kdsearch.analysis.stratum import Choice
 from kdsearch.results.record import Evaluation, TrialRecord
 
 
-def accuracy_table(context: Context) -> Table:
-    """Confirmed test accuracy of every stratum in both arms, beside teachers and ensembles."""
+def scores_table(context: Context) -> Table:
+    """What every stratum reaches on test in both arms, beside teachers and ensembles."""
     sampling, level = _sampling_intervals(context), context.level
+    headline = context.strata.headline
     header: tuple[str, ...] = (
-        "Stratum", "Parameters", "Distilled (%)", f"{level} interval", "n",
-        "Hard labels (%)", f"{level} interval", "n",
+        "Stratum", "Parameters", f"Distilled{headline.in_unit}", f"{level} interval", "n",
+        f"Hard labels{headline.in_unit}", f"{level} interval", "n",
     )  # fmt: skip
     if sampling:
         header += ("Distilled, other test sets",)
@@ -25,22 +27,21 @@ def accuracy_table(context: Context) -> Table:
         row: tuple[str, ...] = (
             s.label or "best settings",
             wording.count(s.num_params),
-            *_estimate_cells(s.distilled),
-            *_estimate_cells(s.baseline),
+            *_estimate_cells(s.distilled, headline),
+            *_estimate_cells(s.baseline, headline),
         )
         if sampling:
             ends = sampling.get(s.label)
             row += (wording.interval(ends.low, ends.high) if ends else wording.DASH,)
         rows.append(row)
-    for name, params, accuracy, n in _teacher_lines(context):
-        value = wording.percent(accuracy, 2).removesuffix(" %")
-        cells = (name, wording.count(params), value, wording.DASH, n)
+    for name, params, reached, n in _teacher_lines(context):
+        cells = (name, wording.count(params), headline.bare_value(reached, 2), wording.DASH, n)
         rows.append(cells + (wording.DASH,) * (len(header) - len(cells)))
     return Table(header, tuple(rows), highlight=_highlight(context))
 
 
 def _teacher_lines(context: Context) -> list[tuple[str, int, float, str]]:
-    """(name, parameters, test accuracy, number of teachers) of each bank, as far as tested."""
+    """(name, parameters, test score, number of teachers) of each bank, as far as tested."""
     lines = []
     for bank in context.teachers.banks:
         of = f" ({bank.label})" if bank.label else ""
@@ -55,24 +56,19 @@ def _teacher_lines(context: Context) -> list[tuple[str, int, float, str]]:
     return lines
 
 
-def _estimate_cells(choice: Choice | None) -> tuple[str, str, str]:
-    e = choice.test_accuracy if choice else None
+def _estimate_cells(choice: Choice | None, headline: Headline) -> tuple[str, str, str]:
+    e = choice.test_score if choice else None
     if e is None:
         return wording.DASH, wording.DASH, "0"
-    return wording.estimate(e, 2).removesuffix(" %"), wording.estimate_interval(e, 2), str(e.n)
+    return headline.bare_estimate(e, 2), headline.interval(e, 2), str(e.n)
 
 
 def _sampling_intervals(context: Context) -> dict[str, ExampleInterval]:
-    scores = {}
-    for s in context.strata.confirmed:
-        assert s.distilled is not None
-        kept = [
-            unpack_correct(t.test_correct, t.test.num_samples)
-            for t in s.distilled.replicates
-            if t.test_correct and t.test
-        ]
-        if kept and len(kept) == len(s.distilled.replicates):
-            scores[s.label] = np.mean(kept, axis=0)
+    """What other test sets would change; of accuracies only: which examples were right is kept."""
+    if not context.strata.headline.is_accuracy:
+        return {}
+    shares = {s.label: s.distilled.share_correct for s in context.strata.confirmed if s.distilled}
+    scores = {label: share for label, share in shares.items() if share is not None}
     if len({v.size for v in scores.values()}) != 1:
         return {}
     return bootstrap_examples(scores, confidence=context.strata.confidence)
@@ -107,7 +103,7 @@ def settings_table(context: Context) -> Table:
 
 def teachers_table(context: Context) -> Table:
     """Members and ensembles of every bank."""
-    several = len(context.results.banks) > 1
+    several, shown = len(context.results.banks) > 1, _shown_of_teachers(context)
     rows = []
     for bank in context.results.banks:
         prefix = ", ".join(f"{n} {v}" for n, v in bank.settings.items()) if several else ""
@@ -115,7 +111,7 @@ def teachers_table(context: Context) -> Table:
             name = f"teacher {m.member}" + (f" ({prefix})" if prefix else "")
             rows.append((
                 name, m.model, wording.count(m.num_params), str(m.epochs),
-                *_evaluation_cells(m.val, m.test),
+                *_evaluation_cells(m.val, m.test, shown),
             ))  # fmt: skip
         for e in bank.ensembles:
             if e.size > 1:
@@ -123,16 +119,25 @@ def teachers_table(context: Context) -> Table:
                 total = sum(m.num_params for m in bank.members[: e.size])
                 rows.append((
                     name, "average of members", wording.count(total), wording.DASH,
-                    *_evaluation_cells(e.val, e.test),
+                    *_evaluation_cells(e.val, e.test, shown),
                 ))  # fmt: skip
-    header = ("Name", "Model", "Parameters", "Epochs", "Val accuracy", "Test accuracy", "Test ECE")
+    shown = _shown_of_teachers(context)
+    columns = [f"{split} {headline.words}" for headline in shown for split in ("Val", "Test")]
+    header = ("Name", "Model", "Parameters", "Epochs", *columns, "Test ECE")
     return Table(header, tuple(rows), text_columns=2)
 
 
-def _evaluation_cells(val: Evaluation, test: Evaluation | None) -> tuple[str, str, str]:
+def _shown_of_teachers(context: Context) -> tuple[Headline, ...]:
+    """The metrics of the teachers' table: accuracy, and the headline where that is another."""
+    headline = context.strata.headline
+    return (ACCURACY,) if headline.is_accuracy else (headline, ACCURACY)
+
+
+def _evaluation_cells(
+    val: Evaluation, test: Evaluation | None, shown: tuple[Headline, ...]
+) -> tuple[str, ...]:
     return (
-        wording.percent(val.accuracy, 2),
-        wording.percent(test.accuracy if test else None, 2),
+        *(headline.value(headline.of(e), 2) for headline in shown for e in (val, test)),
         f"{test.ece:.3f}" if test else wording.DASH,
     )
 

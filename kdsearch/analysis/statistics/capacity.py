@@ -22,6 +22,7 @@ from kdsearch.analysis.statistics.equivalence import SecondOpinions, second_opin
 from kdsearch.analysis.statistics.gains import Beyond, Gain, Gains, crossing
 from kdsearch.analysis.statistics.measured import Measured
 from kdsearch.analysis.statistics.power_law import PowerLaw, SizeMeans, fit_power_law
+from kdsearch.analysis.statistics.scale import Scale
 from kdsearch.analysis.statistics.search_luck import SearchSpread
 
 Array = NDArray[np.float64]
@@ -73,6 +74,8 @@ class CapacityFit:
     """Tested, ascending."""
     tolerance: float
     confidence: float
+    scores: Scale
+    """What the scores are that the curve is of."""
     replicate_sd: float
     """Root mean of the shrunk variances; NaN without replicates."""
     size_effect_sd: float
@@ -94,8 +97,8 @@ class CapacityFit:
 
     @property
     def asymptote(self) -> float:
-        """The power law's limit, 1 - E."""
-        return 1 - self.power_law.floor
+        """The power law's limit, 1 - E of an accuracy: a score."""
+        return self.scores.perfect - self.power_law.floor
 
     @property
     def scale(self) -> float:
@@ -142,24 +145,27 @@ class CapacityFit:
             raise ValueError("sizes must be positive and finite")
         drawn = self._posterior.accuracies(np.log2(wanted.ravel() / self.sizes[0]), luck=luck)
         tail = (1 - self.confidence) / 2
-        quantiles = np.quantile(np.clip(drawn, 0.0, 1.0), [0.5, tail, 1 - tail], axis=0)
+        quantiles = np.quantile(np.clip(drawn, *self.scores.bounds), [0.5, tail, 1 - tail], axis=0)
         return Band(*(part.reshape(wanted.shape) for part in quantiles))
 
     def needed_size(self, accuracy: float) -> tuple[float, float, float]:
-        """How large a student must be for an expected accuracy: median, and the interval's ends.
+        """How large a student must be for an expected score: median, and the interval's ends.
 
         0 where even smaller students than `SEARCHED_OCTAVES` below the smallest tested may do,
         inf where it may be out of reach of `SEARCHED_OCTAVES` doublings. Outside the range tested
         it is extrapolated.
 
         Args:
-            accuracy: A fraction in (0, 1).
+            accuracy: The score: of an accuracy a fraction in (0, 1).
 
         Raises:
-            ValueError: The accuracy is not inside (0, 1).
+            ValueError: It is not inside the bounds of the metric.
         """
-        if not 0 < accuracy < 1:
-            raise ValueError(f"accuracy must be a fraction between 0 and 1, not {accuracy:g}")
+        low, high = self.scores.bounds
+        if not low < accuracy < high:
+            raise ValueError(
+                f"accuracy must be a fraction between {low:g} and {high:g}, not {accuracy:g}"
+            )
         span = math.log2(self.sizes[-1] / self.sizes[0])
         octaves = np.arange(-SEARCHED_OCTAVES, span + SEARCHED_OCTAVES, 1 / 16)
         reached = np.maximum.accumulate(
@@ -201,10 +207,44 @@ def fit_capacity_curve(
         ValueError: Shapes do not agree, fewer than three sizes, or a value is out of its range.
     """
     del seed
-    for name, value in (("tolerance", tolerance), ("confidence", confidence)):
-        if not isinstance(value, int | float | np.floating) or not 0 < value < 1:
-            raise ValueError(f"{name} must be a number between 0 and 1, not {value}")
-    data = Measured.of(sizes, accuracies, covariance)
+    return fit_scores(
+        sizes, accuracies, Scale(), tolerance=tolerance, confidence=confidence,
+        covariance=covariance, spread=spread,
+    )  # fmt: skip
+
+
+def fit_scores(
+    sizes: ArrayLike,
+    scores: Sequence[ArrayLike] | Array,
+    scale: Scale,
+    *,
+    tolerance: float,
+    confidence: float,
+    covariance: ArrayLike | None = None,
+    spread: SearchSpread | None = None,
+) -> CapacityFit:
+    """`fit_capacity_curve` of any metric, turned so that higher is better.
+
+    Args:
+        sizes: As there.
+        scores: As its accuracies, within the bounds of the metric.
+        scale: What the scores are: their bounds, and the words of the reason.
+        tolerance: Difference that counts as none; below 1 if the metric is a fraction.
+        confidence: As there.
+        covariance: As there.
+        spread: As there.
+
+    Raises:
+        ValueError: Shapes do not agree, fewer than three sizes, or a value is out of its range.
+    """
+    least, most = scale.bounds
+    for name, value, end in (
+        ("tolerance", tolerance, most - least),
+        ("confidence", confidence, 1),
+    ):
+        if not isinstance(value, int | float | np.floating) or not 0 < value < end:
+            raise ValueError(f"{name} must be a number between 0 and {end:g}, not {value}")
+    data = Measured.of(sizes, scores, covariance, scale.bounds)
     posterior = fit_curves(
         Means(
             data.octaves, data.means, np.diag(data.errors) + data.shared,
@@ -243,10 +283,11 @@ def fit_capacity_curve(
         gain_from_enough=gains[first] if is_enough else None,
         last_doubling=last_doubling,
         gains=gains,
-        beyond=found.beyond(1.0 - float(data.means[-1])),
+        beyond=found.beyond(most - float(data.means[-1])),
         sizes=tuple(data.sizes.tolist()),
         tolerance=tolerance,
         confidence=confidence,
+        scores=scale,
         replicate_sd=math.sqrt(float(data.variances.mean())) if data.dof else math.nan,
         size_effect_sd=effect,
         dof=data.dof,
@@ -254,7 +295,7 @@ def fit_capacity_curve(
         needed_replicates=_needed_replicates(data, effect, quantile, tolerance),
         best_size=float(data.sizes[best]),
         declines=bool(worse > _joint_quantile(data, found.level) * error),
-        power_law=_power_law(data, tolerance, confidence),
+        power_law=_power_law(data, scale, tolerance, confidence),
         opinions=second_opinions(
             data.sizes, data.means, data.errors, data.dof,
             tolerance=tolerance, confidence=confidence,
@@ -305,46 +346,48 @@ def _too_little(data: Measured) -> str:
 
 
 def _reason(fit: CapacityFit) -> str:
-    points = "1 point" if fit.tolerance == 0.01 else f"{100 * fit.tolerance:g} points"
-    last = fit.last_doubling
-    won = (
-        f"the last doubling of size gained {100 * last.median:.1f} points "
-        f"({100 * last.low:.1f} to {100 * last.high:.1f})"
-    )
+    scale, unit, last = fit.scores, fit.scores.unit, fit.last_doubling
+    points, tolerance = unit.of_differences, unit.amount(fit.tolerance)
+    median, low, high = (unit.fixed(part) for part in last)
+    won = f"the last doubling of size {scale.gained_words} {median}{points} ({low} to {high})"
     match fit.verdict:
         case "saturated":
             gain = fit.gain_from_enough
-            most = 100 * gain.high if gain is not None else 0.0
-            return f"larger students up to the largest tested gain at most {most:.2f} points"
+            most = unit.fixed(gain.high if gain is not None else 0.0, 2)
+            return (
+                f"larger students up to the largest tested {scale.gain_words} at most "
+                f"{most}{points}"
+            )
         case "not_saturated":
             if last.low > RISING * fit.tolerance:
-                return f"still rising: {won}"
+                return f"still {scale.moving}: {won}"
             if last.high <= fit.tolerance:
                 return (
                     f"the curve flattens ({won}), but these replicates do not show that no "
-                    f"larger student at hand is better by more than {points}"
+                    f"larger student at hand is better by more than {tolerance}"
                 )
             return f"not shown to be saturated: {won}"
         case "undetermined":
             if fit.needed_replicates is None:
+                scatter = f"{unit.fixed(fit.size_effect_sd, 2)}{points}"
                 return (
-                    f"sizes scatter by {100 * fit.size_effect_sd:.2f} points beyond their "
-                    f"replicates, too much to resolve {points}: more trials for each size would "
-                    "tell, replicates would not"
+                    f"sizes scatter by {scatter} beyond their replicates, too much to resolve "
+                    f"{tolerance}: more trials for each size would tell, replicates would not"
                 )
             return (
-                f"{won}, which may be more or less than {points}: about "
+                f"{won}, which may be more or less than {tolerance}: about "
                 f"{fit.needed_replicates} replicates for each size would tell"
             )
 
 
-def _power_law(data: Measured, tolerance: float, confidence: float) -> PowerLaw:
+def _power_law(data: Measured, scale: Scale, tolerance: float, confidence: float) -> PowerLaw:
     """The least-squares curve with one pooled variance."""
     pooled = SizeMeans(
         log_sizes=np.log(data.sizes),
-        errors=1 - data.means,
+        errors=scale.perfect - data.means,
         counts=data.counts,
         variance=float((data.variances * data.counts).sum() / data.counts.sum()),
         dof=max(int(data.dof), 1),
+        floors=(scale.perfect - scale.bounds[1], scale.perfect - scale.bounds[0]),
     )
     return fit_power_law(pooled, tolerance=tolerance, confidence=confidence)

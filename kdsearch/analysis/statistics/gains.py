@@ -36,7 +36,7 @@ class Beyond(NamedTuple):
     doubled: Gain
     quadrupled: Gain
     limit: Gain
-    """Of ever larger students, capped at an accuracy of 1."""
+    """Of ever larger students, capped at an accuracy of 1 or the best score that there can be."""
 
 
 class Gains:

@@ -1,4 +1,4 @@
-"""Accuracies of students by size, checked and put in order."""
+"""Scores of students by size, accuracies mostly, checked and put in order."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -40,13 +40,16 @@ class Measured(NamedTuple):
         sizes: ArrayLike,
         accuracies: Sequence[ArrayLike] | Array,
         covariance: ArrayLike | None,
+        bounds: tuple[float, float] = (0.0, 1.0),
     ) -> "Measured":
         """From what a caller gives, as `fit_capacity_curve` describes it.
+
+        `bounds` are the lowest and the highest value that there can be: of fractions 0 and 1.
 
         Raises:
             ValueError: Shapes do not agree, fewer than three sizes, or a value is out of range.
         """
-        order, ordered, rows = _in_order(sizes, accuracies)
+        order, ordered, rows = _in_order(sizes, accuracies, bounds)
         counts = np.array([row.size for row in rows], dtype=float)
         own = np.array([row.var(ddof=1) if row.size > 1 else 0.0 for row in rows])
         octaves = np.log2(ordered / ordered[0])
@@ -70,7 +73,7 @@ def _shared(covariance: ArrayLike | None, order: NDArray[np.intp]) -> Array:
 
 
 def _in_order(
-    sizes: ArrayLike, accuracies: Sequence[ArrayLike] | Array
+    sizes: ArrayLike, accuracies: Sequence[ArrayLike] | Array, bounds: tuple[float, float]
 ) -> tuple[NDArray[np.intp], Array, list[Array]]:
     """The ascending order, sizes in it, and their replicates."""
     flat, rows = _numbers(sizes, accuracies)
@@ -84,9 +87,13 @@ def _in_order(
         raise ValueError(f"a curve needs at least 3 sizes, not {flat.size}")
     if not np.all(np.isfinite(flat) & (flat > 0)) or np.unique(flat).size < flat.size:
         raise ValueError("sizes must be distinct, positive and finite")
-    if any(row.size == 0 or not np.all((row >= 0) & (row <= 1)) for row in rows):
+    if any(row.size == 0 or not np.all(np.isfinite(row)) for row in rows):
+        raise ValueError("accuracies must be finite numbers, one or more for each size")
+    low, high = bounds
+    if any(not np.all((row >= low) & (row <= high)) for row in rows):
         raise ValueError(
-            "accuracies must be fractions from 0 to 1 (0.873, not 87.3), one or more for each size"
+            f"accuracies must be fractions from {low:g} to {high:g} (0.873, not 87.3), one or "
+            "more for each size"
         )
     order = np.argsort(flat)
     return order, flat[order], [rows[i] for i in order]

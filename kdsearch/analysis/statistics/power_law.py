@@ -30,13 +30,15 @@ class SizeMeans(NamedTuple):
     log_sizes: Array
     """[S], ascending."""
     errors: Array
-    """[S], mean error (1 - accuracy)."""
+    """[S], mean error (1 - accuracy); of another metric its distance to the perfect score."""
     counts: Array
     """[S], replicates."""
     variance: float
     """Pooled over sizes, of one replicate; NaN if no size has two."""
     dof: int
     """Degrees of freedom of `variance`."""
+    floors: tuple[float, float] = (0.0, 1.0)
+    """Lowest and highest limit of the errors that there can be."""
 
 
 class PowerLaw(NamedTuple):
@@ -124,10 +126,10 @@ def _profile(means: SizeMeans, log_saturations: Array, tolerance: float) -> tupl
 
 
 def _rss(means: SizeMeans, log_saturation: Array, exponent: Array, tolerance: float) -> Array:
-    """[G, H] with the best floor in [0, 1] for each pair."""
+    """[G, H] with the best possible floor for each pair."""
     above = excess(means.log_sizes, log_saturation[..., None], exponent[..., None], tolerance)
     rest = means.errors - above  # [G, H, S]
-    floor = np.clip((rest * means.counts).sum(-1) / means.counts.sum(), 0.0, 1.0)
+    floor = np.clip((rest * means.counts).sum(-1) / means.counts.sum(), *means.floors)
     return (means.counts * (rest - floor[..., None]) ** 2).sum(-1)
 
 
@@ -138,15 +140,15 @@ def _polish(
     weights = np.sqrt(means.counts)
     log_saturation, exponent = start
     above = excess(means.log_sizes, log_saturation, exponent, tolerance)
-    floor = float(np.clip(np.average(means.errors - above, weights=means.counts), 0.0, 1.0))
+    floor = float(np.clip(np.average(means.errors - above, weights=means.counts), *means.floors))
 
     def residuals(theta: Array) -> Array:
         return weights * (means.errors - theta[0] - excess(
             means.log_sizes, theta[1], float(np.exp(theta[2])), tolerance
         ))  # fmt: skip
 
-    lower = [0.0, means.log_sizes[0] - MARGIN_BELOW, math.log(EXPONENTS[0])]
-    upper = [1.0, means.log_sizes[-1] + MARGIN_ABOVE, math.log(EXPONENTS[-1])]
+    lower = [means.floors[0], means.log_sizes[0] - MARGIN_BELOW, math.log(EXPONENTS[0])]
+    upper = [means.floors[1], means.log_sizes[-1] + MARGIN_ABOVE, math.log(EXPONENTS[-1])]
     theta0 = np.clip([floor, log_saturation, math.log(exponent)], lower, upper)
     found = optimize.least_squares(
         residuals, theta0, bounds=(lower, upper), xtol=1e-14, ftol=1e-14, gtol=1e-14, x_scale="jac"
@@ -154,9 +156,9 @@ def _polish(
     if 2 * found.cost > start_rss:  # the bounds can only make it worse
         return floor, log_saturation, exponent, start_rss
     theta = found.x
-    at_bound = theta[0] < 1e-9
+    at_bound = theta[0] < means.floors[0] + 1e-9
     return (
-        0.0 if at_bound else float(theta[0]),
+        means.floors[0] if at_bound else float(theta[0]),
         float(theta[1]),
         math.exp(theta[2]),
         float(2 * found.cost),

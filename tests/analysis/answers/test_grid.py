@@ -6,7 +6,8 @@ from summary import compute_summary
 from synthetic import evaluation, make_results, study_config
 
 from kdsearch.analysis.answers.grid import compute_grid, grid_sentence, grid_table
-from kdsearch.results.pairing import replicate_accuracies
+from kdsearch.config import METRICS
+from kdsearch.results.pairing import replicate_scores
 
 WIDTHS = (8, 16, 32, 64, 128)
 SEARCH = {
@@ -51,7 +52,10 @@ def test_rows_are_sizes_and_effects_are_paired(summary):
     assert first.mean == pytest.approx(0.0188, abs=0.001)
     assert first.se < 0.001  # paired: the shared 0.01 drops out
     assert first.n == 4
-    one, four = (replicate_accuracies(info.cells[8, size].choice.replicates) for size in (1, 4))
+    one, four = (
+        replicate_scores(info.cells[8, size].choice.replicates, METRICS["accuracy"])
+        for size in (1, 4)
+    )
     by_hand = np.mean([four[r] - one[r] for r in range(1, 5)])
     assert first.mean == pytest.approx(by_hand)
 

@@ -5,7 +5,7 @@ from synthetic import make_results, study_config
 
 from kdsearch.analysis import write_report
 from kdsearch.analysis.answers.ladder import compute_ladder, ladder_sentence, ladder_table
-from kdsearch.analysis.budget import compute_budget
+from kdsearch.analysis.searching.budget import compute_budget
 from kdsearch.analysis.strata import compute_strata
 
 SEARCH = {

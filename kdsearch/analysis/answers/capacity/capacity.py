@@ -1,4 +1,4 @@
-"""How accurate students of each size are, beside their teachers, and where size saturates."""
+"""How good students of each size are, beside their teachers, and where size saturates."""
 
 from typing import Any, NamedTuple
 
@@ -51,7 +51,7 @@ def compute_capacity(context: Context) -> CapacityInfo:
 
 
 class _Capacity(Answer[CapacityInfo]):
-    """Accuracy by size, in parameters and in what students cost to run."""
+    """The headline metric by size, in parameters and in what students cost to run."""
 
     name = "capacity"
     keys = ("saturation", "saturation_by_series")
@@ -71,9 +71,12 @@ class _Capacity(Answer[CapacityInfo]):
         return _curve_figure(info, context), *_cost_figures(info, context)
 
     def document(self, info: CapacityInfo, context: Context) -> dict[str, Any]:
-        document: dict[str, Any] = {"saturation": saturation_document(info.saturation)}
+        headline = info.curve.headline
+        document: dict[str, Any] = {"saturation": saturation_document(info.saturation, headline)}
         if len(info.saturations) > 1:
-            each = {name: saturation_document(own) for name, own in info.saturations.items()}
+            each = {
+                name: saturation_document(own, headline) for name, own in info.saturations.items()
+            }
             document["saturation_by_series"] = each
         return document
 
@@ -82,16 +85,18 @@ CAPACITY = _Capacity()
 
 
 def _strata_figure(context: Context) -> ReportFigure:
-    """Accuracy by stratum, where the study asks about something else than size."""
+    """Values by stratum, where the study asks about something else than size."""
+    words = context.strata.headline.words
     figure = style.new_figure(8.2, 4.4)
     draw_strata(context.strata, figure.add_subplot())
     style.add_caption(figure, confirmed_caption(context))
     names = wording.listing([wording.words(n) for n in context.strata.scientific])
     explanation = (
-        "Confirmed test accuracy of each stratum's best settings on fresh seeds; bars are "
+        f"Confirmed test {words} of each stratum's best settings on fresh seeds; bars are "
         f"{context.level} intervals over replicates."
     )
-    return ReportFigure("accuracy", f"Accuracy by {names}", explanation, figure, "")
+    title = f"{wording.capitalized(words)} by {names}"
+    return ReportFigure("accuracy", title, explanation, figure, "")
 
 
 def _curve_figure(info: CapacityInfo, context: Context) -> ReportFigure:
@@ -103,15 +108,16 @@ def _curve_figure(info: CapacityInfo, context: Context) -> ReportFigure:
         draw_capacity_curve(info.curve, ax, fits)
         ax.set_title(_verdict(info, context.level))
         style.add_caption(figure, confirmed_caption(context))
+    words = context.strata.headline.words
     explanation = (
-        "Confirmed test accuracy against the student's size, on fresh seeds, for both arms; bars "
+        f"Confirmed test {words} against the student's size, on fresh seeds, for both arms; bars "
         f"are {context.level} intervals over replicates and, where two candidates were "
         "confirmed, the luck of the search (a single replicate has none). "
     )
     if info.saturation.opinions:
         explanation += _saturation_words(info.saturation, context)
     return ReportFigure(
-        "capacity", "Capacity and accuracy", explanation, figure, info.curve.missing,
+        "capacity", f"Capacity and {words}", explanation, figure, info.curve.missing,
         _saturation_table(info, context.level),
     )  # fmt: skip
 
@@ -127,7 +133,7 @@ def _saturation_table(info: CapacityInfo, level: str) -> Table | None:
             low, high = fit.saturation_interval
             size, ends = wording.count(fit.saturation_size), _size_interval(low, high)
         points = _points(info.curve, name)
-        counts = wording.span([len(p.accuracies) for p in points])
+        counts = wording.span([len(p.scores) for p in points])
         verdict = own.verdict.replace("_", " ")
         rows.append((name, verdict, own.reason, size, ends, str(len(points)), counts))
     header = ("Students", "Verdict", "Why", "Saturation size", f"{level} interval", "Sizes", "n")
@@ -156,14 +162,15 @@ def _cost_figures(info: CapacityInfo, context: Context) -> tuple[ReportFigure, .
     axes = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0].tolist()
     for measure, ax in zip(shown, axes, strict=True):
         draw_capacity_cost(info.curve, measure, ax)
-    axes[0].set_ylabel("Test accuracy")
+    axes[0].set_ylabel(info.curve.headline.label("test"))
     axes[-1].legend(loc="lower right", fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
     style.add_caption(figure, confirmed_caption(context))
     explanation = (
         "The same students by multiply-accumulates of one forward pass and by bytes of weights. "
         "Saturation is judged in parameters; students of other kinds can be compared here."
     )
-    return (ReportFigure("capacity_cost", "Accuracy and cost", explanation, figure, ""),)
+    title = f"{wording.capitalized(info.curve.headline.words)} and cost"
+    return (ReportFigure("capacity_cost", title, explanation, figure, ""),)
 
 
 _VERDICTS = {
@@ -174,25 +181,26 @@ _VERDICTS = {
 
 
 def _verdict(info: CapacityInfo, level: str) -> str:
-    own, fit = info.saturation, info.saturation.fit
+    own, fit, headline = info.saturation, info.saturation.fit, info.curve.headline
     if len(info.saturations) > 1:
         saturated = sum(x.verdict == "saturated" for x in info.saturations.values())
         return f"Saturated within the range tested: {saturated} of {len(info.saturations)} curves"
     if own.verdict == "not_saturated" and fit is not None:
         rising = fit.last_doubling.low > RISING * fit.tolerance
-        return "Still rising at the largest size tested" if rising else _VERDICTS[own.verdict]
+        still = f"Still {headline.scale.moving} at the largest size tested"
+        return still if rising else _VERDICTS[own.verdict]
     if own.verdict == "saturated" and fit is not None:
         width = f", about width {own.width:.0f}" if own.width else ""
         ends = _size_interval(*fit.saturation_interval)
         size = f"{wording.count(fit.saturation_size)} parameters{width}"
         return f"Saturated at {size} ({level} interval {ends})"
     if own.verdict == "undetermined":
-        return "Where accuracy saturates cannot be told from these students"
+        return f"Where {headline.words} saturates cannot be told from these students"
     return _VERDICTS[own.verdict]
 
 
 def _saturation_words(info: SaturationInfo, context: Context) -> str:
-    predicted = prediction_line(info.fit) if info.fit is not None else ""
+    predicted = prediction_line(info.fit, context.strata.headline) if info.fit is not None else ""
     parts = (
         f"{info.clause[:1].upper()}{info.clause[1:]}.", info.beyond, _tolerance_words(context),
         predicted, info.opinions,
@@ -202,6 +210,8 @@ def _saturation_words(info: SaturationInfo, context: Context) -> str:
 
 def _tolerance_words(context: Context) -> str:
     """What the tolerance means in errors; empty where the teachers' are not known."""
+    if not context.strata.headline.is_accuracy:
+        return ""
     banks, tolerance = context.teachers.banks, context.strata.tolerance
     full = banks[0].full_ensemble if len(banks) == 1 else None
     if full is None or full.test is None or full.test == 1:
@@ -209,6 +219,6 @@ def _tolerance_words(context: Context) -> str:
     share = tolerance / (1 - full.test)
     whose = f"the {full.size} teachers together make" if full.size > 1 else "the teacher makes"
     return (
-        f"The tolerance, {wording.amount(tolerance)}, is {100 * share:.0f} % of "
+        f"The tolerance, {context.strata.headline.amount(tolerance)}, is {100 * share:.0f} % of "
         f"the errors that {whose}."
     )

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.estimate import Estimate, unpack_correct
+from kdsearch.analysis.estimate import Estimate
+from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.analysis.teachers import TeachersInfo
 from kdsearch.config import SHORT_NAMES, applies_to_baseline
 from kdsearch.results import Arm, Results
-from kdsearch.results.pairing import replicate_accuracies
+from kdsearch.results.pairing import replicate_scores
 
 
 class SizedEstimate(NamedTuple):
@@ -24,15 +25,16 @@ class SizedEstimate(NamedTuple):
     macs: int | None
     size_bytes: int | None
     by_replicate: Mapping[int, float]
-    """Test accuracy of each replicate, by its number. Sizes are other architectures, so these are
+    """Test score of each replicate, by its number. Sizes are other architectures, so these are
     no pairs."""
     estimate: Estimate
     correct_share: NDArray[np.float64] | None = None
-    """Share of the replicates that were right, by test example; None where it was not kept."""
+    """Share of the replicates that were right, by test example; None where it was not kept, and
+    where the curve is of another metric than accuracy."""
 
     @property
-    def accuracies(self) -> tuple[float, ...]:
-        """Test accuracies as a sample."""
+    def scores(self) -> tuple[float, ...]:
+        """Test scores as a sample."""
         return tuple(self.by_replicate.values())
 
 
@@ -45,10 +47,10 @@ class Series(NamedTuple):
 
 
 class ReferenceLine(NamedTuple):
-    """The accuracy of a teacher or an ensemble."""
+    """The score of a teacher or an ensemble."""
 
     name: str
-    accuracy: float
+    score: float
     is_ensemble: bool
 
 
@@ -58,6 +60,8 @@ class CapacityCurveInfo(NamedTuple):
     series: tuple[Series, ...]
     references: tuple[ReferenceLine, ...]
     missing: str
+    headline: Headline = ACCURACY
+    """What the scores are of."""
 
     @property
     def distilled(self) -> Series | None:
@@ -69,7 +73,7 @@ class CapacityCurveInfo(NamedTuple):
 def compute_capacity_curve(
     results: Results, info: StrataInfo, teachers: TeachersInfo
 ) -> CapacityCurveInfo:
-    """Confirmed accuracy by number of parameters, one series for each further scientific value."""
+    """Confirmed score by number of parameters, one series for each further scientific value."""
     groups: dict[tuple[str, Arm], dict[int, SizedEstimate]] = {}
     size = size_parameter(info.scientific)
     for stratum in info.strata:
@@ -79,7 +83,7 @@ def compute_capacity_curve(
             ("distilled", wording.stratum_label(rest), stratum.distilled),
             ("baseline", wording.stratum_label(own), stratum.baseline),
         ):
-            point = _point(stratum, choice)
+            point = _point(stratum, choice, info.headline)
             if point is not None:
                 groups.setdefault((series, arm), {}).setdefault(point.num_params, point)
     series = tuple(
@@ -93,6 +97,7 @@ def compute_capacity_curve(
         series=series,
         references=_references(teachers),
         missing=_missing(results, info, sizes),
+        headline=info.headline,
     )
 
 
@@ -103,8 +108,8 @@ def size_parameter(scientific: tuple[str, ...]) -> str | None:
     return next(iter([*widths, *sizes]), None)
 
 
-def _point(stratum: Stratum, choice: Choice | None) -> SizedEstimate | None:
-    if choice is None or choice.test_accuracy is None:
+def _point(stratum: Stratum, choice: Choice | None, headline: Headline) -> SizedEstimate | None:
+    if choice is None or choice.test_score is None:
         return None
     known = [t for t in (choice.replicates[0], choice.trial) if t.num_params is not None]
     if not known:
@@ -116,22 +121,10 @@ def _point(stratum: Stratum, choice: Choice | None) -> SizedEstimate | None:
         num_params=trial.num_params or 0,
         macs=trial.macs,
         size_bytes=trial.size_bytes,
-        by_replicate=replicate_accuracies(choice.replicates),
-        estimate=choice.test_accuracy,
-        correct_share=_correct_share(choice),
+        by_replicate=replicate_scores(choice.replicates, headline.metric),
+        estimate=choice.test_score,
+        correct_share=choice.share_correct if headline.is_accuracy else None,
     )
-
-
-def _correct_share(choice: Choice) -> NDArray[np.float64] | None:
-    tests = [t.test for t in choice.replicates if t.test is not None]
-    flags = [
-        unpack_correct(t.test_correct, t.test.num_samples)
-        for t in choice.replicates
-        if t.test is not None and t.test_correct
-    ]
-    if len(flags) < len(tests) or len({f.size for f in flags}) != 1:
-        return None
-    return np.asarray(np.stack(flags).mean(axis=0, dtype=np.float64))
 
 
 def _references(teachers: TeachersInfo) -> tuple[ReferenceLine, ...]:

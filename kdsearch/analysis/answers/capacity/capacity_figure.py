@@ -1,4 +1,4 @@
-"""The figure of the project: confirmed test accuracy against the size of the student."""
+"""The figure of the project: the confirmed headline metric against the student's size."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from kdsearch.analysis import wording
 from kdsearch.analysis.answers.capacity.capacity_curve import CapacityCurveInfo, Series
 from kdsearch.analysis.drawing import style
+from kdsearch.analysis.headline import Headline
 from kdsearch.analysis.statistics.capacity import CapacityFit
 from kdsearch.analysis.stratum import Choice, StrataInfo
 
@@ -32,19 +33,26 @@ def draw_capacity_curve(
     many = sum(s.arm == "distilled" for s in info.series) > 1
     for index, series in enumerate(info.series):
         color = _color(series, info)
-        _draw_series(series, color, style.MARKERS[index % len(style.MARKERS)], ax)
+        _draw_series(series, info.headline, color, style.MARKERS[index % len(style.MARKERS)], ax)
         fit = (fits or {}).get(series.name) if series.arm == "distilled" else None
         if fit is not None:
-            _draw_fit(fit, [p.num_params for p in series.points], color, ax, alone=not many)
+            _draw_fit(
+                fit,
+                info.headline,
+                [p.num_params for p in series.points],
+                color,
+                ax,
+                alone=not many,
+            )
         else:
-            _join(series, color, ax)
+            _join(series, info.headline, color, ax)
     _draw_references(info, ax)
     ax.set_xlabel("Parameters of the student (log scale)")
-    ax.set_ylabel("Test accuracy")
+    ax.set_ylabel(info.headline.label("test"))
     widths = {p.num_params: p.width for s in info.series for p in s.points}
     if len(set(widths.values())) == len(widths):
         style.top_labels(ax, *_spaced(widths), title="Width")
-    style.percent_axis(ax.yaxis)
+    style.score_axis(ax.yaxis, info.headline)
     ax.legend(
         loc="lower right", frameon=True, facecolor="white", framealpha=0.85, edgecolor="none"
     )
@@ -57,27 +65,37 @@ def _color(series: Series, info: CapacityCurveInfo) -> str:
     return style.shade(alike.index(series) / (len(alike) - 1))
 
 
-def _draw_series(series: Series, color: str, marker: str, ax: Axes) -> None:
+def _draw_series(series: Series, headline: Headline, color: str, marker: str, ax: Axes) -> None:
     x = np.array([p.num_params for p in series.points], dtype=float)
-    mean = np.array([p.estimate.mean for p in series.points])
-    reach = np.array([style.reach(p.estimate) for p in series.points]).T
+    own = [headline.own_estimate(p.estimate) for p in series.points]
+    mean = np.array([e.mean for e in own])
+    reach = np.array([style.reach(e) for e in own]).T
     label = " · ".join(filter(None, [style.ARM_NAMES[series.arm], series.name]))
     ax.errorbar(x, mean, yerr=reach, label=label, **style.error_bar(color, marker), zorder=4)
 
 
-def _join(series: Series, color: str, ax: Axes) -> None:
+def _join(series: Series, headline: Headline, color: str, ax: Axes) -> None:
     x = [p.num_params for p in series.points]
-    ax.plot(x, [p.estimate.mean for p in series.points], color=color, lw=1.0, alpha=0.45)
+    means = [headline.own(p.estimate.mean) for p in series.points]
+    ax.plot(x, means, color=color, lw=1.0, alpha=0.45)
 
 
-def _draw_fit(fit: CapacityFit, sizes: list[int], color: str, ax: Axes, *, alone: bool) -> None:
+def _draw_fit(
+    fit: CapacityFit, headline: Headline, sizes: list[int], color: str, ax: Axes, *, alone: bool
+) -> None:
     grid = np.geomspace(min(sizes), max(sizes), 200)
-    band = fit.predict(grid)
+    band, sign = fit.predict(grid), headline.own(1.0)
     ax.fill_between(
-        grid, band.low, band.high, color=color, alpha=0.14 if alone else 0.08, lw=0, zorder=1
+        grid,
+        sign * band.low,
+        sign * band.high,
+        color=color,
+        alpha=0.14 if alone else 0.08,
+        lw=0,
+        zorder=1,
     )
     name = f"average of curve families, {wording.level(fit.confidence)} band"
-    ax.plot(grid, band.mean, color=color, lw=1.8, zorder=2, label=name if alone else None)
+    ax.plot(grid, sign * band.mean, color=color, lw=1.8, zorder=2, label=name if alone else None)
     if fit.verdict != "saturated" or not alone:
         return
     low, high = fit.saturation_interval
@@ -90,8 +108,9 @@ def _draw_fit(fit: CapacityFit, sizes: list[int], color: str, ax: Axes, *, alone
 def _draw_references(info: CapacityCurveInfo, ax: Axes) -> None:
     for line in info.references:
         color = style.ENSEMBLE if line.is_ensemble else style.TEACHER
-        ax.axhline(line.accuracy, color=color, lw=1.4, ls="--" if line.is_ensemble else ":",
-                   label=f"{line.name}: {wording.percent(line.accuracy)}", zorder=1)  # fmt: skip
+        at, name = info.headline.own(line.score), f"{line.name}: {info.headline.value(line.score)}"
+        ax.axhline(at, color=color, lw=1.4, ls="--" if line.is_ensemble else ":",
+                   label=name, zorder=1)  # fmt: skip
 
 
 def _spaced(widths: dict[int, int]) -> tuple[list[float], list[str]]:
@@ -108,7 +127,11 @@ def _spaced(widths: dict[int, int]) -> tuple[list[float], list[str]]:
 def draw_capacity_cost(info: CapacityCurveInfo, measure: Measure, ax: Axes) -> None:
     """The same students against what they cost: multiply-accumulates or bytes (log x)."""
     for index, series in enumerate(info.series):
-        shown = [(x, p.estimate) for p in series.points if (x := getattr(p, measure))]
+        shown = [
+            (x, info.headline.own_estimate(p.estimate))
+            for p in series.points
+            if (x := getattr(p, measure))
+        ]
         color, marker = _color(series, info), style.MARKERS[index % len(style.MARKERS)]
         label = " · ".join(filter(None, [style.ARM_NAMES[series.arm], series.name]))
         means = [e.mean for _, e in shown]
@@ -121,28 +144,28 @@ def draw_capacity_cost(info: CapacityCurveInfo, measure: Measure, ax: Axes) -> N
     )
     _draw_references(info, ax)
     ax.set_xlabel({"macs": "Multiply-accumulates a sample", "size_bytes": "Bytes"}[measure])
-    style.percent_axis(ax.yaxis)
+    style.score_axis(ax.yaxis, info.headline)
 
 
 def draw_strata(info: StrataInfo, ax: Axes) -> None:
-    """Confirmed accuracy by stratum, for scientific axes other than the student's size."""
-    shown = [s for s in info.strata if s.distilled and s.distilled.test_accuracy]
+    """Confirmed values by stratum, for scientific axes other than the student's size."""
+    shown = [s for s in info.strata if s.distilled and s.distilled.test_score]
     for arm, offset in (("distilled", -0.08), ("baseline", 0.08)):
         color = style.ARM_COLORS[arm]
         label = style.ARM_NAMES[arm]
         for x, stratum in enumerate(shown):
             choice: Choice | None = getattr(stratum, arm)
-            if choice is None or choice.test_accuracy is None:
+            if choice is None or choice.test_score is None:
                 continue
-            e = choice.test_accuracy
+            e = info.headline.own_estimate(choice.test_score)
             marker = "o" if arm == "distilled" else "s"
             reach = np.array([style.reach(e)]).T
             ax.errorbar(x + offset, e.mean, yerr=reach, label=label,
                         **style.error_bar(color, marker))  # fmt: skip
             label = "_nolegend_"
     style.category_ticks(ax, [s.label or "best settings" for s in shown])
-    ax.set_ylabel("Test accuracy")
+    ax.set_ylabel(info.headline.label("test"))
     ax.margins(y=0.2)
     ax.grid(axis="x", visible=False)
-    style.percent_axis(ax.yaxis)
+    style.score_axis(ax.yaxis, info.headline)
     ax.legend(loc="best")

@@ -11,7 +11,8 @@ from kdsearch.analysis.answers.capacity.capacity_curve import (
     compute_capacity_curve,
 )
 from kdsearch.analysis.answers.capacity.saturation import SaturationInfo, compute_saturations
-from kdsearch.analysis.statistics.capacity import SEARCHED_OCTAVES, CapacityFit
+from kdsearch.analysis.headline import Headline
+from kdsearch.analysis.statistics.capacity import SEARCHED_OCTAVES, Band, CapacityFit
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.analysis.teachers import compute_teachers
 from kdsearch.errors import UserInputError
@@ -36,9 +37,15 @@ def predict_students(results: Results, query: Query) -> tuple[str, ...]:
     """The answer in sentences, one for each curve of the study.
 
     Raises:
-        UserInputError: The study has no curve yet, or the query is out of range.
+        UserInputError: The study has no curve yet, the query is out of range, or an accuracy is
+            asked of a curve of another metric.
     """
     info = compute_strata(results)
+    if query.accuracy is not None and not info.headline.is_accuracy:
+        raise UserInputError(
+            f"--accuracy cannot be asked of {results.config.name}: its curve is of "
+            f"{info.headline.words} (study.metric: {info.headline.metric.name}); use --params"
+        )
     capacity = compute_capacity_curve(results, info, compute_teachers(results))
     fits = compute_saturations(
         capacity, info.distilled_luck, tolerance=info.tolerance, confidence=info.confidence
@@ -55,7 +62,7 @@ def _reasons(fits: dict[str, SaturationInfo]) -> str:
 
 
 def _answer(name: str, fit: CapacityFit, query: Query, capacity: CapacityCurveInfo) -> str:
-    where = f"{name}: " if name else ""
+    where, headline = f"{name}: " if name else "", capacity.headline
     level = wording.level(fit.confidence)
     if query.accuracy is not None:
         if not 0 < query.accuracy < 1:
@@ -74,13 +81,20 @@ def _answer(name: str, fit: CapacityFit, query: Query, capacity: CapacityCurveIn
             f"{_size(high)}){_extrapolated(fit, median)}."
         )
     size, named = _size_asked(query, name, capacity)
-    band = fit.predict(size, luck=True)
-    scatter = f"{100 * fit.replicate_sd:.2f}"
+    middle, low, high = _ends(headline, fit.predict(size, luck=True))
+    scatter = f"{headline.unit.fixed(fit.replicate_sd, 2)}{headline.points}"
     return (
-        f"{where}A student of {named} would reach {wording.percent(float(band.mean))} "
-        f"({level} interval {100 * float(band.low):.1f} to {100 * float(band.high):.1f})"
-        f"{_extrapolated(fit, size)}; single trainings scatter around it by {scatter} points."
+        f"{where}A student of {named} would reach {headline.article}{middle} "
+        f"({level} interval {low} to {high})"
+        f"{_extrapolated(fit, size)}; single trainings scatter around it by {scatter}."
     )
+
+
+def _ends(headline: Headline, band: Band, at: int | None = None) -> tuple[str, str, str]:
+    """The middle of a band with its unit, and its lower and upper end without."""
+    middle, *ends = (float(part if at is None else part[at]) for part in band)
+    low, high = reversed(ends) if headline.is_minimised else ends
+    return headline.value(middle), headline.bare_value(low), headline.bare_value(high)
 
 
 def _size_asked(query: Query, name: str, capacity: CapacityCurveInfo) -> tuple[float, str]:
@@ -115,8 +129,8 @@ def _extrapolated(fit: CapacityFit, size: float) -> str:
     return ""
 
 
-def prediction_line(fit: CapacityFit) -> str:
-    """Accuracies at round sizes in and around the range tested, for the report."""
+def prediction_line(fit: CapacityFit, headline: Headline) -> str:
+    """Values at round sizes in and around the range tested, for the report."""
     low, high = SHOWN[0] * fit.sizes[0], SHOWN[1] * fit.sizes[-1]
     sizes = [10.0**k for k in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
     if not sizes:
@@ -125,9 +139,9 @@ def prediction_line(fit: CapacityFit) -> str:
     parts = []
     for i, size in enumerate(sizes):
         inside = fit.sizes[0] <= size <= fit.sizes[-1]
+        middle, least, most = _ends(headline, band, i)
         parts.append(
-            f"{100 * band.mean[i]:.1f} % with {wording.count(size)} parameters "
-            f"({100 * band.low[i]:.1f} to {100 * band.high[i]:.1f}"
+            f"{middle} with {wording.count(size)} parameters ({least} to {most}"
             f"{'' if inside else ', extrapolated'})"
         )
     level = wording.level(fit.confidence)

@@ -12,11 +12,12 @@ from kdsearch.analysis.answers.capacity.capacity_curve import (
     Series,
     SizedEstimate,
 )
+from kdsearch.analysis.headline import Headline
 from kdsearch.analysis.statistics.capacity import (
     MIN_SIZES,
     CapacityFit,
     Verdict,
-    fit_capacity_curve,
+    fit_scores,
 )
 from kdsearch.analysis.statistics.kneedle import Knee, compute_knee
 from kdsearch.analysis.statistics.search_luck import SearchLuck
@@ -52,7 +53,7 @@ class SaturationInfo(NamedTuple):
 def compute_saturation(
     info: CapacityCurveInfo, verdicts: dict[str, SaturationInfo]
 ) -> SaturationInfo:
-    """Whether and where the distilled students' accuracy saturates, where that is one question.
+    """Whether and where the distilled students' scores saturate, where that is one question.
 
     Args:
         info: The confirmed students by size.
@@ -78,25 +79,26 @@ def compute_saturations(
     Args:
         info: The confirmed students by size.
         luck: By how much another search of distilled students would have chosen differently.
-        tolerance: Difference in accuracy that counts as none.
+        tolerance: Difference that counts as none.
         confidence: Of the interval of the saturation size.
     """
     if info.missing:
         return {}
     distilled = [s for s in info.series if s.arm == "distilled"]
-    return {s.name: _of_series(s, luck, tolerance, confidence) for s in distilled}
+    return {s.name: _of_series(s, luck, info.headline, tolerance, confidence) for s in distilled}
 
 
 def _of_series(
-    series: Series, luck: SearchLuck, tolerance: float, confidence: float
+    series: Series, luck: SearchLuck, headline: Headline, tolerance: float, confidence: float
 ) -> SaturationInfo:
     points = series.points
     if len(points) < 3:
         reason = f"{len(points)} confirmed sizes are too few for a curve."
         return SaturationInfo.unfitted("undetermined", reason)
-    fit = fit_capacity_curve(
+    fit = fit_scores(
         [p.num_params for p in points],
-        [list(p.accuracies) for p in points],
+        [list(p.scores) for p in points],
+        headline.scale,
         tolerance=tolerance,
         confidence=confidence,
         covariance=_test_covariance(points),
@@ -112,12 +114,12 @@ def _of_series(
         verdict=fit.verdict,
         reason=fit.reason,
         # So few sizes were not meant to tell; the section on the curve says why it does not.
-        clause=_clause(fit, width, labels) if len(points) >= MIN_SIZES else "",
-        beyond=_beyond(fit),
+        clause=_clause(fit, headline, width, labels) if len(points) >= MIN_SIZES else "",
+        beyond=_beyond(fit, headline),
         fit=fit,
         width=width,
         enough=labels[fit.enough_size] if fit.enough_size is not None else "",
-        opinions=_opinions(fit, points, knee),
+        opinions=_opinions(fit, headline, points, knee),
         knee=knee,
     )
 
@@ -125,7 +127,7 @@ def _of_series(
 def _test_covariance(points: tuple[SizedEstimate, ...]) -> Array | None:
     """Of the sizes' means over draws of test examples; None without per-example correctness."""
     shares = [p.correct_share for p in points if p.correct_share is not None]
-    counts = [len(p.accuracies) for p in points]
+    counts = [len(p.scores) for p in points]
     if len(shares) < len(points) or min(counts) < 2 or len({s.size for s in shares}) > 1:
         return None
     return accuracy_covariance(shares, counts)
@@ -140,7 +142,9 @@ def _width_at(points: tuple[SizedEstimate, ...], size: float) -> float | None:
     return float(np.exp(np.interp(math.log(size), params, widths)))
 
 
-def _clause(fit: CapacityFit, width: float | None, labels: Mapping[float, str]) -> str:
+def _clause(
+    fit: CapacityFit, headline: Headline, width: float | None, labels: Mapping[float, str]
+) -> str:
     low, high = fit.saturation_interval
     level = f"{100 * fit.confidence:g} %"
     match fit.verdict:
@@ -150,37 +154,37 @@ def _clause(fit: CapacityFit, width: float | None, labels: Mapping[float, str]) 
             at = f"{wording.count(fit.saturation_size)} parameters{near}"
             if low == 0 and fit.saturation_size == fit.sizes[0]:
                 at = "or below the smallest size tested"
-            clause = (
-                f"accuracy saturates at {at} ({level} interval {least} to {wording.count(high)})"
-            )
+            ends = f"{level} interval {least} to {wording.count(high)}"
+            clause = f"{headline.words} saturates at {at} ({ends})"
             if fit.enough_size is None or fit.gain_from_enough is None:
                 return clause
-            most = wording.gained(fit.gain_from_enough.high)
+            most = f"{headline.gained(fit.gain_from_enough.high)}{headline.points}"
             return (
                 f"{clause}: from {labels[fit.enough_size]} on, larger students up to the largest "
-                f"tested gain at most {most} points"
+                f"tested {headline.gain_words} at most {most}"
             )
         case "not_saturated":
-            return (
-                fit.reason if fit.reason.startswith("the curve") else f"accuracy is {fit.reason}"
-            )
+            is_whole = fit.reason.startswith("the curve")
+            return fit.reason if is_whole else f"{headline.words} is {fit.reason}"
         case "undetermined":
-            return f"where accuracy saturates cannot be told: {fit.reason}"
+            return f"where {headline.words} saturates cannot be told: {fit.reason}"
 
 
-def _beyond(fit: CapacityFit) -> str:
-    doubled = fit.beyond.doubled
+def _beyond(fit: CapacityFit, headline: Headline) -> str:
+    median, low, high = (headline.gained(part) for part in fit.beyond.doubled)
     return (
-        "Beyond the range tested (extrapolated), doubling the size again would gain "
-        f"{wording.gained(doubled.median)} points ({wording.gained(doubled.low)} to "
-        f"{wording.gained(doubled.high)}, {100 * fit.confidence:g} %)."
+        "Beyond the range tested (extrapolated), doubling the size again would "
+        f"{headline.gain_words} {median}{headline.points} ({low} to {high}, "
+        f"{100 * fit.confidence:g} %)."
     )
 
 
-def _opinions(fit: CapacityFit, points: tuple[SizedEstimate, ...], knee: Knee | None) -> str:
+def _opinions(
+    fit: CapacityFit, headline: Headline, points: tuple[SizedEstimate, ...], knee: Knee | None
+) -> str:
     labels = {float(p.num_params): p.label for p in points}
     equivalent, one_se = fit.opinions.equivalent_size, fit.opinions.one_se_size
-    margin = wording.amount(fit.tolerance)
+    margin = headline.amount(fit.tolerance)
     first = (
         f"{labels[equivalent]} and larger are equivalent to the largest student within {margin}"
         if equivalent is not None
@@ -204,7 +208,7 @@ def _knee_words(knee: Knee | None, labels: dict[float, str]) -> str:
     )
 
 
-def saturation_document(info: SaturationInfo) -> dict[str, Any]:
+def saturation_document(info: SaturationInfo, headline: Headline) -> dict[str, Any]:
     """The verdict with its numbers, JSON-ready: open ends of the interval are null."""
     document: dict[str, Any] = {"verdict": info.verdict, "reason": info.reason}
     fit = info.fit
@@ -230,7 +234,7 @@ def saturation_document(info: SaturationInfo) -> dict[str, Any]:
         "best_num_params": fit.best_size,
         "declines": fit.declines,
         "families": fit.weights,
-        "asymptote": fit.asymptote,
+        "asymptote": headline.own(fit.asymptote),
         "scale": fit.scale,
         "exponent": fit.exponent,
         "equivalent_to_largest_num_params": fit.opinions.equivalent_size,

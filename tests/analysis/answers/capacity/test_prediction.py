@@ -7,6 +7,7 @@ from synthetic import make_results
 from kdsearch.analysis import fit_capacity_curve
 from kdsearch.analysis.answers.capacity.capacity_curve import compute_capacity_curve
 from kdsearch.analysis.answers.capacity.prediction import Query, predict_students, prediction_line
+from kdsearch.analysis.headline import ACCURACY
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.analysis.teachers import compute_teachers
 from kdsearch.errors import UserInputError
@@ -92,6 +93,6 @@ def test_a_study_without_a_curve_says_so():
 def test_the_report_predicts_round_sizes(results):
     fit = compute_summary(results).saturation.fit
     assert fit is not None
-    line = prediction_line(fit)
+    line = prediction_line(fit, ACCURACY)
     assert "with 1.0 k parameters" in line
     assert line.count("%") >= 3

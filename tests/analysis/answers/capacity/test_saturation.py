@@ -20,6 +20,7 @@ from kdsearch.analysis.answers.capacity.saturation import (
     saturation_document,
 )
 from kdsearch.analysis.estimate import estimate_mean
+from kdsearch.analysis.headline import ACCURACY
 from kdsearch.analysis.statistics.search_luck import SearchLuck, SearchSpread
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.analysis.teachers import compute_teachers
@@ -71,7 +72,7 @@ def test_saturation_in_words_and_numbers():
         f": from width 512 on, larger students up to the largest tested gain at most {most:.2f} "
         "points"
     )
-    document = saturation_document(info)
+    document = saturation_document(info, ACCURACY)
     assert document["saturation_num_params"] == pytest.approx(100 * true_size(power_law), rel=0.1)
     assert document["enough_num_params"] == 51_200
     assert len(document["gain_to_largest"]) == 8
@@ -89,8 +90,8 @@ def test_what_lies_beyond_is_always_called_extrapolated():
 def test_open_ends_are_null():
     equal = verdict(replicates(flat))
     assert "at or below the smallest size tested" in equal.clause
-    assert saturation_document(equal)["saturation_interval"] == [None, 800.0]
-    rising = saturation_document(verdict(replicates(line)))
+    assert saturation_document(equal, ACCURACY)["saturation_interval"] == [None, 800.0]
+    rising = saturation_document(verdict(replicates(line)), ACCURACY)
     assert rising["saturation_interval"][0] > 25_600
     assert rising["saturation_interval"][1] is None
     assert rising["enough_num_params"] is rising["gain_from_enough"] is None
@@ -127,7 +128,7 @@ def test_what_cannot_be_told_says_what_would_tell():
     one = verdict(replicates(plateau, n=1))
     assert one.verdict == "undetermined"
     assert "without replicates" in one.clause
-    document = saturation_document(one)
+    document = saturation_document(one, ACCURACY)
     assert document["replicate_sd"] is None
     json.dumps(document, allow_nan=False)
 
@@ -196,6 +197,6 @@ def test_two_sizes_have_no_curve():
     assert short.verdict == "undetermined"
     assert short.fit is None
     assert short.beyond == short.clause == ""
-    assert saturation_document(short) == {
+    assert saturation_document(short, ACCURACY) == {
         "verdict": "undetermined", "reason": "2 confirmed sizes are too few for a curve.",
     }  # fmt: skip
