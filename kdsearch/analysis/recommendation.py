@@ -15,7 +15,7 @@ from kdsearch.analysis.headline import Headline
 from kdsearch.analysis.statistics.capacity import CapacityFit
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.analysis.teachers import EnsembleScore, TeachersInfo
-from kdsearch.config import SHORT_NAMES, StudyConfig
+from kdsearch.config import StudyConfig
 from kdsearch.results import Results, TrialRecord, champion_of
 
 NEAR_TEACHER = 0.05
@@ -303,7 +303,7 @@ class _Recommendation:
             settings.append("hard labels only (alpha = 1)")
         settings.append(f"learning rate {wording.scalar(trial.learning_rate)}")
         tuned = [n for n in self._config.parameters("nuisance") if n in trial.settings]
-        rest = {n: trial.settings[n] for n in tuned if SHORT_NAMES.get(n, n) not in _NAMED}
+        rest = {n: trial.settings[n] for n in tuned if n not in _NAMED}
         return settings + [f"{wording.words(n)} {wording.scalar(v)}" for n, v in rest.items()]
 
     def _larger_clause(self) -> str:
@@ -343,7 +343,7 @@ class _Recommendation:
         return found.mean, found.low, found.high
 
 
-_NAMED = tuple(SHORT_NAMES[n] for n in ("temperature", "alpha", "ensemble_size", "learning_rate"))
+_NAMED = ("temperature", "alpha", "ensemble_size", "learning_rate")
 """The parameters that the sentence gives in its own words."""
 
 

@@ -9,7 +9,7 @@ from kdsearch.analysis.estimate import Estimate, estimate_mean
 from kdsearch.analysis.headline import Headline
 from kdsearch.analysis.luck import Key, luck_of, with_intervals
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
-from kdsearch.config import HARD_LABELS, SHORT_NAMES, StudyConfig
+from kdsearch.config import HARD_LABELS, StudyConfig
 from kdsearch.errors import UserInputError
 from kdsearch.results import (
     Results,
@@ -61,7 +61,7 @@ def compute_strata(results: Results) -> StrataInfo:
         baseline_luck=baseline,
         headline=headline,
         includes_hard_labels=any(
-            SHORT_NAMES.get(name, name) == "distillation.alpha" and parameter.allows(HARD_LABELS)
+            name == "alpha" and parameter.allows(HARD_LABELS)
             for name, parameter in config.parameters("nuisance").items()
         ),
     )

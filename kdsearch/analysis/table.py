@@ -7,7 +7,6 @@ from typing import Any, Literal, assert_never
 
 import pandas as pd
 
-from kdsearch.config import SHORT_NAMES
 from kdsearch.results import Results, TrialRecord
 from kdsearch.results.score import validated_metric
 
@@ -82,9 +81,8 @@ def write_table(table: pd.DataFrame, path: Path, format: TableFormat) -> None:
 
 
 def _other_searched(results: Results) -> list[str]:
-    known = {*COLUMNS, *(SHORT_NAMES[name] for name in SHORT_NAMES)}
     searched = [name for name, p in results.config.space.items() if p.role != "fixed"]
-    return [name for name in searched if name not in known]
+    return [name for name in searched if name not in COLUMNS]
 
 
 def _other_metrics(results: Results) -> list[str]:

@@ -7,7 +7,7 @@ free of the luck that they share; students of two architectures share no initial
 
 from collections.abc import Sequence
 
-from kdsearch.config import SHORT_NAMES, Metric
+from kdsearch.config import Metric, field_of
 from kdsearch.results.headline import score
 from kdsearch.results.record import Scalar, TrialRecord
 
@@ -44,8 +44,8 @@ def replicate_scores(runs: Sequence[TrialRecord], metric: Metric) -> dict[int, f
 
 def _architecture(record: TrialRecord) -> tuple[int, dict[str, Scalar]]:
     chosen = {
-        SHORT_NAMES.get(name, name): value
+        field_of(name): value
         for name, value in record.settings.items()
-        if SHORT_NAMES.get(name, name).startswith("student.")
+        if field_of(name).startswith("student.")
     }
     return record.width, chosen

@@ -20,7 +20,7 @@ from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.estimate import Estimate, estimate_mean
 from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
-from kdsearch.config import SHORT_NAMES
+from kdsearch.config import field_of
 from kdsearch.results.pairing import are_alike, replicate_pairs
 from kdsearch.results.record import Scalar
 
@@ -94,7 +94,7 @@ def compute_grid(info: StrataInfo) -> GridInfo | None:
 
 
 def _is_size(name: str) -> bool:
-    return SHORT_NAMES.get(name, name).startswith("student.")
+    return field_of(name).startswith("student.")
 
 
 def _cell(stratum: Stratum) -> Cell | None:

@@ -18,7 +18,6 @@ from kdsearch.analysis.estimate import Estimate
 from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.statistics.joint import holm
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
-from kdsearch.config import SHORT_NAMES
 
 ELSEWHERE = "data.train_fraction"
 """Has a question of its own in the report."""
@@ -51,7 +50,7 @@ def compute_levels(info: StrataInfo) -> LevelsInfo | None:
     """Every value against the best; None where that is not what the study asks."""
     if len(info.scientific) != 1 or size_parameter(info.scientific) is not None:
         return None
-    if SHORT_NAMES.get(info.scientific[0], info.scientific[0]) == ELSEWHERE:
+    if info.scientific[0] == ELSEWHERE:
         return None
     known = [s for s in info.confirmed if s.distilled and s.distilled.val_score is not None]
     if len(known) < 2:

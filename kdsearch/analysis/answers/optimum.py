@@ -25,7 +25,6 @@ from kdsearch.analysis.response.response import fit_response
 from kdsearch.analysis.response.searched import Setting, parameter_setting
 from kdsearch.analysis.response.surface import Array
 from kdsearch.analysis.stratum import StrataInfo
-from kdsearch.config import SHORT_NAMES
 from kdsearch.results import Results
 from kdsearch.results.score import ACCURACY_LIKE
 
@@ -118,13 +117,8 @@ class OptimumInfo(NamedTuple):
 def compute_optimum(results: Results, info: StrataInfo) -> OptimumInfo:
     """Regions of temperature and alpha by stratum, trends over size, the regret of one pair."""
     nuisances = results.config.parameters("nuisance")
-    targets = {
-        TARGETS[full]: name
-        for name in nuisances
-        if (full := SHORT_NAMES.get(name, name)) in TARGETS
-    }
-    names = {target: targets[target] for target in TARGETS.values() if target in targets}
-    settings = {t: s for t, n in names.items() if (s := parameter_setting(n, nuisances[n]))}
+    tuned = [target for target in TARGETS if target in nuisances]
+    settings = {t: s for t in tuned if (s := parameter_setting(t, nuisances[t]))}
     response = None
     if settings and len(results.config.objective) == 1:
         response = fit_response(results.config, results.trials)
@@ -136,7 +130,7 @@ def compute_optimum(results: Results, info: StrataInfo) -> OptimumInfo:
     maps = []
     if response is not None:
         least = tolerance / 5
-        maps = compute_maps(results, info, response, names, settings, least=least)
+        maps = compute_maps(results, info, response, settings, least=least)
     levels = map_levels(settings)
     optima, shared, regret = _judge(maps, settings, info, tolerance, by_width=by_width)
     return OptimumInfo(

@@ -28,10 +28,7 @@ _SCALES = 10
 _DRAWS_EACH = 60
 _POINTS = 512
 Target = Literal["temperature", "alpha"]
-TARGETS: dict[str, Target] = {
-    "distillation.temperature": "temperature",
-    "distillation.alpha": "alpha",
-}
+TARGETS: tuple[Target, ...] = ("temperature", "alpha")
 _T = TypeVar("_T")
 
 
@@ -63,7 +60,6 @@ def compute_maps(
     results: Results,
     info: StrataInfo,
     response: Response,
-    names: Mapping[Target, str],
     settings: Mapping[Target, Setting],
     *,
     least: float,
@@ -74,7 +70,6 @@ def compute_maps(
         results: The study.
         info: Its strata.
         response: Its surface.
-        names: The tuned targets' names in the study file.
         settings: The tuned targets, in the order of the maps' axes.
         least: What a value at the end of its range must be better by to be called an edge.
     """
@@ -85,13 +80,13 @@ def compute_maps(
         if own.count("COMPLETE") >= MIN_TRIALS:
             known.append((stratum, own.count("COMPLETE") + own.count("PRUNED")))
     cells = [
-        {names[t]: float(s.value(u)) for (t, s), u in zip(settings.items(), units, strict=True)}
+        {t: float(s.value(u)) for (t, s), u in zip(settings.items(), units, strict=True)}
         for units in np.stack(np.meshgrid(*map_levels(settings), indexing="ij"), axis=-1).reshape(
             -1, len(settings)
         )
     ]
     shape = tuple(len(level) for level in map_levels(settings))
-    others = _other_settings(results, set(names.values()))
+    others = _other_settings(results)
     rng = np.random.default_rng(0)
     surfaces = response.surface.sampled(_SCALES, rng)
     maps = []
@@ -108,9 +103,9 @@ def compute_maps(
     return maps
 
 
-def _other_settings(results: Results, targets: set[str]) -> list[dict[str, Scalar]]:
+def _other_settings(results: Results) -> list[dict[str, Scalar]]:
     """Values of what is tuned besides, spread evenly."""
-    rest = {n: p for n, p in results.config.parameters("nuisance").items() if n not in targets}
+    rest = {n: p for n, p in results.config.parameters("nuisance").items() if n not in TARGETS}
     if not rest:
         return [{}]
     return _spread_settings(rest, _OTHERS)

@@ -9,7 +9,7 @@ import numpy as np
 from kdsearch.analysis.response.forecast import Forecast, fit_forecast
 from kdsearch.analysis.response.searched import Setting, parameter_setting
 from kdsearch.analysis.response.surface import Array, Places, Surface, Warp, fit_surface
-from kdsearch.config import SHORT_NAMES, Scalar, SearchParameter, StudyConfig, applies_to_baseline
+from kdsearch.config import Scalar, SearchParameter, StudyConfig, applies_to_baseline
 from kdsearch.results import Arm, TrialRecord
 from kdsearch.results.score import ACCURACY_LIKE, ranked_by, score_by, signed_value
 
@@ -17,7 +17,7 @@ MOST_TRIALS = 1500
 """Trials that make a surface, spread evenly over all: a fit of 1,500 takes about a second."""
 MIN_TRIALS = 16
 """Complete trials of a study below which no surface is fitted."""
-ALPHA = "distillation.alpha"
+ALPHA = "alpha"
 _REFERENCE = 0.9
 """Quantile of a stratum's scores that its deficits are measured from: the maximum is luck."""
 _LEAST_UNIT = 0.02
@@ -82,7 +82,7 @@ class Encoding(NamedTuple):
         alpha: str | None = None
         for name, parameter in config.space.items():
             axis = Axis.of(name, parameter)
-            if SHORT_NAMES.get(name, name) == ALPHA:
+            if name == ALPHA:
                 alpha = name if parameter.role != "fixed" else None
             elif axis is None or parameter.role == "fixed":
                 continue

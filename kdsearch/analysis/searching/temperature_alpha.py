@@ -80,8 +80,7 @@ def compute_temperature_alpha(results: Results, optimum: OptimumInfo) -> Tempera
     """Temperature, alpha and relative objective of every distilled search trial, and the map."""
     config = results.config
     axes: tuple[Axis, ...] = ("temperature", "alpha")
-    names = {"temperature": "distillation.temperature", "alpha": "distillation.alpha"}
-    asked = {a: config.search.get(a) or config.search.get(names[a]) for a in axes}
+    asked = {axis: config.search.get(axis) for axis in axes}
     searched = tuple(a for a, p in asked.items() if p is not None and p.role != "fixed")
     objective = config.objective[0]
     groups: dict[str, list[TrialRecord]] = {}

@@ -15,13 +15,7 @@ from scipy.stats import qmc
 
 from kdsearch.analysis.response.response import Response, Who
 from kdsearch.analysis.response.surface import Surface
-from kdsearch.config import (
-    HARD_LABELS,
-    SHORT_NAMES,
-    Scalar,
-    StudyConfig,
-    applies_to_baseline,
-)
+from kdsearch.config import HARD_LABELS, Scalar, StudyConfig, applies_to_baseline
 from kdsearch.config.seed import derive_seed
 from kdsearch.results import TrialRecord
 from kdsearch.study.proposal.choice import ranked_trials, study_response
@@ -35,7 +29,7 @@ CANDIDATES_AROUND = 24
 """For each of them."""
 REACH = 0.1
 """Standard deviation of a step away from a centre, as a share of the range."""
-ALPHA = "distillation.alpha"
+ALPHA = "alpha"
 SCALES = 4
 """Length scales that draws are made under in turn: with few trials they are as uncertain as the
 surface, and one guess of them makes every lane look where it has looked."""
@@ -127,8 +121,7 @@ class SurfaceSampler:
         Only where it may (alpha 1 is in its range) and has not.
         """
         tuned = nuisances(self._config, lane.arm)
-        name = next((n for n in tuned if SHORT_NAMES.get(n, n) == ALPHA), None)
-        if name is None or not tuned[name].allows(HARD_LABELS):
+        if ALPHA not in tuned or not tuned[ALPHA].allows(HARD_LABELS):
             return []
         if any(not r.is_taught for r in self._records if lane.holds(r)):
             return []
@@ -140,7 +133,7 @@ class SurfaceSampler:
             return []
         rest = {n: mine[0].settings[n] if mine else self._middle(n) for n in tuned}
         return [
-            rest | {n: v for n, v in best[0].settings.items() if n in tuned} | {name: HARD_LABELS}
+            rest | {n: v for n, v in best[0].settings.items() if n in tuned} | {ALPHA: HARD_LABELS}
         ]
 
     def _middle(self, name: str) -> Scalar:
