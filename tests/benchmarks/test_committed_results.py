@@ -44,7 +44,17 @@ def test_readme_says_where_size_saturates(study: str) -> None:
     assert f"from width {enough:.0f} on, larger students gain at most {most} points" in words
 
 
-@pytest.mark.parametrize("study", ["capacity", "fashion-capacity"])
+def test_readme_says_that_convolutional_students_are_still_rising() -> None:
+    found, words = read("fashion-cnn"), readme()
+    assert found["saturation"]["verdict"] == "not_saturated"
+    last = found["saturation"]["reason"].removeprefix("still rising: ").partition(" (")[0]
+    assert last.startswith("the last doubling of size gained ")
+    assert last in words
+    helped = next(s for s in found["finding"] if s.startswith("Distillation helps"))
+    assert helped.startswith("Distillation helps at width 6, 12 and 16 (+0.4 to +0.6 points)")
+
+
+@pytest.mark.parametrize("study", ["capacity", "fashion-capacity", "fashion-cnn"])
 def test_readme_says_what_the_recommended_student_keeps(study: str) -> None:
     found, words = read(study), readme()
     assert found["command"] == f"kdsearch study run studies/{study.replace('-', '_')}.yaml"
