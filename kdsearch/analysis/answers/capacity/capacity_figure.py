@@ -53,9 +53,14 @@ def draw_capacity_curve(
     if len(set(widths.values())) == len(widths):
         style.top_labels(ax, *_spaced(widths), title="Width")
     style.score_axis(ax.yaxis, info.headline)
+    # Beside the curve, and off the teachers, whose lines run along the better end.
+    corner, place = "lower right", None
+    if info.headline.is_minimised:
+        corner, place = "lower left", (0.0, 0.1)
     ax.legend(
-        loc="lower right", frameon=True, facecolor="white", framealpha=0.85, edgecolor="none"
-    )
+        loc=corner, bbox_to_anchor=place,
+        frameon=True, facecolor="white", framealpha=0.85, edgecolor="none",
+    )  # fmt: skip
 
 
 def _color(series: Series, info: CapacityCurveInfo) -> str:
