@@ -35,7 +35,13 @@ from kdsearch.config.search import (
 )
 from kdsearch.config.study import StudyConfig, TrackingConfig, applies_to_baseline, baseline_strata
 from kdsearch.config.training import EngineChoice, TrainingConfig
-from kdsearch.config.trial import SHORT_NAMES, TeacherConfig, TrialConfig, field_of
+from kdsearch.config.trial import (
+    SHORT_NAMES,
+    TeacherConfig,
+    TrialConfig,
+    changes_student,
+    field_of,
+)
 
 __all__ = [
     "HARD_LABELS",
@@ -79,6 +85,7 @@ __all__ = [
     "TrialConfig",
     "applies_to_baseline",
     "baseline_strata",
+    "changes_student",
     "field_of",
     "load_study",
     "needs_teacher",

@@ -34,6 +34,11 @@ def field_of(name: str) -> str:
     return SHORT_NAMES.get(name, name)
 
 
+def changes_student(name: str) -> bool:
+    """Whether a parameter makes another architecture: a student with other initial weights."""
+    return field_of(name).startswith("student.")
+
+
 TeacherViews = Annotated[
     Annotated[AugmentConfig, Tag("views")] | Annotated[Literal["data", "none"], Tag("word")],
     Discriminator(lambda value: "word" if isinstance(value, str) else "views"),

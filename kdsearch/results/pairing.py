@@ -7,7 +7,7 @@ free of the luck that they share; students of two architectures share no initial
 
 from collections.abc import Sequence
 
-from kdsearch.config import Metric, field_of
+from kdsearch.config import Metric, changes_student
 from kdsearch.results.headline import score
 from kdsearch.results.record import Scalar, TrialRecord
 
@@ -43,9 +43,5 @@ def replicate_scores(runs: Sequence[TrialRecord], metric: Metric) -> dict[int, f
 
 
 def _architecture(record: TrialRecord) -> tuple[int, dict[str, Scalar]]:
-    chosen = {
-        field_of(name): value
-        for name, value in record.settings.items()
-        if field_of(name).startswith("student.")
-    }
+    chosen = {name: v for name, v in record.settings.items() if changes_student(name)}
     return record.width, chosen

@@ -9,24 +9,11 @@ from kdsearch.results.pairing import (
     replicate_pairs,
     replicate_scores,
 )
-from kdsearch.testing.small_study import small_study
-from tests.study.records import make_record
+from tests.study.records import confirm_runs as runs
 
 ACCURACY = METRICS["accuracy"]
-CONFIG = small_study()
 MINE = {1: 0.80, 2: 0.84, 3: 0.81}
 ITS = {3: 0.77, 2: 0.78, 4: 0.50}
-
-
-def runs(accuracies, *, trial=0, **settings):
-    made = [
-        make_record(CONFIG, trial, stage="confirm", replicate=n, val=0.8, test=accuracy)
-        for n, accuracy in accuracies.items()
-    ]
-    width = settings.get("width", made[0].width)
-    return tuple(
-        r.model_copy(update={"settings": r.settings | settings, "width": width}) for r in made
-    )
 
 
 def test_pairs_have_one_number_whatever_their_order():

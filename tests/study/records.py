@@ -6,6 +6,7 @@ from typing import Any
 from kdsearch.config import StudyConfig
 from kdsearch.results import EpochMetrics, Evaluation, TrialRecord
 from kdsearch.study.proposal.lane import Proposal, lanes_of, new_record
+from kdsearch.testing.small_study import small_study
 
 
 def stored_before(saved: dict[str, Any]) -> dict[str, Any]:
@@ -63,3 +64,18 @@ def make_record(
     if test is not None:
         update |= {"test": evaluation(test)}
     return record.model_copy(update=update)
+
+
+def confirm_runs(
+    accuracies: dict[int, float], *, trial: int = 0, **settings: Any
+) -> tuple[TrialRecord, ...]:
+    """Tested replicates of one choice, by number."""
+    config = small_study()
+    made = [
+        make_record(config, trial, stage="confirm", replicate=n, val=0.8, test=accuracy)
+        for n, accuracy in accuracies.items()
+    ]
+    width = settings.get("width", made[0].width)
+    return tuple(
+        r.model_copy(update={"settings": r.settings | settings, "width": width}) for r in made
+    )

@@ -20,7 +20,7 @@ from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.estimate import Estimate, estimate_mean
 from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
-from kdsearch.config import field_of
+from kdsearch.config import changes_student
 from kdsearch.results.pairing import are_alike, replicate_pairs
 from kdsearch.results.record import Scalar
 
@@ -67,7 +67,7 @@ def compute_grid(info: StrataInfo) -> GridInfo | None:
     """Values over two scientific parameters; None for studies with another number of them."""
     if len(info.scientific) != 2:
         return None
-    rows, columns = sorted(info.scientific, key=lambda n: not _is_size(n))
+    rows, columns = sorted(info.scientific, key=lambda n: not changes_student(n))
     cells = {
         (s.key[rows], s.key[columns]): cell
         for s in info.strata
@@ -91,10 +91,6 @@ def compute_grid(info: StrataInfo) -> GridInfo | None:
         missing="" if cells else "Nothing is confirmed yet.",
         headline=info.headline,
     )
-
-
-def _is_size(name: str) -> bool:
-    return field_of(name).startswith("student.")
 
 
 def _cell(stratum: Stratum) -> Cell | None:

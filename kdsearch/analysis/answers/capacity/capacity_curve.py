@@ -11,7 +11,7 @@ from kdsearch.analysis.estimate import Estimate
 from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.analysis.teachers import TeachersInfo
-from kdsearch.config import applies_to_baseline, field_of
+from kdsearch.config import applies_to_baseline, changes_student
 from kdsearch.results import Arm, Results
 from kdsearch.results.pairing import replicate_scores
 
@@ -103,7 +103,7 @@ def compute_capacity_curve(
 
 def size_parameter(scientific: tuple[str, ...]) -> str | None:
     """The parameter whose values make one curve: the width, else the first of the student's."""
-    sizes = [n for n in scientific if field_of(n).startswith("student.")]
+    sizes = [n for n in scientific if changes_student(n)]
     widths = [n for n in sizes if n == "width"]
     return next(iter([*widths, *sizes]), None)
 
