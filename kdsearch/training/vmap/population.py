@@ -21,8 +21,9 @@ from kdsearch.training.data import TrainingData, epoch_order
 from kdsearch.training.population import Member, Population
 from kdsearch.training.vmap.autograd_loss import AutogradLoss
 from kdsearch.training.vmap.module_stack import ModuleStack
-from kdsearch.training.vmap.row_loss import RowLoss, Targets
+from kdsearch.training.vmap.row_loss import RowLoss
 from kdsearch.training.vmap.row_optimizer import RowOptimizer
+from kdsearch.training.vmap.stack_loss import Targets
 from kdsearch.training.vmap.stacking import build_stack
 from kdsearch.training.vmap.step import FunctionalStep
 

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from kdsearch.training.graph import StepGraph
-from kdsearch.training.vmap.autograd_loss import AutogradLoss
 from kdsearch.training.vmap.module_stack import ModuleStack
-from kdsearch.training.vmap.row_loss import RowLoss
 from kdsearch.training.vmap.row_optimizer import RowOptimizer
+from kdsearch.training.vmap.stack_loss import StackLoss
 
 
 class FunctionalStep:
@@ -23,7 +22,7 @@ class FunctionalStep:
     def __init__(
         self,
         stack: ModuleStack,
-        loss: RowLoss | AutogradLoss,
+        loss: StackLoss,
         optimizer: RowOptimizer,
         like: Tensor,
         *,
