@@ -12,6 +12,7 @@ import itertools
 import statistics
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,13 +78,13 @@ class Point(NamedTuple):
     """On a gain."""
 
 
-def run(tree: dict[str, Any], seed: int) -> list[Point]:
+def run(tree: dict[str, Any], seed: int, kept: Path | None = None) -> list[Point]:
     """One study under one seed."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "study.yaml"
         path.write_text(yaml.safe_dump(tree | {"seed": seed}), encoding="utf-8")
         config = load_study(path)
-    with study_folder():
+    with study_folder(kept and kept / f"{tree['name']}-{seed}"):
         results = run_study(config).results
     info = compute_strata(results)
     points = []
@@ -108,6 +109,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--studies", nargs="+", choices=STUDIES, default=list(STUDIES))
     parser.add_argument("--jobs", type=int, default=2, help="studies at once")
+    parser.add_argument(
+        "--keep", type=Path, help="folder of the studies; those that ended there are only analysed"
+    )
     add_json_option(parser)
     args = parser.parse_args()
     machine = this_machine()
@@ -115,8 +119,8 @@ def main() -> None:
     found: dict[str, Any] = {}
     for name in args.studies:
         with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
-            trees = [STUDIES[name]] * args.seeds
-            points = [p for told in pool.map(run, trees, range(args.seeds)) for p in told]
+            one = partial(run, STUDIES[name], kept=args.keep and args.keep.resolve())
+            points = [p for told in pool.map(one, range(args.seeds)) for p in told]
         found[name] = [p._asdict() for p in points]
         show(name, points)
     write_json(args.json, machine, found)

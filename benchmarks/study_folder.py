@@ -14,16 +14,21 @@ from kdsearch.study.listener import StageName
 
 
 @contextmanager
-def study_folder() -> Iterator[Path]:
-    """An empty current folder with its own `kdsearch.db` and `mlflow.db`; teachers' cache as ever.
+def study_folder(kept: Path | None = None) -> Iterator[Path]:
+    """A current folder with its own `kdsearch.db` and `mlflow.db`; teachers' cache as ever.
 
     MLflow is given its default place: an SQLite file in the folder.
+
+    Args:
+        kept: Where it lies, with what an earlier run left there; by default empty, and deleted.
     """
     before, uri = Path.cwd(), os.environ.pop("MLFLOW_TRACKING_URI", None)
     with tempfile.TemporaryDirectory(prefix="kdsearch-benchmark-") as name:
-        os.chdir(name)
+        folder = kept or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chdir(folder)
         try:
-            yield Path(name)
+            yield folder
         finally:
             os.chdir(before)
             if uri is not None:
