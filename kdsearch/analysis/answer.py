@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing.report_figure import ReportFigure
+from kdsearch.config.question import Asks
 from kdsearch.errors import UserInputError
 
 Info = TypeVar("Info")
@@ -23,6 +24,9 @@ class Answer(Protocol[Info]):
     """One word, told in errors."""
     keys: tuple[str, ...] = ()
     """What it adds to results.json; null where it has nothing to say."""
+    asked: tuple[Asks, ...] = ()
+    """The kinds of question that its `lead` answers; where a study asks one of them, its figures
+    come first."""
     finding_rank: int = LAST
     """Where its sentences stand in the finding: lower comes first, equals as in the tuple."""
     document_rank: int = LAST
@@ -31,6 +35,10 @@ class Answer(Protocol[Info]):
     def compute(self, context: Context) -> Info | None:
         """The numbers; those of another answer are `context.of(OTHER.compute)`."""
         ...
+
+    def lead(self, info: Info, context: Context) -> str:
+        """The answer to the study's question in one sentence; empty where it is not known."""
+        return ""
 
     def sentences(self, info: Info, context: Context) -> Sequence[str]:
         """For the finding; empty ones are left out."""
@@ -48,9 +56,28 @@ class Answer(Protocol[Info]):
 Answers = Sequence[Answer[Any]]
 
 
+def answers_asked(context: Context, answers: Answers) -> list[Answer[Any]]:
+    """Those that answer the study's own question."""
+    kind = context.results.config.asks
+    return [answer for answer in answers if kind in answer.asked]
+
+
+def lead_sentence(context: Context, answers: Answers) -> str:
+    """The answer to the study's question; empty where none of the answers knows it.
+
+    Where several do, the last one leads: one that a user adds replaces ours.
+    """
+    for answer in reversed(answers_asked(context, answers)):
+        info = context.of(answer.compute)
+        if info is not None and (sentence := answer.lead(info, context)):
+            return sentence
+    return ""
+
+
 def answer_sentences(context: Context, answers: Answers) -> tuple[str, ...]:
-    """What the answers add to the finding."""
-    ordered = sorted(answers, key=lambda answer: answer.finding_rank)
+    """What the answers add to the finding: first those of the answers to the study's question."""
+    asked = answers_asked(context, answers)
+    ordered = sorted(answers, key=lambda answer: (answer not in asked, answer.finding_rank))
     return tuple(
         sentence
         for answer in ordered
@@ -61,14 +88,15 @@ def answer_sentences(context: Context, answers: Answers) -> tuple[str, ...]:
 
 
 def answer_figures(context: Context, answers: Answers) -> list[ReportFigure]:
-    """The sections of the page, in the order of the answers.
+    """The sections of the page: those of the study's question, then in the order of the answers.
 
     Raises:
         UserInputError: Two figures have one name, so one file would replace the other.
     """
+    asked = answers_asked(context, answers)
     figures = [
         figure
-        for answer in answers
+        for answer in sorted(answers, key=lambda answer: answer not in asked)
         if (info := context.of(answer.compute)) is not None
         for figure in answer.figures(info, context)
     ]

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.answer import Answers, answer_sentences
+from kdsearch.analysis.answer import Answers, answer_sentences, lead_sentence
 from kdsearch.analysis.answers.capacity.capacity import CAPACITY
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.headline import Headline
@@ -16,13 +16,20 @@ from kdsearch.analysis.recommendation import (
 from kdsearch.analysis.stratum import Stratum
 from kdsearch.analysis.teachers import TeachersInfo
 
+MAX_POINTS = 3
+"""Sentences beside the answer; what else was found stands further down."""
+
 
 class FindingInfo(NamedTuple):
     """The report's first lines."""
 
     question: str
-    finding: tuple[str, ...]
-    """How good the students are, then what each answer adds."""
+    answer: str
+    """The answer to the question, in one sentence; what is known so far where it is not known."""
+    points: tuple[str, ...]
+    """What else matters, at most `MAX_POINTS`."""
+    details: tuple[str, ...]
+    """Everything else that was found."""
     recommendation: str
     recommended: Stratum | None
     champion: Stratum | None
@@ -30,13 +37,23 @@ class FindingInfo(NamedTuple):
     keeps_up: bool
     """Whether any tested student comes near its teachers."""
 
+    @property
+    def finding(self) -> tuple[str, ...]:
+        """The answer and the points beside it."""
+        return (self.answer, *self.points)
+
 
 def compute_finding(context: Context, answers: Answers) -> FindingInfo:
     """The sentences of a study, also of an unfinished one."""
     advice = context.of(recommendation_in)
+    lead = lead_sentence(context, answers)
+    said = (_reach(context, lead), *answer_sentences(context, answers))
+    answer, *rest = [s for s in dict.fromkeys((lead, *said)) if s]
     return FindingInfo(
         question=context.results.config.question_text,
-        finding=(_first_sentence(context), *answer_sentences(context, answers)),
+        answer=answer,
+        points=tuple(rest[:MAX_POINTS]),
+        details=tuple(rest[MAX_POINTS:]),
         recommendation=advice.text,
         recommended=advice.recommended,
         champion=advice.champion,
@@ -44,11 +61,16 @@ def compute_finding(context: Context, answers: Answers) -> FindingInfo:
     )
 
 
-def _first_sentence(context: Context) -> str:
-    """How good the confirmed students are by the headline metric, or that none is known."""
+def _reach(context: Context, lead: str) -> str:
+    """How good the confirmed students are by the headline metric, or that none is known.
+
+    The verdict on their size ends it, where that is not what `lead` says.
+    """
     info, confirmed = context.strata, context.strata.confirmed
     headline = info.headline
     saturation = context.of(CAPACITY.compute).saturation.clause
+    if saturation and lead == CAPACITY.lead(context.of(CAPACITY.compute), context):
+        saturation = ""
     if not confirmed:
         if failed := every_failure(context.results):
             return f"Nothing can be said about test {headline.words}: {failed}."

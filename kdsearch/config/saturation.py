@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from kdsearch.config.base import Section
 from kdsearch.config.metric import metric_name
 from kdsearch.config.problem import Problem, choices
+from kdsearch.config.question import Asks
 from kdsearch.config.search import ConfirmConfig, Objective, SearchParameter
 from kdsearch.config.search_space import is_integer_field
 from kdsearch.config.trial import SHORT_NAMES, field_of
@@ -47,8 +48,12 @@ Share = Annotated[str, Field(pattern=r"^([1-9]\d?(\.\d+)?|0?\.0*[1-9]\d*)%$")]
 
 
 class SaturationConfig(Section):
-    """What counts as saturated, and how the sizes are found."""
+    """What the report answers, what counts as saturated, and how the sizes are found."""
 
+    asks: Asks | None = None
+    """The kind of question, which decides the first sentence of the report and its first figure;
+    derived from the search space if left out: of a study of width that tunes temperature and
+    alpha it is `size`, unless this says `temperature_alpha`."""
     metric: Annotated[str, AfterValidator(metric_name)] = "accuracy"
     """The headline [metric](#metrics), which the report speaks of and a ladder climbs by; without
     a ladder, changing it trains nothing."""

@@ -20,7 +20,7 @@ VALUES_OF = {
 class SearchParameter(Section):
     """One parameter of the search space: a range, a list of values, or one fixed value."""
 
-    role: Role
+    role: Role = "nuisance"
     """`scientific`: the axis the study asks about; `nuisance`: tuned away; `fixed`."""
     low: int | float | None = None
     """Lowest value of a range, included."""

@@ -11,6 +11,7 @@ from kdsearch.config.data import DataConfig
 from kdsearch.config.distillation import DistillationConfig, KdDistillation
 from kdsearch.config.metric import ImportMetric, Metric, table_with, with_directions
 from kdsearch.config.model import ModelConfig
+from kdsearch.config.question import Asks, kind_of_question
 from kdsearch.config.reading import consistency
 from kdsearch.config.saturation import SaturationConfig, with_ladder
 from kdsearch.config.search import (
@@ -160,6 +161,11 @@ class StudyConfig(Section):
         if known is not None:
             return known
         return all(isinstance(value, int) for _, value in self.space[name].given())
+
+    @property
+    def asks(self) -> Asks:
+        """The kind of question, which the report answers first."""
+        return self.study.asks or kind_of_question(self.space, self.objective)
 
     @property
     def question_text(self) -> str:

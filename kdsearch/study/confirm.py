@@ -17,7 +17,6 @@ from kdsearch.study.storage.paths import StudyPaths
 
 ROUND = "confirm"
 """Begins the names of the stage's checkpoints."""
-MAX_CONFIRMED_ON_FRONT = 8
 
 
 def selected_trials(
@@ -25,7 +24,7 @@ def selected_trials(
 ) -> tuple[TrialRecord, ...]:
     """The search trials whose settings are confirmed: the candidates of every lane.
 
-    In a Pareto study that is every trial on the lane's front, thinned evenly to at most 8.
+    In a Pareto study that is every trial on the lane's front.
     """
     return tuple(itertools.chain.from_iterable(_candidates_by_lane(config, records)))
 
@@ -62,7 +61,7 @@ def _candidates_by_lane(
         own = lane.of(records)
         if len(config.objective) > 1:
             complete = [r for r in own if r.stage == "search" and r.state == "COMPLETE"]
-            found.append(_thinned(pareto_front(complete, config.objective)))
+            found.append(pareto_front(complete, config.objective))
             continue
         standing = confirmed_choice(own, config.objective[0])
         numbers = standing.candidates if standing is not None and standing.is_current else ()
@@ -180,11 +179,3 @@ IDENTITY = {
     "learning_rate",
 }
 """What a confirm run has in common with the search trial whose settings it confirms."""
-
-
-def _thinned(front: list[TrialRecord]) -> list[TrialRecord]:
-    if len(front) <= MAX_CONFIRMED_ON_FRONT:
-        return front
-    last = len(front) - 1
-    picks = {round(i * last / (MAX_CONFIRMED_ON_FRONT - 1)) for i in range(MAX_CONFIRMED_ON_FRONT)}
-    return [front[pick] for pick in sorted(picks)]

@@ -48,7 +48,7 @@ ONE_MISTAKE = [
     (("name: temp-alpha\n", ""), 1, "name", "is missing"),
     ((STUDENT, "student: {depth: 2}"), 8, "student.kind", "allowed are mlp, conv1d, cnn and"),
     ((STUDENT, "student: {knd: mlp}"), 8, "student.kind", "is 'knd' a typo?"),
-    ((ALPHA, "alpha: {low: 0, high: 1}"), 12, "search.alpha.role", "scientific, nuisance and"),
+    ((ALPHA, "alhpa: {low: 0.0, high: 1.0}"), 12, "search.alhpa", "did you mean 'alpha'"),
     (("metric: val_accuracy, ", ""), 16, "objective.metric", "is missing"),
     # Wrong types
     (("{trials: 24}", "{trials: many}"), 19, "budget.trials", 'a whole number, not "many"'),

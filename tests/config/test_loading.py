@@ -177,7 +177,7 @@ def test_an_override_can_mend_a_mistake_in_the_file(tmp_path: Path) -> None:
         ("budget.trials=many", 'budget.trials: must be a whole number, not "many"'),
         ("budget.trails=8", "budget.trails: unknown key \"trails\"; did you mean 'trials'?"),
         ("bugdet.trials=8", "bugdet: unknown key \"bugdet\"; did you mean 'budget'?"),
-        ("search.alhpa.low=0", "search.alhpa.role: is missing"),
+        ("search.alhpa.low=0", "search.alhpa: a nuisance parameter is given by"),
         ("search.width=3", "search.width: must be a section"),
         ("search.width.values=[8,", "search.width.values: a value is missing or misplaced"),
         ("search.width.values=[8, *a]", "search.width.values.1: anchors"),

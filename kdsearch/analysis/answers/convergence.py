@@ -280,12 +280,16 @@ class _Convergence(Answer[ConvergenceInfo]):
     """Epochs to nearly the final accuracy, by arm."""
 
     name = "convergence"
+    asked = ("epochs",)
     keys = ("convergence",)
     finding_rank = 80
     document_rank = 40
 
     def compute(self, context: Context) -> ConvergenceInfo:
         return compute_convergence(context.strata)
+
+    def lead(self, info: ConvergenceInfo, context: Context) -> str:
+        return convergence_sentence(info)
 
     def sentences(self, info: ConvergenceInfo, context: Context) -> tuple[str, ...]:
         return (convergence_sentence(info),)

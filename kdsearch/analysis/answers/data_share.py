@@ -284,12 +284,16 @@ class _DataShare(Answer[DataShareInfo]):
     """The headline metric by share of the training data."""
 
     name = "data_share"
+    asked = ("data_share",)
     keys = ("data_share",)
     finding_rank = 60
     document_rank = 30
 
     def compute(self, context: Context) -> DataShareInfo | None:
         return compute_data_share(context.strata)
+
+    def lead(self, info: DataShareInfo, context: Context) -> str:
+        return data_share_sentence(info)
 
     def sentences(self, info: DataShareInfo, context: Context) -> tuple[str, ...]:
         return (data_share_sentence(info),)

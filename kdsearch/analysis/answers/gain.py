@@ -366,10 +366,14 @@ class _Distillation(Answer[GainInfo]):
     """Distilled minus hard labels. In results.json each stratum has its own (`gain_document`)."""
 
     name = "gain"
+    asked = ("gain",)
     finding_rank = 20
 
     def compute(self, context: Context) -> GainInfo:
         return compute_gain(context.strata)
+
+    def lead(self, info: GainInfo, context: Context) -> str:
+        return gain_sentence(info)
 
     def sentences(self, info: GainInfo, context: Context) -> tuple[str, ...]:
         return (gain_sentence(info),)

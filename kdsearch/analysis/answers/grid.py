@@ -296,12 +296,16 @@ class _Grid(Answer[GridInfo]):
     """Two scientific parameters."""
 
     name = "grid"
+    asked = ("grid",)
     keys = ("grid",)
     finding_rank = 50
     document_rank = 10
 
     def compute(self, context: Context) -> GridInfo | None:
         return compute_grid(context.strata)
+
+    def lead(self, info: GridInfo, context: Context) -> str:
+        return grid_sentence(info)
 
     def sentences(self, info: GridInfo, context: Context) -> tuple[str, ...]:
         return (grid_sentence(info),)

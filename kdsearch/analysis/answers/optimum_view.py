@@ -39,9 +39,47 @@ def optimum_sentences(info: OptimumInfo) -> tuple[str, ...]:
     return tuple(filter(None, sentences))
 
 
+def optimum_lead(info: OptimumInfo) -> str:
+    """Whether one temperature and alpha serve all strata, and which; or that none stand out."""
+    if info.missing:
+        return ""
+    known, level = _identified(info), wording.level(info.confidence)
+    chance = f"a pair drawn at random from the range costs {_chance_words(info)} on average"
+    if not known:
+        shares = [100 * o.region.share for o in info.optima]
+        span = f"{min(shares):.0f} to {max(shares):.0f}" if len(shares) > 1 else f"{shares[0]:.0f}"
+        return (
+            f"No temperature and alpha stand out: what is as good as the best ({level}) spans "
+            f"{span} % of the range, and {chance}."
+        )
+    if info.regret is None:
+        only = known[0]
+        costs = f"{_score(only.region.cost, info)}{_unit(info)}"
+        return (
+            f"{wording.capitalized(region_words(only, info))} holds the best ({level}) and costs "
+            f"at most {costs}; {chance}."
+        )
+    pair = wording.listing([f"{_SHORT[t]} = {v:.2g}" for t, v in info.shared.items()])
+    cost = f"{_amount(info.regret, info)} on average beside each one's own"
+    if info.regret.high <= info.tolerance or info.regret.low <= 0:
+        return f"One setting serves all: {pair} costs {cost}; {chance}."
+    ends = " and ".join(f"{region_words(o, info)} at {o.label}" for o in _ends(known))
+    return f"No one setting serves all: {pair} costs {cost}. Take {ends}; {chance}."
+
+
+def _ends(known: list[Optimum]) -> list[Optimum]:
+    """The first and the last, which may be one."""
+    return known[:1] if len(known) == 1 else [known[0], known[-1]]
+
+
+def _identified(info: OptimumInfo) -> list[Optimum]:
+    """The strata whose region is small enough to tell something."""
+    return [o for o in info.optima if o.region.share < IDENTIFIED]
+
+
 def _region_sentence(info: OptimumInfo) -> str:
     """Where the best is, at up to three strata: the first, the middle one and the last."""
-    known = [o for o in info.optima if o.region.share < IDENTIFIED]
+    known = _identified(info)
     level = wording.level(info.confidence)
     total = wording.plural(len(info.optima), "stratum").replace("stratums", "strata")
     if not known:
@@ -83,14 +121,17 @@ def region_words(o: Optimum, info: OptimumInfo) -> str:
 
 def _chance_sentence(info: OptimumInfo) -> str:
     """What it costs not to choose."""
-    ordered = sorted(info.optima, key=lambda o: o.region.cost_of_chance)
-    least, most = ordered[0].region, ordered[-1].region
-    low, high = _score(least.cost_of_chance, info), _score(most.cost_of_chance, info)
-    span = low if low == high else f"{low} to {high}"
     return (
-        f"A pair drawn at random from the range costs {span}{_unit(info)} on average, the worst "
+        f"A pair drawn at random from the range costs {_chance_words(info)} on average, the worst "
         f"{_score(max(o.region.cost_of_worst for o in info.optima), info)}."
     )
+
+
+def _chance_words(info: OptimumInfo) -> str:
+    """What a random pair costs, over the strata: `0.8 to 2.4 points`."""
+    costs = [o.region.cost_of_chance for o in info.optima]
+    low, high = _score(min(costs), info), _score(max(costs), info)
+    return f"{low if low == high else f'{low} to {high}'}{_unit(info)}"
 
 
 def _edge_sentence(info: OptimumInfo) -> str:
@@ -252,6 +293,7 @@ class _BestSettings(Answer[OptimumInfo]):
     """Best temperature and alpha by stratum."""
 
     name = "optimum"
+    asked = ("temperature_alpha",)
     keys = ("optimum",)
     finding_rank = 40
     document_rank = 20
@@ -259,8 +301,15 @@ class _BestSettings(Answer[OptimumInfo]):
     def compute(self, context: Context) -> OptimumInfo:
         return context.of(optimum_in)
 
+    def lead(self, info: OptimumInfo, context: Context) -> str:
+        return optimum_lead(info)
+
     def sentences(self, info: OptimumInfo, context: Context) -> tuple[str, ...]:
-        return optimum_sentences(info)[:1]
+        """Where the best is, and ranges that end there; the rest is said below the figure."""
+        if info.missing:
+            return ()
+        is_said = context.results.config.asks in self.asked and not _identified(info)
+        return ("" if is_said else _region_sentence(info), _edge_sentence(info))
 
     def figures(self, info: OptimumInfo, context: Context) -> tuple[ReportFigure, ...]:
         if info.missing:

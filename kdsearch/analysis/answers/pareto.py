@@ -1,5 +1,6 @@
 """The front of a Pareto study: what no other trial beats in every objective."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -10,6 +11,8 @@ from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
 from kdsearch.analysis.drawing.captions import search_caption
 from kdsearch.analysis.drawing.report_figure import ReportFigure
+from kdsearch.analysis.headline import ACCURACY, Headline
+from kdsearch.analysis.stratum import StrataInfo, Stratum
 from kdsearch.config import Objective
 from kdsearch.results import Results
 from kdsearch.results.score import ACCURACY_LIKE, objective_value
@@ -35,9 +38,14 @@ class ParetoInfo(NamedTuple):
     y_metric: str
     num_objectives: int
     missing: str
+    confirmed: tuple[Stratum, ...] = ()
+    """Students of the front that were tested, by rising size."""
+    unbeaten: tuple[str, ...] = ()
+    """Labels of those that no other one beats on test, in size and the headline metric."""
+    headline: Headline = ACCURACY
 
 
-def compute_pareto(results: Results) -> ParetoInfo | None:
+def compute_pareto(results: Results, info: StrataInfo) -> ParetoInfo | None:
     """The first two objectives of every complete trial; None for a study with one objective."""
     if len(results.config.objective) < 2:
         return None
@@ -54,7 +62,50 @@ def compute_pareto(results: Results) -> ParetoInfo | None:
         y_metric=y_objective.metric,
         num_objectives=len(results.config.objective),
         missing="" if points else "No search trial is complete yet.",
+        confirmed=info.confirmed,
+        unbeaten=_unbeaten(info.confirmed),
+        headline=info.headline,
     )
+
+
+def _unbeaten(confirmed: Sequence[Stratum]) -> tuple[str, ...]:
+    """Labels of students than which no smaller or equal one is better on test, by rising size."""
+    ordered = sorted(confirmed, key=lambda s: (s.num_params or 0, -_score(s)))
+    kept: list[Stratum] = []
+    for student in ordered:
+        if not kept or _score(student) > _score(kept[-1]):
+            kept.append(student)
+    return tuple(s.label for s in kept)
+
+
+def _score(student: Stratum) -> float:
+    assert student.distilled is not None
+    assert student.distilled.test_score is not None
+    return student.distilled.test_score.mean
+
+
+def pareto_lead(info: ParetoInfo) -> str:
+    """How many students are unbeaten, from which to which, and how many stay so on test."""
+    front = [p for p in info.points if p.on_front]
+    if not front:
+        return ""
+    goals = f"{wording.metric(info.y_metric)} and {wording.metric(info.x_metric)}"
+    verb = "is" if len(front) == 1 else "are"
+    lead = (
+        f"{len(front)} of {wording.plural(len(info.points), 'student')} {verb} unbeaten in {goals}"
+    )
+    if not info.confirmed:
+        return f"{lead}, by search values alone: none is confirmed yet."
+    ends = [info.confirmed[0]] + ([info.confirmed[-1]] if len(info.confirmed) > 1 else [])
+    span = " to ".join(
+        f"{s.label} ({wording.count(s.num_params)} parameters, "
+        f"{info.headline.estimate(s.distilled.test_score if s.distilled else None)})"
+        for s in ends
+    )
+    kept = ""
+    if len(info.confirmed) > 1 and info.x_metric == "num_params":
+        kept = f"; {len(info.unbeaten)} of the {len(info.confirmed)} confirmed stay so on test"
+    return f"{lead}: {span}{kept}."
 
 
 def _axes(objectives: tuple[Objective, ...]) -> tuple[Objective, Objective]:
@@ -89,9 +140,13 @@ class _Pareto(Answer[ParetoInfo]):
     """The front of a study with several objectives; results.json has its trials anyway."""
 
     name = "pareto"
+    asked = ("pareto",)
 
     def compute(self, context: Context) -> ParetoInfo | None:
-        return compute_pareto(context.results)
+        return compute_pareto(context.results, context.strata)
+
+    def lead(self, info: ParetoInfo, context: Context) -> str:
+        return pareto_lead(info)
 
     def figures(self, info: ParetoInfo, context: Context) -> tuple[ReportFigure, ...]:
         figure = None

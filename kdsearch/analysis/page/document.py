@@ -36,12 +36,14 @@ def json_document(context: Context, finding: FindingInfo, answers: Answers) -> d
     head = {
         "study": config.name,
         "question": finding.question,
+        "asks": config.asks,
         "metric": {
             "name": headline.metric.name,
             "direction": headline.metric.direction,
             "unit": headline.metric.unit,
         },
         "finding": list(finding.finding),
+        "details": list(finding.details),
         "recommendation": finding.recommendation,
         "recommended_stratum": recommended and recommended.key,
     }

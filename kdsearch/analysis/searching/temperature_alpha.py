@@ -273,6 +273,7 @@ class _TemperatureAlpha(Answer[TemperatureAlphaInfo]):
     """The map of what pairs cost, with the trials on it."""
 
     name = "temperature_alpha"
+    asked = ("temperature_alpha",)
 
     def compute(self, context: Context) -> TemperatureAlphaInfo:
         return compute_temperature_alpha(context.results, context.of(optimum_in))

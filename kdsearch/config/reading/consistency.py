@@ -7,6 +7,7 @@ from typing import Any
 from kdsearch.config.data import AugmentConfig, DataConfig, DigitsData, ImportData, NpzData
 from kdsearch.config.model import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelConfig
 from kdsearch.config.problem import Problem, did_you_mean
+from kdsearch.config.question import question_problems
 from kdsearch.config.reading.metrics import (
     headline_problems,
     objective_problems,
@@ -19,6 +20,7 @@ from kdsearch.config.reading.teaching import (
 from kdsearch.config.saturation import SaturationConfig, ladder_problems, with_ladder
 from kdsearch.config.search import (
     BudgetConfig,
+    ConfirmConfig,
     Objective,
     PrunerConfig,
     SamplerConfig,
@@ -85,6 +87,16 @@ def _strata_are_few(search: Search) -> Problems:
             f"the scientific parameters make {strata} strata, each with the whole budget; "
             f"allowed are at most {MAX_STRATA}",
         )
+
+
+def _question_can_be_answered(
+    study: SaturationConfig,
+    parameters: Search,
+    objectives: tuple[Objective, ...],
+    confirm: ConfirmConfig,
+) -> Problems:
+    if study.asks is not None:
+        yield from question_problems(study.asks, parameters, objectives, confirm)
 
 
 def _sampler_suits_the_objective(
@@ -331,6 +343,7 @@ _CHECKS: tuple[Check, ...] = (
     (("metrics",), own_metric_problems),
     (("objective", "metrics"), objective_problems),
     (("study", "metrics"), headline_problems),
+    (("study", "parameters", "objective", "confirm"), _question_can_be_answered),
     (("objective", "sampler"), _sampler_suits_the_objective),
     (("parameters", "training", "pruner"), _rungs_fit),
     (("parameters", "training"), _student_warms_up),

@@ -190,8 +190,6 @@ def _message(path: Path, errors: list[Any], data: Any, node: Node | None) -> str
 def _missing(path: Path) -> str:
     if path == ("search",):
         return "is missing; a study searches at least one parameter, such as learning_rate"
-    if path[-1] == "role":
-        return "is missing; allowed are scientific, nuisance and fixed"
     return "is missing; it has no default, so it must be given"
 
 

@@ -14,6 +14,7 @@ MAY_CHANGE = frozenset(
         "confirm.replicates",
         "confirm.baseline",
         "confirm.candidates",
+        "study.asks",
         "study.metric",
         "study.tolerance",
         "study.confidence",
@@ -60,8 +61,8 @@ def refuse_change(old: StudyConfig, new: StudyConfig) -> None:
     raise StudyChangedError(
         f"study {old.name} was begun with other settings, so its trials would not be "
         "comparable:\n" + "\n".join(lines) + "\ngive the study file another name, or put the "
-        "settings back (budget.trials, confirm and tracking may change, and study.metric, "
-        "study.tolerance, study.confidence and study.ladder.max)"
+        "settings back (budget.trials, confirm and tracking may change, and study.asks, "
+        "study.metric, study.tolerance, study.confidence and study.ladder.max)"
     )
 
 

@@ -54,6 +54,7 @@ class _Capacity(Answer[CapacityInfo]):
     """The headline metric by size, in parameters and in what students cost to run."""
 
     name = "capacity"
+    asked = ("size", "cost")
     keys = ("saturation", "saturation_by_series")
     finding_rank = 10
     document_rank = 0
@@ -61,8 +62,16 @@ class _Capacity(Answer[CapacityInfo]):
     def compute(self, context: Context) -> CapacityInfo:
         return compute_capacity(context)
 
+    def lead(self, info: CapacityInfo, context: Context) -> str:
+        """The verdict; of a study of cost with what the smallest student that is enough costs."""
+        clause = info.saturation.clause
+        if not clause:
+            return ""
+        cost = _cost_words(info) if context.results.config.asks == "cost" else ""
+        return f"{wording.capitalized(clause)}{cost}."
+
     def sentences(self, info: CapacityInfo, context: Context) -> tuple[str, ...]:
-        """What lies beyond the sizes tested; the verdict ends the finding's first sentence."""
+        """What lies beyond the sizes tested."""
         return (info.saturation.beyond,)
 
     def figures(self, info: CapacityInfo, context: Context) -> tuple[ReportFigure, ...]:
@@ -82,6 +91,20 @@ class _Capacity(Answer[CapacityInfo]):
 
 
 CAPACITY = _Capacity()
+
+
+def _cost_words(info: CapacityInfo) -> str:
+    """What the smallest student that is shown to be enough costs, beside the largest tested."""
+    series, fit = info.curve.distilled, info.saturation.fit
+    if series is None or fit is None or fit.enough_size is None:
+        return ""
+    point = next(p for p in series.points if p.num_params == fit.enough_size)
+    largest = series.points[-1]
+    if not point.macs or not largest.macs:
+        return ""
+    amount = f"{wording.count(point.macs)} {wording.metric('macs')}"
+    times = largest.macs / point.macs
+    return f"; it takes {amount}, {times:.1f} times fewer than the largest tested"
 
 
 def _strata_figure(context: Context) -> ReportFigure:
