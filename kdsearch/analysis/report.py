@@ -4,8 +4,11 @@ import io
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pandas as pd
 
 from kdsearch.analysis.answer import Answer, Answers, answer_figures
 from kdsearch.analysis.answers.capacity.capacity import CAPACITY
@@ -20,17 +23,21 @@ from kdsearch.analysis.answers.optimum_view import OPTIMUM
 from kdsearch.analysis.answers.pareto import PARETO
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
-from kdsearch.analysis.drawing.report_figure import ReportFigure
+from kdsearch.analysis.drawing.mark import marks_of
+from kdsearch.analysis.drawing.report_figure import Drawn, ReportFigure
 from kdsearch.analysis.finding import compute_finding
 from kdsearch.analysis.page.credentials import redact_results, without_credentials
 from kdsearch.analysis.page.document import json_document
 from kdsearch.analysis.page.page import render_page
+from kdsearch.analysis.page.rendering import Links
+from kdsearch.analysis.page.side_by_side import render_side_by_side
 from kdsearch.analysis.recommendation import recommendation_in
 from kdsearch.analysis.searching.budget import budget_in
 from kdsearch.analysis.searching.importance import IMPORTANCE
 from kdsearch.analysis.searching.learning_curve import LEARNING_CURVES
 from kdsearch.analysis.searching.optimization_history import HISTORY
 from kdsearch.analysis.searching.temperature_alpha import TEMPERATURE_ALPHA
+from kdsearch.analysis.studies import compute_studies, studies_figure
 from kdsearch.analysis.table import results_table, write_table
 from kdsearch.results import Results
 
@@ -66,7 +73,14 @@ ANSWERS: tuple[Answer[Any], ...] = (
 """What the report answers, in the order of its page."""
 
 
-def write_report(results: Results, folder: Path, *, answers: Answers = ANSWERS) -> Report:
+def write_report(
+    results: Results,
+    folder: Path,
+    *,
+    answers: Answers = ANSWERS,
+    links: Links = Links(),  # noqa: B008  # a tuple
+    refresh: int | None = None,
+) -> Report:
     """Write report.html, figures/, results.csv and results.json into `folder`.
 
     Everything is made in a temporary folder beside `folder` first, so an error leaves the old
@@ -77,6 +91,8 @@ def write_report(results: Results, folder: Path, *, answers: Answers = ANSWERS) 
         results: The study.
         folder: Made if it is not there.
         answers: What the report is about: `(*ANSWERS, mine)` adds an answer.
+        links: Where the page finds MLflow's runs.
+        refresh: Seconds after which an open page is read again; None for a page that stays.
 
     Raises:
         OSError: The folder cannot be written.
@@ -89,8 +105,8 @@ def write_report(results: Results, folder: Path, *, answers: Answers = ANSWERS) 
         draft = Path(draft_name)
         with style.figure_style():
             figures = answer_figures(context, answers)
-            svgs = _save_figures(figures, draft / "figures")
-        page = render_page(context, finding, figures, svgs)
+            drawn = _save_figures(figures, draft / "figures")
+        page = render_page(context, finding, figures, drawn, links, refresh=refresh)
         (draft / "report.html").write_text(page, encoding="utf-8")
         write_table(results_table(results), draft / "results.csv", "csv")
         document = without_credentials(json_document(context, finding, answers))
@@ -105,10 +121,45 @@ def write_report(results: Results, folder: Path, *, answers: Answers = ANSWERS) 
     )
 
 
-def _save_figures(figures: list[ReportFigure], folder: Path) -> dict[str, bytes]:
-    """Write PNG and SVG of every drawn figure; the SVG texts by name."""
+def write_side_by_side(
+    several: Sequence[Results],
+    folder: Path,
+    *,
+    answers: Answers = ANSWERS,
+    links: Links = Links(),  # noqa: B008  # a tuple
+) -> Path:
+    """Write one page on several studies: report.html, its figure, and results.csv of them all.
+
+    Args:
+        several: The studies, in the order in which they are shown.
+        folder: Made if it is not there.
+        answers: As in `write_report`.
+        links: As in `write_report`.
+
+    Raises:
+        OSError: The folder cannot be written.
+        UserInputError: The studies have no common axis.
+    """
+    contexts = [Context(redact_results(results)) for results in several]
+    studies = compute_studies(contexts, answers)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as draft_name:
+        draft = Path(draft_name)
+        with style.figure_style():
+            figure = studies_figure(studies)
+            drawn = _save_figures([figure], draft / "figures")
+        page = render_side_by_side(studies, figure, drawn, links)
+        (draft / "report.html").write_text(page, encoding="utf-8")
+        tables = [results_table(results) for results in several]
+        write_table(pd.concat(tables, ignore_index=True), draft / "results.csv", "csv")
+        _put_in_place(draft, folder)
+    return folder / "report.html"
+
+
+def _save_figures(figures: list[ReportFigure], folder: Path) -> dict[str, Drawn]:
+    """Write PNG and SVG of every drawn figure; what the page shows of them, by name."""
     folder.mkdir()
-    svgs = {}
+    drawn = {}
     for item in figures:
         if item.figure is None:
             continue
@@ -117,9 +168,9 @@ def _save_figures(figures: list[ReportFigure], folder: Path) -> dict[str, bytes]
         # No date, so that the same results give the same file.
         metadata = {"Date": None, "Creator": "kdsearch", "Title": item.title}
         item.figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
-        svgs[item.name] = buffer.getvalue()
-        (folder / f"{item.name}.svg").write_bytes(svgs[item.name])
-    return svgs
+        drawn[item.name] = Drawn(buffer.getvalue(), tuple(marks_of(item.figure)))
+        (folder / f"{item.name}.svg").write_bytes(drawn[item.name].svg)
+    return drawn
 
 
 def _put_in_place(draft: Path, folder: Path) -> None:

@@ -60,6 +60,7 @@ def compute_strata(results: Results) -> StrataInfo:
         distilled_luck=distilled,
         baseline_luck=baseline,
         headline=headline,
+        noun=wording.axis_noun(scientific, is_front=len(config.objective) > 1),
         includes_hard_labels=any(
             name == "alpha" and parameter.allows(HARD_LABELS)
             for name, parameter in config.parameters("nuisance").items()

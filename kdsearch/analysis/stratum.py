@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from kdsearch.analysis.estimate import Estimate, unpack_correct
 from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.statistics.search_luck import SearchLuck
+from kdsearch.analysis.wording import Noun
 from kdsearch.results import State, TrialRecord
 from kdsearch.results.record import Scalar
 
@@ -33,6 +34,11 @@ class Choice(NamedTuple):
     """Whether the search has found better settings since these were confirmed."""
     rivals: tuple[tuple[TrialRecord, ...], ...] = ()
     """Tested replicates of the other candidates, which validation did not choose."""
+
+    @property
+    def run_id(self) -> str | None:
+        """MLflow's run of its first replicate, or of its search trial before there is one."""
+        return (self.replicates[0] if self.replicates else self.trial).mlflow_run_id
 
     @property
     def correct(self) -> dict[int, Flags | None]:
@@ -105,6 +111,8 @@ class StrataInfo(NamedTuple):
     baseline_luck: SearchLuck
     headline: Headline = ACCURACY
     """What the report speaks of; the scores of all strata are of it."""
+    noun: Noun = Noun("stratum", "strata")
+    """What a stratum is in this study."""
     includes_hard_labels: bool = False
     """Whether the distilled arm's search could choose alpha 1, which is hard labels."""
 

@@ -1,6 +1,7 @@
 """How the report writes numbers, names and lists."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from kdsearch.analysis.estimate import Estimate
 from kdsearch.analysis.statistics.scale import PERCENT, Unit
@@ -184,6 +185,37 @@ def stratum_label(stratum: Mapping[str, Scalar]) -> str:
         f"{short if leaves.count(short) == 1 else name} {scalar(value)}"
         for short, (name, value) in zip(leaves, stratum.items(), strict=True)
     )
+
+
+class Noun(NamedTuple):
+    """What a point of the scientific axis is called, for one and for several."""
+
+    one: str
+    many: str
+
+    def numbered(self, number: int) -> str:
+        """`1 width`, `6 widths`."""
+        return f"{number:,} {self.one if number == 1 else self.many}"
+
+
+_NOUNS = {"data.train_fraction": Noun("share of the data", "shares of the data")}
+
+
+def axis_noun(scientific: Sequence[str], *, is_front: bool) -> Noun:
+    """What the study's strata are to a reader: widths, ensemble sizes, points of a grid.
+
+    Args:
+        scientific: Names of the scientific parameters.
+        is_front: Whether there are several objectives, so that they are students of a front.
+    """
+    if is_front:
+        return Noun("student on the front", "students on the front")
+    if not scientific:
+        return Noun("arm", "arms")
+    if len(scientific) > 1:
+        return Noun("point of the grid", "points of the grid")
+    name = scientific[0]
+    return _NOUNS.get(name) or Noun(words(name), f"{words(name)}s")
 
 
 def listing(items: Sequence[str]) -> str:

@@ -1,20 +1,79 @@
 """`kdsearch report`."""
 
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kdsearch.cli.study import DEFAULT_STORAGE, Storage, StudyName
+from kdsearch.cli.study import DEFAULT_STORAGE, Storage
+
+if TYPE_CHECKING:
+    from kdsearch.results import Results
+
+WATCH_SECONDS = 5
 
 
-def report(name: StudyName, storage: Storage = DEFAULT_STORAGE) -> None:
-    """Write reports/NAME from what the storage holds."""
-    from kdsearch.analysis import write_report
+def report(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="One study or more.")],
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Write it again while the study runs."),
+    ] = False,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Write reports/NAME from what the storage holds; several names give one page on them all."""
+    from kdsearch.errors import UserInputError
+
+    if watch and len(names) > 1:
+        raise UserInputError("--watch follows one study; give one name")
+    if len(names) > 1:
+        _side_by_side(list(dict.fromkeys(names)), storage)
+    elif watch:
+        _watch(names[0], storage)
+    else:
+        _write(_load(names[0], storage))
+
+
+def _load(name: str, storage: str) -> "Results":
     from kdsearch.study.storage.outcome import load_results
+
+    return load_results(name, storage=storage)
+
+
+def _write(results: "Results", *, refresh: int | None = None) -> None:
+    from kdsearch.analysis import write_report
     from kdsearch.study.storage.paths import StudyPaths
 
-    results = load_results(name, storage=storage)
-    written = write_report(results, StudyPaths(Path.cwd(), name).report)
+    name = results.config.name
+    written = write_report(results, StudyPaths(Path.cwd(), name).report, refresh=refresh)
     for sentence in (*written.finding, written.recommendation):
         typer.echo(sentence)
     typer.echo(f"\nReport: {written.html}")
+
+
+def _watch(name: str, storage: str) -> None:
+    """Until nobody runs the study from this folder any more."""
+    from kdsearch.study.storage.lock import is_held
+    from kdsearch.study.storage.paths import StudyPaths
+
+    seen = None
+    while True:
+        is_running = is_held(StudyPaths(Path.cwd(), name))
+        results = _load(name, storage)
+        state = [(t.key, t.state) for t in results.trials]
+        if state != seen or not is_running:
+            _write(results, refresh=WATCH_SECONDS if is_running else None)
+        if not is_running:
+            return
+        seen = state
+        time.sleep(WATCH_SECONDS)
+
+
+def _side_by_side(names: list[str], storage: str) -> None:
+    from kdsearch.analysis.report import write_side_by_side
+    from kdsearch.study.storage.paths import StudyPaths
+
+    several = [_load(name, storage) for name in names]
+    html = write_side_by_side(several, StudyPaths(Path.cwd(), "+".join(names)).report)
+    typer.echo(f"Report: {html}")

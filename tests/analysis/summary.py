@@ -10,6 +10,7 @@ from kdsearch.analysis.answers.grid import GRID, GridInfo
 from kdsearch.analysis.drawing.style import figure_style
 from kdsearch.analysis.finding import FindingInfo, compute_finding
 from kdsearch.analysis.page.page import render_page
+from kdsearch.analysis.page.rendering import Links
 from kdsearch.results import Results
 
 
@@ -36,7 +37,7 @@ class Summary:
 
     def page(self) -> str:
         """Its figures with their tables, without pictures."""
-        return render_page(self.context, self.finding, list(self.figures().values()), {})
+        return render_page(self.context, self.finding, list(self.figures().values()), {}, Links())
 
 
 def compute_summary(results: Results) -> Summary:

@@ -1,4 +1,7 @@
+import base64
 import dataclasses
+import hashlib
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -10,6 +13,8 @@ from synthetic import COMMAND, make_results, study_config, teacher_bank
 
 from kdsearch.analysis import write_report
 from kdsearch.analysis.answers.pareto import PARETO
+from kdsearch.analysis.finding import MAX_POINTS
+from kdsearch.analysis.page.rendering import LIBRARY, VENDOR, Links
 from kdsearch.analysis.page.tables import scores_table
 from kdsearch.results import Results
 
@@ -31,7 +36,10 @@ class Audit(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        self.loads += [v for k, v in attrs if k in {"src", "href", "srcset", "data", "action"}]
+        loading = {"src", "srcset", "data", "action"} | (
+            {"xlink:href"} if tag == "image" else set()
+        )
+        self.loads += [v for k, v in attrs if k in loading]
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +68,66 @@ def test_page_is_self_contained(report):
     text = report.html.read_text()
     audit = Audit()
     audit.feed(text)
-    assert not {"script", "link", "iframe", "object"} & set(audit.tags)
-    assert len(audit.loads) == len(FIGURES)
-    assert all(load.startswith("data:image/svg+xml;base64,") for load in audit.loads)
-    assert not re.search(r"url\(|@import", text)
+    assert not {"link", "iframe", "object", "img", "base", "form"} & set(audit.tags)
+    assert audit.tags.count("svg") == 1 + len(FIGURES)
+    assert all(load.startswith("data:image/png;base64,") for load in audit.loads)
+    assert "@import" not in text
+    assert set(re.findall(r"url\((.)", without_scripts(text))) <= {"#"}
+
+
+def without_scripts(text: str) -> str:
+    return re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+
+
+def test_only_the_styles_and_scripts_of_the_page_are_applied(report):
+    text = report.html.read_text()
+    policy = html.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1])
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    parts = [("style", 1), ("script", 2)]
+    for tag, count in parts:
+        own = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        assert len(own) == count
+        for part in own:
+            digest = base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()
+            assert f"'sha256-{digest}'" in policy
+    assert not re.search(r"<[^>]* (style|on[a-z]+)=", without_scripts(text))
+
+
+def test_what_is_from_others_is_what_they_published():
+    table = (VENDOR / "README.md").read_text()
+    stated = re.search(r"`([0-9a-f]{64})`", table)[1]
+    assert hashlib.sha256((VENDOR / LIBRARY).read_bytes()).hexdigest() == stated
+    assert "MIT" in (VENDOR / "dataTables.LICENSE.txt").read_text()
+
+
+def test_every_id_that_is_referred_to_is_there_once(report):
+    text = without_scripts(report.html.read_text())
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    wanted = set(re.findall(r'href="#([^"]+)"', text)) | set(re.findall(r"url\(#([^)]+)\)", text))
+    assert wanted <= set(ids)
+
+
+def test_points_say_what_they_are_and_lead_to_their_runs(results, tmp_path):
+    links = Links("http://127.0.0.1:5000")
+    text = write_report(results, tmp_path / "r", links=links).html.read_text()
+    runs = {t.mlflow_run_id for t in results.trials if t.mlflow_run_id}
+    linked = set(re.findall(r'href="http://127.0.0.1:5000/#/runs/([^"]+)"', text))
+    assert linked
+    assert linked <= runs
+    best = [t for t in results.select(stage="confirm", arm="distilled") if t.width == 8]
+    assert best[0].mlflow_run_id in linked
+    told = re.findall(r"<title>(distilled, width 8 [^<]*)</title>", text)
+    assert told
+    assert "n = 5" in told[0]
+
+
+def test_every_student_is_in_the_table(report, results):
+    text = report.html.read_text()
+    table = text[text.index('id="students"') :]
+    rows = table[: table.index("</table>")].count("<tr") - 1
+    assert rows == sum(t.state != "RUNNING" for t in results.trials)
 
 
 def test_page_says_what_matters(report):
@@ -129,7 +193,7 @@ def test_hostile_names_stay_text(results, tmp_path):
     )
     report = write_report(hostile, tmp_path / "r")
     text = report.html.read_text()
-    assert "<script" not in text
+    assert "<script" not in without_scripts(text)
     assert "&lt;script&gt;alert(1)" in text
     for svg in (tmp_path / "r" / "figures").glob("*.svg"):
         assert "<script" not in svg.read_text()
@@ -244,11 +308,13 @@ def partial_studies():
 def test_partial_studies_say_what_is_missing(name, partial, words, tmp_path):
     report = write_report(partial, tmp_path / "r")
     assert words in report.html.read_text()
-    speed = any("final validation accuracy" in sentence for sentence in report.finding)
+    document = json.loads((tmp_path / "r" / "results.json").read_text())
+    assert 1 <= len(report.finding) <= 1 + MAX_POINTS
+    said = [*report.finding, *document["details"]]
+    speed = any("final validation accuracy" in sentence for sentence in said)
     grid = name == "two scientific"
-    region = any("emperature and alpha" in sentence for sentence in report.finding[2:])
-    assert len(report.finding) == 2 + bool(partial.importance) + speed + grid + region
-    json.loads((tmp_path / "r" / "results.json").read_text())
+    region = any("emperature and alpha" in sentence for sentence in said[2:])
+    assert len(said) == 2 + bool(partial.importance) + speed + grid + region
 
 
 def pareto_study(arms):
@@ -312,7 +378,7 @@ def test_confirmed_baselines_of_a_pareto_study_are_shown_at_any_size(tmp_path):
     assert all(s.baseline and s.baseline.test_score for s in lone)
     rows = {row[0]: row for row in scores_table(summary.context).rows}
     assert [rows[s.label][-2 if len(rows[s.label]) > 8 else -1] for s in lone] == ["2", "2"]
-    assert summary.finding.finding[1] == (
+    assert summary.finding.finding[2] == (
         "Whether distillation helps is not known: no distilled student has the size of a "
         "confirmed hard-labels one, so there is nothing to compare at equal size."
     )

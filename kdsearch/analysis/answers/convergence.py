@@ -12,6 +12,7 @@ from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
 from kdsearch.analysis.drawing.captions import estimates_caption
 from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.mark import mark_point
 from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.estimate import (
     Estimate,
@@ -267,6 +268,8 @@ def draw_convergence(info: ConvergenceInfo, ax: Axes) -> None:
                 reach = [[e.mean - max(e.low, 1.0)], [e.high - e.mean]]
             bar = style.error_bar(style.ARM_COLORS[arm], marker)
             ax.errorbar(x + offset, e.mean, yerr=reach, label=label, **bar)
+            who = f"{style.ARM_NAMES[arm]}, {speed.label or 'best settings'}"
+            mark_point(ax, x + offset, e.mean, f"{who}: {e.mean:.1f} epochs, n = {e.n}")
             label = "_nolegend_"
     style.category_ticks(ax, [s.label or "best settings" for s in info.speeds])
     ax.set_xlim(-0.6, len(info.speeds) - 0.4)

@@ -20,6 +20,7 @@ from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
 from kdsearch.analysis.drawing.captions import confirmed_caption
 from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.mark import mark_point
 from kdsearch.analysis.drawing.panels import WIDEST, new_panels, panel_rows
 from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.estimate import Estimate
@@ -264,6 +265,10 @@ def draw_data_share(curve: ShareCurve, headline: Headline, ax: Axes) -> None:
         ax.errorbar(x, means, yerr=reach, label=style.ARM_NAMES[arm],
                     **style.error_bar(color, marker), zorder=4)  # fmt: skip
         ax.plot(x, means, color=color, lw=1.0, alpha=0.5)
+        for fraction, e in shown:
+            value = wording.estimate(e, unit=headline.unit)
+            who = f"{style.ARM_NAMES[arm]}, {_share_words(fraction)} of the data"
+            mark_point(ax, fraction, e.mean, f"{who}: {value}, n = {e.n}")
     if curve.target is not None:
         ax.axhline(headline.own(curve.target.mean), color=style.BASELINE, lw=1.0, ls=":", zorder=1)
     need, fractions = curve.need, [s.fraction for s in curve.shares]

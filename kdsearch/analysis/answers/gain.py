@@ -15,6 +15,7 @@ from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
 from kdsearch.analysis.drawing.captions import estimates_caption
 from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.mark import mark_point
 from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.estimate import (
     Estimate,
@@ -294,6 +295,9 @@ def draw_gain(info: GainInfo, ax: Axes) -> None:
         if g.estimate.high is not None:
             reach = factor * g.estimate.high - factor * g.estimate.mean
         ax.errorbar(x, mean, yerr=reach or None, **style.error_bar(color), zorder=4)
+        words = f"{headline.shift_words(g.estimate)} {headline.shift_interval(g.estimate)}"
+        who = g.label or "best settings"
+        mark_point(ax, x, mean, f"{who}: {words}, n = {g.estimate.n}, {g.verdict}")
     style.category_ticks(ax, [g.label or "best settings" for g in shown])
     ax.set_ylabel(_difference_label(headline))
     ax.margins(y=0.15)

@@ -14,8 +14,9 @@ from kdsearch.analysis.answer import Answer
 from kdsearch.analysis.comparison import Verdict, difference, effect_verdict
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
-from kdsearch.analysis.drawing.captions import confirmed_caption
+from kdsearch.analysis.drawing.captions import confirmed_caption, student_words
 from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.mark import mark_point
 from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.estimate import Estimate, estimate_mean
 from kdsearch.analysis.headline import ACCURACY, Headline
@@ -254,6 +255,13 @@ def draw_grid(info: GridInfo, ax: Axes) -> None:
         points = [
             (i, info.headline.own_estimate(cell.estimate)) for i, cell in shown if cell is not None
         ]
+        for i, cell in shown:
+            if cell is not None:
+                at = i + 0.06 * (index - (len(kept) - 1) / 2)
+                who = cell.choice.trial.stratum
+                words = student_words(wording.stratum_label(who), cell.estimate, info.headline)
+                own = info.headline.own_estimate(cell.estimate)
+                mark_point(ax, at, own.mean, words, run_id=cell.choice.run_id)
         x = [i + 0.06 * (index - (len(kept) - 1) / 2) for i, _ in points]
         means = [e.mean for _, e in points]
         reach = np.array([style.reach(e) for _, e in points]).T if points else None

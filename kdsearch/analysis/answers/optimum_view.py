@@ -19,6 +19,7 @@ from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
 from kdsearch.analysis.drawing.captions import search_caption
 from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.mark import mark_point
 from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.response.optimum_map import MAX_STRATA, MIN_TRIALS, Target
 from kdsearch.analysis.searching.temperature_alpha import TEMPERATURE_ALPHA
@@ -271,6 +272,9 @@ def draw_optimum(info: OptimumInfo, target: Target, ax: Axes) -> None:
         if not spot.identified:
             bar |= {"markerfacecolor": "white", "markeredgecolor": style.MUTED, "alpha": 0.75}
         ax.errorbar(at, spot.value, yerr=reach, **bar, zorder=3)
+        ends = f"{_value(spot.low, target)} to {_value(spot.high, target)}"
+        words = f"{o.label or 'all'}: {_SHORT[target]} {_value(spot.value, target)} ({ends})"
+        mark_point(ax, at, spot.value, words)
     if target in info.shared:
         ax.axhline(info.shared[target], color=style.WARN, lw=1.2, ls="--", zorder=1)
     if sized:

@@ -9,7 +9,8 @@ from kdsearch.analysis import wording
 from kdsearch.analysis.answer import Answer
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
-from kdsearch.analysis.drawing.captions import search_caption
+from kdsearch.analysis.drawing.captions import search_caption, trial_words
+from kdsearch.analysis.drawing.mark import mark_point
 from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.stratum import StrataInfo, Stratum
@@ -27,6 +28,9 @@ class ParetoPoint(NamedTuple):
     x: float
     y: float
     on_front: bool
+    words: str = ""
+    """What it says when someone points at it."""
+    run_id: str | None = None
 
 
 class ParetoInfo(NamedTuple):
@@ -55,7 +59,8 @@ def compute_pareto(results: Results, info: StrataInfo) -> ParetoInfo | None:
     for t in results.select(stage="search", arm="distilled", state="COMPLETE"):
         x, y = objective_value(t, x_objective), objective_value(t, y_objective)
         if x is not None and y is not None:
-            points.append(ParetoPoint(t.trial, x, y, t.trial in front))
+            words = trial_words(t, y_objective)
+            points.append(ParetoPoint(t.trial, x, y, t.trial in front, words, t.mlflow_run_id))
     return ParetoInfo(
         points=tuple(sorted(points, key=lambda p: (not p.on_front, p.x, p.y))),
         x_metric=x_objective.metric,
@@ -121,6 +126,8 @@ def draw_pareto(info: ParetoInfo, ax: Axes) -> None:
                label="other complete trials")  # fmt: skip
     ax.plot([p.x for p in front], [p.y for p in front], "o-", color=style.DISTILLED, lw=1.4,
             markersize=6.5, markeredgecolor="white", label="Pareto front")  # fmt: skip
+    for p in info.points:
+        mark_point(ax, p.x, p.y, p.words, run_id=p.run_id)
     ax.set_xlabel(_axis_name(info.x_metric))
     ax.set_ylabel(_axis_name(info.y_metric))
     if info.x_metric in CAPACITY_LIKE:

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from kdsearch.analysis import wording
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.estimate import Estimate
-from kdsearch.analysis.statistics.scale import Unit
-from kdsearch.results import Arm
+from kdsearch.analysis.headline import Headline
+from kdsearch.analysis.statistics.scale import PERCENT, PLAIN, Unit
+from kdsearch.config import Objective
+from kdsearch.results import Arm, TrialRecord
+from kdsearch.results.score import ACCURACY_LIKE, objective_value
 
 
 def confirmed_caption(context: Context) -> str:
@@ -49,6 +52,26 @@ def search_caption(context: Context, arm: Arm | None = None) -> str:
     )
     whose = "search trials" if arm is None else f"{arm} search trials"
     return f"{whose} on validation, one seed each: {shown} · {origin(context)}"
+
+
+def student_words(label: str, estimate: Estimate, headline: Headline) -> str:
+    """What a confirmed student's point says: `width 31: 96.44 ± 0.08 %, n = 5`."""
+    return f"{label}: {headline.estimate(estimate)}, n = {estimate.n}"
+
+
+def trial_words(trial: TrialRecord, objective: Objective) -> str:
+    """What a search trial's point says: its number, its settings and what came of it."""
+    settings = {n: v for n, v in trial.settings.items() if n not in trial.stratum}
+    named = ", ".join(f"{_SHORT.get(n, wording.words(n))} {wording.scalar(v)}"
+                      for n, v in settings.items())  # fmt: skip
+    value, metric = objective_value(trial, objective), objective.metric
+    unit = PERCENT if metric in ACCURACY_LIKE else PLAIN
+    known = f": {wording.metric(metric)} {wording.number(value, 1, unit)}" if value else ""
+    state = "" if trial.state == "COMPLETE" else f" ({trial.state.lower()})"
+    return f"trial {trial.trial}{state}, {named}{known}"
+
+
+_SHORT = {"temperature": "T", "ensemble_size": "teachers", "learning_rate": "rate"}
 
 
 def origin(context: Context) -> str:

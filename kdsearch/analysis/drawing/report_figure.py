@@ -5,6 +5,15 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.mark import Mark
+
+
+class Drawn(NamedTuple):
+    """A figure that was saved."""
+
+    svg: bytes
+    marks: tuple[Mark, ...]
+    """Its points that say what they are."""
 
 
 class ReportFigure(NamedTuple):

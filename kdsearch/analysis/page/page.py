@@ -1,168 +1,129 @@
 """The report page: what goes into the template. Every text is escaped there."""
 
-import base64
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import yaml
 
-from kdsearch.analysis import wording
 from kdsearch.analysis.answers.gain import GAIN
 from kdsearch.analysis.context import Context
-from kdsearch.analysis.drawing import style
-from kdsearch.analysis.drawing.report_figure import ReportFigure
+from kdsearch.analysis.drawing.data_table import Table
+from kdsearch.analysis.drawing.report_figure import Drawn, ReportFigure
 from kdsearch.analysis.finding import FindingInfo
 from kdsearch.analysis.luck import luck_words
-from kdsearch.analysis.page.document import learning_rate_policy, seeds, versions
+from kdsearch.analysis.page.beside import caveats, headline_tiles
+from kdsearch.analysis.page.credentials import without_credentials
+from kdsearch.analysis.page.inline_svg import FigureSheet
+from kdsearch.analysis.page.making import making_rows
+from kdsearch.analysis.page.rendering import Links, Picture, picture_of, render
+from kdsearch.analysis.page.students import students_shown, students_table
 from kdsearch.analysis.page.tables import (
     fidelity_table,
     scores_table,
     settings_table,
     teachers_table,
 )
-from kdsearch.analysis.searching.budget import budget_in
-from kdsearch.analysis.searching.rungs import rung_words, rungs_in
-
-
-class Picture(NamedTuple):
-    """A figure as the page shows it."""
-
-    figure: ReportFigure
-    data_uri: str
-    """SVG, base64; empty where there is none."""
+from kdsearch.results import Results, TrialRecord
 
 
 def render_page(
-    context: Context, finding: FindingInfo, figures: Sequence[ReportFigure], svgs: dict[str, bytes]
+    context: Context,
+    finding: FindingInfo,
+    figures: Sequence[ReportFigure],
+    drawn: Mapping[str, Drawn],
+    links: Links,
+    *,
+    refresh: int | None = None,
 ) -> str:
     """The whole page as HTML text, with nothing left to load.
 
     Args:
         context: The numbers.
         finding: What they say.
-        figures: The figures in their order.
-        svgs: SVG text of every figure that was drawn, by name.
+        figures: The figures in their order; the first answers the question.
+        drawn: Those that were drawn, by name.
+        links: Where runs are shown.
+        refresh: Seconds after which a browser reads the page again.
     """
-    environment = Environment(
-        loader=PackageLoader("kdsearch.analysis.page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    uris = {name: base64.b64encode(svg).decode() for name, svg in svgs.items()}
-    return environment.get_template("report.html").render(
+    sheet = FigureSheet(links.run)
+    pictures = [picture_of(figure, drawn, sheet) for figure in figures]
+    shown, noun = students_shown(context), context.strata.noun
+    tables = [row for row in _folded(context) if row[2].rows]
+    return render(
+        "report.html",
+        sheet,
+        refresh=refresh,
         name=context.results.config.name,
         finding=finding,
-        tiles=_tiles(context, finding),
-        notes=_notes(context),
-        pictures=[
-            Picture(f, f"data:image/svg+xml;base64,{uris[f.name]}" if f.name in uris else "")
-            for f in figures
-        ],
+        first=pictures[0] if pictures else None,
+        rest=pictures[1:],
+        contents=_contents(finding, pictures, tables, shown),
+        tiles=headline_tiles(context, finding),
+        notes=caveats(context),
         scores=scores_table(context),
         metric=context.strata.headline.words,
+        place=noun.one,
+        places=noun.many,
         luck=bool(luck_words(context.strata)),
         all_paired=context.of(GAIN.compute).all_paired,
-        settings=settings_table(context),
-        teachers=teachers_table(context),
-        fidelity=fidelity_table(context),
-        made=_made(context),
+        tables=tables,
+        students=students_table(context, shown),
+        student_links=[links.run(t.mlflow_run_id) for t in shown],
+        linked=links.tracking,
+        made=making_rows(context),
         level=context.level,
         missed=f"{100 * (1 - context.strata.confidence):.2g}",
+        snippet=_snippet(context, finding),
+        study_file=_study_file(context.results),
+        files=list(drawn),
     )
 
 
-def _tiles(context: Context, finding: FindingInfo) -> list[tuple[str, str, str]]:
-    """(label, value, detail) of the numbers at the top."""
-    tiles, headline = [], context.strata.headline
-    chosen = finding.recommended
-    if chosen is not None and chosen.distilled is not None:
-        e = chosen.distilled.test_score
-        n = f"n = {e.n}" if e else ""
-        title = "Recommended student" if finding.keeps_up else "Picked by validation"
-        tiles.append((title, headline.estimate(e), f"{chosen.label} · {n}".strip(" ·")))
-    bank = context.teachers.banks[0] if len(context.teachers.banks) == 1 else None
-    full = bank.full_ensemble if bank else None
-    if bank is not None and full is not None and full.size > 1:
-        known = "test" if full.test is not None else "validation"
-        value = full.test if full.test is not None else full.val
-        tiles.append(
-            (f"Ensemble of {full.size}", headline.value(value), f"{known} {headline.words}")
-        )
-    if bank is not None and bank.mean_member_test is not None:
-        detail = f"mean of {bank.members}" if bank.members > 1 else bank.model
-        tiles.append(("One teacher", headline.value(bank.mean_member_test), detail))
-    if chosen is not None:
-        gain = context.of(GAIN.compute).at(chosen)
-        if gain is not None and gain.estimate is not None:
-            ends = headline.shift_interval(gain.estimate)
-            value = headline.shift_words(gain.estimate)
-            detail = f"{context.level} interval {ends}"
-            what = "Difference" if headline.is_minimised else "Gain"
-            tiles.append((f"{what} from distillation", value, detail))
-    return tiles
-
-
-def _notes(context: Context) -> list[str]:
-    """What a reader must know before believing the numbers."""
-    notes, budget = [], context.of(budget_in)
-    if context.strata.strata and not context.strata.confirmed:
-        notes.append(
-            "Nothing is confirmed yet: what follows are search values on validation. The best of "
-            "many is biased upward, so they are not results."
-        )
-    # A Pareto study has no strata to be empty: an entry without a distilled student is a baseline.
-    several = len(context.results.config.objective) > 1
-    strata = () if several else context.strata.strata
-    empty = [s.label for s in strata if s.distilled is None and s.label]
-    if empty:
-        notes.append(f"No complete trial yet at {wording.listing(empty)}.")
-    newer = [s.label for s in context.strata.strata if s.distilled and s.distilled.newer_choice]
-    if newer:
-        notes.append(
-            f"The search has found better settings at {wording.listing(newer)} since these were "
-            "confirmed; run the study again to confirm them."
-        )
-    if not budget.equal and context.strata.scientific:
-        notes.append("Strata and arms have not had the same number of trials: see the last box.")
-    if "fixed rate" in learning_rate_policy(context.results) and len(context.strata.strata) > 1:
-        notes.append(f"Learning rate: {learning_rate_policy(context.results)}.")
-    failed = sum(t.state == "FAIL" for t in context.results.trials)
-    if failed:
-        notes.append(f"{wording.plural(failed, 'trial')} failed: {'; '.join(budget.failures)}.")
-    return notes
-
-
-def _made(context: Context) -> list[tuple[str, str]]:
-    """The rows of the box that says how the report was made."""
-    results, budget = context.results, context.of(budget_in)
-    known, rungs = seeds(results), context.of(rungs_in)
-    states = ", ".join(f"{n} {state}" for state, n in sorted(budget.states.items()))
-    replicates = known["replicates"]
+def _folded(context: Context) -> list[tuple[str, str, Table, str]]:
+    """(id, title, table, caption) of the tables that every report has below its figures."""
+    noun = context.strata.noun
     return [
-        ("Command", results.command or "not recorded"),
-        ("Seeds", f"study {known['study']}, data {known['data']}, teacher {known['teacher']}; "
-         f"{wording.plural(len(replicates), 'replicate')} with fresh training seeds"),
-        ("Search trials", states or "none yet"),
-        ("Equal budget per stratum and arm", _budget_words(context)),
-        *((("Rungs", rung_words(rungs)),) if rungs else ()),
-        ("Test set", "sealed during the search; opened in the confirm stage, once for each of "
-         f"{wording.plural(budget.test_openings, 'confirmed student')}"),
-        ("Learning rate", learning_rate_policy(results)),
-        ("Versions", ", ".join(f"{n} {v}" for n, v in versions().items())),
+        ("settings", "Chosen settings", settings_table(context),
+         "What the search chose by validation. Its score is the best of n and biased upward: not "
+         "a result."),
+        ("teachers", "Teachers", teachers_table(context),
+         "Members of the bank, trained once on hard labels, and the ensembles of its first k "
+         "members."),
+        ("fidelity", "Fidelity and calibration", fidelity_table(context),
+         f"On the test set, mean over replicates of each {noun.one}. Agreement: same class as the "
+         "full ensemble. ECE: 15 bins."),
     ]  # fmt: skip
 
 
-def _budget_words(context: Context) -> str:
-    budget, trials = context.of(budget_in), context.results.config.budget.trials
-    if not budget.per_stratum:
-        return "no trial yet"
-    untuned = wording.listing([style.ARM_NAMES[arm].lower() for arm in budget.untuned])
-    why = f"; {untuned} has nothing to tune, so one trial is all there is" if untuned else ""
-    if budget.equal:
-        low, high = budget.epochs
-        epochs = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        return f"yes: {wording.plural(trials, 'trial')} in each, {epochs} student-epochs{why}"
-    spent = "; ".join(f"{label or 'study'} {arm} {n}" for label, arm, n in budget.per_stratum)
-    return f"no (budget {trials}): {spent}{why}"
+def _contents(
+    finding: FindingInfo,
+    pictures: Sequence[Picture],
+    tables: Sequence[tuple[str, str, Table, str]],
+    shown: Sequence[TrialRecord],
+) -> list[tuple[str, str]]:
+    """(id, title) of the sections below."""
+    return [
+        ("confirmed", "Results"),
+        *([("more", "What else was found")] if finding.details else []),
+        *((p.figure.name, p.figure.title) for p in pictures[1:]),
+        *((id_, title) for id_, title, _, _ in tables),
+        *([("students", "All students")] if shown else []),
+        ("made", "How it was made"),
+    ]
+
+
+def _study_file(results: Results) -> str:
+    """The study as it ran, with every default spelled out."""
+    tree = without_credentials(results.config.model_dump(mode="json", exclude_none=True))
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _snippet(context: Context, finding: FindingInfo) -> str:
+    """Python that loads the registered student; empty where none is."""
+    config = context.results.config
+    if config.tracking.models == "none" or finding.champion is None:
+        return ""
+    return (
+        "import mlflow\n\n"
+        f'model = mlflow.pytorch.load_model("models:/{config.name}@champion")\n'
+        "classes = model(samples).argmax(1)  # samples as they are in the data: it normalises them"
+    )

@@ -11,7 +11,8 @@ from kdsearch.analysis import wording
 from kdsearch.analysis.answer import Answer
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
-from kdsearch.analysis.drawing.captions import search_caption
+from kdsearch.analysis.drawing.captions import search_caption, trial_words
+from kdsearch.analysis.drawing.mark import mark_point
 from kdsearch.analysis.drawing.panels import label_panels, new_panels, panel_rows
 from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.config import Objective
@@ -30,6 +31,10 @@ class History(NamedTuple):
     states: tuple[str, ...]
     running_best: tuple[float | None, ...]
     """Best of the COMPLETE trials so far."""
+    words: tuple[str, ...]
+    """What each says when someone points at it."""
+    run_ids: tuple[str | None, ...]
+    """MLflow's."""
 
 
 class HistoryPanel(NamedTuple):
@@ -87,6 +92,8 @@ def _history(arm: Arm, trials: list[TrialRecord], objective: Objective) -> Histo
         values=tuple(objective_value(t, objective) for t in trials),
         states=tuple(t.state for t in trials),
         running_best=tuple(running),
+        words=tuple(trial_words(t, objective) for t in trials),
+        run_ids=tuple(t.mlflow_run_id for t in trials),
     )
 
 
@@ -101,6 +108,10 @@ def draw_optimization_history(
             xy = [(i, v) for i, (v, s) in enumerate(numbered, 1) if s == state and v is not None]
             ax.scatter([x for x, _ in xy], [y for _, y in xy], marker=marker, s=15, lw=0.9,
                        color=color, alpha=alpha, zorder=3)  # fmt: skip
+        told = zip(history.values, history.words, history.run_ids, strict=True)
+        for i, (value, words, run_id) in enumerate(told, 1):
+            if value is not None:
+                mark_point(ax, i, value, words, run_id=run_id)
         best = [(i, b) for i, b in enumerate(history.running_best, 1) if b is not None]
         ax.step([x for x, _ in best], [y for _, y in best], where="post", color=color, lw=1.6)
     ax.set_title(panel.title, fontsize=9.5)

@@ -13,7 +13,8 @@ from kdsearch.analysis.answer import Answer
 from kdsearch.analysis.answers.optimum import OptimumInfo, optimum_in
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
-from kdsearch.analysis.drawing.captions import search_caption
+from kdsearch.analysis.drawing.captions import search_caption, trial_words
+from kdsearch.analysis.drawing.mark import mark_point
 from kdsearch.analysis.drawing.panels import label_panels, new_panels, panel_rows
 from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.response.region import Mask
@@ -26,6 +27,8 @@ MAX_PANELS = 6
 """Of trials alone; more strata are drawn in one."""
 MAX_MAPS = 12
 """Of a surface with its trials; more strata are thinned out evenly."""
+WHITE = "#fffffe"
+"""Of trials on a map, which stay white where a page in the dark turns paper dark."""
 Axis = Literal["temperature", "alpha"]
 
 
@@ -38,6 +41,9 @@ class Point(NamedTuple):
     """Objective, minus the best of the trial's stratum; None for PRUNED and FAIL."""
     state: str
     is_best: bool
+    words: str = ""
+    """What it says when someone points at it."""
+    run_id: str | None = None
 
 
 class Map(NamedTuple):
@@ -129,7 +135,10 @@ def _points(trials: list[TrialRecord], objective: Objective) -> tuple[Point, ...
         relative = value - top if value is not None and top is not None else None
         assert t.temperature is not None
         assert t.alpha is not None
-        points.append(Point(t.temperature, t.alpha, relative, t.state, t is best))
+        words = trial_words(t, objective)
+        points.append(
+            Point(t.temperature, t.alpha, relative, t.state, t is best, words, t.mlflow_run_id)
+        )
     return tuple(points)
 
 
@@ -155,6 +164,8 @@ def draw_temperature_alpha(
     if len(info.searched) < 2:
         _draw_one_axis(info, done, ax)
         return None
+    for p in panel.points:
+        mark_point(ax, p.temperature, p.alpha, p.words, run_id=p.run_id)
     if panel.map is not None:
         return _draw_map(info, panel, panel.map, ax)
     low, high = _color_range(info)
@@ -198,7 +209,7 @@ def _draw_map(info: TemperatureAlphaInfo, panel: Panel, m: Map, ax: Axes) -> Sca
     ):
         ax.scatter(
             [p.temperature for p in points], [p.alpha for p in points], marker=marker, s=14,
-            lw=0.8 if marker == "x" else 0.4, color="white",
+            lw=0.8 if marker == "x" else 0.4, color=WHITE,
             edgecolors=None if marker == "x" else style.INK, zorder=4,
         )  # fmt: skip
     ax.scatter(
@@ -248,6 +259,8 @@ def _draw_one_axis(info: TemperatureAlphaInfo, done: list[Point], ax: Axes) -> N
         s=40, color=style.DISTILLED, edgecolors="white", linewidths=0.6, zorder=3,
     )  # fmt: skip
     for p in done:
+        y = factor * (p.value or 0.0)
+        mark_point(ax, getattr(p, name), y, p.words, run_id=p.run_id)
         if p.is_best:
             ax.scatter(getattr(p, name), 0.0, s=150, facecolors="none", lw=1.8,
                        edgecolors=style.WARN, zorder=4, clip_on=False)  # fmt: skip

@@ -44,6 +44,18 @@ def hold_study(paths: StudyPaths, database: Path | None = None) -> Iterator[None
         yield
 
 
+def is_held(paths: StudyPaths) -> bool:
+    """Whether a process runs the study from its folder at this moment."""
+    if not paths.lock.exists():
+        return False
+    lock = FileLock(paths.lock)
+    try:
+        with lock.acquire(blocking=False):
+            return False
+    except Timeout:
+        return True
+
+
 @contextmanager
 def _hold(path: Path, holder: Path, study: str) -> Iterator[None]:
     lock = FileLock(path)

@@ -31,6 +31,8 @@ class SizedEstimate(NamedTuple):
     correct_share: NDArray[np.float64] | None = None
     """Share of the replicates that were right, by test example; None where it was not kept, and
     where the curve is of another metric than accuracy."""
+    run_id: str | None = None
+    """MLflow's run of its first replicate."""
 
     @property
     def scores(self) -> tuple[float, ...]:
@@ -124,6 +126,7 @@ def _point(stratum: Stratum, choice: Choice | None, headline: Headline) -> Sized
         by_replicate=replicate_scores(choice.replicates, headline.metric),
         estimate=choice.test_score,
         correct_share=choice.share_correct if headline.is_accuracy else None,
+        run_id=choice.run_id,
     )
 
 

@@ -7,8 +7,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from kdsearch.analysis import wording
-from kdsearch.analysis.answers.capacity.capacity_curve import CapacityCurveInfo, Series
+from kdsearch.analysis.answers.capacity.capacity_curve import (
+    CapacityCurveInfo,
+    Series,
+    SizedEstimate,
+)
 from kdsearch.analysis.drawing import style
+from kdsearch.analysis.drawing.captions import student_words
+from kdsearch.analysis.drawing.mark import mark_point
 from kdsearch.analysis.headline import Headline
 from kdsearch.analysis.statistics.capacity import CapacityFit
 from kdsearch.analysis.stratum import Choice, StrataInfo
@@ -77,6 +83,16 @@ def _draw_series(series: Series, headline: Headline, color: str, marker: str, ax
     reach = np.array([style.reach(e) for e in own]).T
     label = " · ".join(filter(None, [style.ARM_NAMES[series.arm], series.name]))
     ax.errorbar(x, mean, yerr=reach, label=label, **style.error_bar(color, marker), zorder=4)
+    for point, at, value in zip(series.points, x, mean, strict=True):
+        _mark(series, point, headline, ax, float(at), float(value))
+
+
+def _mark(
+    series: Series, point: SizedEstimate, headline: Headline, ax: Axes, x: float, y: float
+) -> None:
+    size = f"{wording.count(point.num_params)} parameters"
+    who = f"{style.ARM_NAMES[series.arm]}, {point.label} ({size})"
+    mark_point(ax, x, y, student_words(who, point.estimate, headline), run_id=point.run_id)
 
 
 def _join(series: Series, headline: Headline, color: str, ax: Axes) -> None:
@@ -132,18 +148,17 @@ def _spaced(widths: dict[int, int]) -> tuple[list[float], list[str]]:
 def draw_capacity_cost(info: CapacityCurveInfo, measure: Measure, ax: Axes) -> None:
     """The same students against what they cost: multiply-accumulates or bytes (log x)."""
     for index, series in enumerate(info.series):
-        shown = [
-            (x, info.headline.own_estimate(p.estimate))
-            for p in series.points
-            if (x := getattr(p, measure))
-        ]
+        costs = [(x, p) for p in series.points if (x := getattr(p, measure))]
+        shown = [(x, info.headline.own_estimate(p.estimate)) for x, p in costs]
+        for (x, p), (_, own) in zip(costs, shown, strict=True):
+            _mark(series, p, info.headline, ax, x, own.mean)
         color, marker = _color(series, info), style.MARKERS[index % len(style.MARKERS)]
         label = " · ".join(filter(None, [style.ARM_NAMES[series.arm], series.name]))
         means = [e.mean for _, e in shown]
         reach = np.array([style.reach(e) for _, e in shown]).T
-        x = [cost for cost, _ in shown]
-        ax.errorbar(x, means, yerr=reach, label=label, **style.error_bar(color, marker), zorder=4)
-        ax.plot(x, means, color=color, lw=1.0, alpha=0.45)
+        xs = [cost for cost, _ in shown]
+        ax.errorbar(xs, means, yerr=reach, label=label, **style.error_bar(color, marker), zorder=4)
+        ax.plot(xs, means, color=color, lw=1.0, alpha=0.45)
     style.log_size_axis(
         ax, [x for s in info.series for p in s.points if (x := getattr(p, measure))]
     )
@@ -167,6 +182,9 @@ def draw_strata(info: StrataInfo, ax: Axes) -> None:
             reach = np.array([style.reach(e)]).T
             ax.errorbar(x + offset, e.mean, yerr=reach, label=label,
                         **style.error_bar(color, marker))  # fmt: skip
+            words = student_words(f"{style.ARM_NAMES[arm]}, {stratum.label or 'best settings'}",
+                                  choice.test_score, info.headline)  # fmt: skip
+            mark_point(ax, x + offset, e.mean, words, run_id=choice.run_id)
             label = "_nolegend_"
     style.category_ticks(ax, [s.label or "best settings" for s in shown])
     ax.set_ylabel(info.headline.label("test"))
