@@ -103,14 +103,18 @@ class Judged(NamedTuple):
     """Whether all of the region is as good as the report says."""
 
 
-def judge(shape: Shape, *, trials: int, noise: float, seed: int) -> list[Judged]:
-    """One simulated study, width by width."""
+def searched(shape: Shape, *, trials: int, noise: float, seed: int) -> Results:
+    """One simulated study."""
     config, rng = study(trials, seed), np.random.default_rng(seed)
 
     def train(record: TrialRecord) -> TrialRecord:
         return trained(record, truth(shape, record) + noise * float(rng.standard_normal()))
 
-    results = Results(config=config, trials=tuple(simulate(config, train)), banks=())
+    return Results(config=config, trials=tuple(simulate(config, train)), banks=())
+
+
+def judge(shape: Shape, results: Results) -> list[Judged]:
+    """Its regions, width by width."""
     info = compute_optimum(results, compute_strata(results))
     line = np.linspace(0, 1, CELLS[2])
     t, alpha = np.meshgrid(line, line, indexing="ij")
@@ -142,9 +146,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     print(header(this_machine()))
-    print("| shape | noise | n | holds the optimum | size / true size, median | share | safe |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    everything: list[Judged] = []
+    print_head()
+    everything: list[list[Judged]] = []
     with ProcessPoolExecutor(args.workers) as pool:
         for shape in SHAPES:
             for noise in args.noise:
@@ -152,25 +155,37 @@ def main() -> None:
                     pool.submit(one, shape.name, args.trials, noise, seed)
                     for seed in range(args.studies)
                 ]
-                found = [j for job in jobs for j in job.result()]
+                found = [job.result() for job in jobs]
                 everything += found
                 print(row(shape.name, f"{100 * noise:g}", found), flush=True)
     print(row("all", "", everything))
 
 
 def one(name: str, trials: int, noise: float, seed: int) -> list[Judged]:
-    """`judge` by a shape's name."""
+    """A study by its shape's name, judged."""
     shape = next(s for s in SHAPES if s.name == name)
-    return judge(shape, trials=trials, noise=noise, seed=seed)
+    return judge(shape, searched(shape, trials=trials, noise=noise, seed=seed))
 
 
-def row(name: str, noise: str, found: Sequence[Judged]) -> str:
+def print_head() -> None:
+    """Of the table. The widths of a study share a surface, so the error is that over studies."""
+    print(
+        "| shape | noise | n | holds the optimum, SE over studies | size / true size, median "
+        "| share | safe |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+
+
+def row(name: str, noise: str, studies: Sequence[Sequence[Judged]]) -> str:
     """A line of the table."""
+    held = [np.mean([j.holds for j in widths]) for widths in studies]
+    found = [j for widths in studies for j in widths]
+    error = np.std(held, ddof=1) / math.sqrt(len(held)) if len(held) > 1 else math.nan
     cells = (
         name,
         noise,
         str(len(found)),
-        f"{100 * np.mean([j.holds for j in found]):.0f} %",
+        f"{100 * np.mean(held):.0f} ± {100 * error:.0f} %",
         f"{np.median([j.size_ratio for j in found]):.2f}",
         f"{100 * np.median([j.share for j in found]):.0f} %",
         f"{100 * np.mean([j.is_safe for j in found]):.0f} %",

@@ -8,10 +8,12 @@ accuracy of the best setting of the table minus that of the one chosen.
 """
 
 import argparse
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -197,31 +199,45 @@ def suggested(trial: optuna.Trial, arm: Arm) -> dict[str, Scalar]:
     return found
 
 
-def surface_search(seed: int, *more: str, factors: Sequence[float] = (1.0,)) -> Regrets:
+def surface_search(seed: int, *more: str) -> Regrets:
     """The sampler and the choice of kdsearch.
 
     Args:
         seed: Of the study.
         more: Overrides of the study file.
-        factors: Trials as multiples of the budget, largest first: where pruning makes trials
-            cheaper, the first that does not cost more is taken.
     """
     found: Regrets = {}
-    epochs = cells()["distilled", WIDTHS[0]].curves.shape[-1]
     for budget in BUDGETS:
-        for factor in factors:
-            config = study(round(factor * budget), seed, *more)
-            rng = np.random.default_rng([seed, budget])
-            records = simulate(config, partial(looked_up, rng=rng))
-            lanes = lanes_of(config, config.strata())
-            if sum(r.epochs for r in records) <= budget * epochs * len(lanes):
-                break
+        config, records = spent(budget, seed, *more)
+        lanes = lanes_of(config, config.strata())
         response = study_response(config, records)
         for lane in lanes:
             best = ranked_trials(config, lane, records, response)[0]
             width = int(dict(lane.stratum)["width"])
             found[budget, lane.arm, width] = regret(lane.arm, width, place_of(lane, best))
     return found
+
+
+def spent(budget: int, seed: int, *more: str) -> tuple[StudyConfig, list[TrialRecord]]:
+    """A study whose trials cost no more student-epochs than `budget` whole trainings a lane.
+
+    Where pruning makes trials cheaper there are more of them, in steps of a tenth.
+    """
+
+    def searched(tenths: int) -> tuple[float, StudyConfig, list[TrialRecord]]:
+        config = study(round(tenths * budget / 10), seed, *more)
+        records = simulate(config, partial(looked_up, rng=np.random.default_rng([seed, budget])))
+        whole = budget * config.training.epochs * len(lanes_of(config, config.strata()))
+        return sum(r.epochs for r in records) / whole, config, records
+
+    share, *found = searched(10)
+    for tenths in range(int(10 / share), 10, -1):
+        used, *larger = searched(tenths)
+        if used <= 1:
+            found = larger
+            break
+    config, records = found
+    return config, records
 
 
 def place_of(lane: Lane, record: TrialRecord) -> int:
@@ -254,9 +270,7 @@ def tpe(seed: int) -> optuna.samplers.BaseSampler:
 
 SEARCHES: dict[str, Callable[[int], Regrets]] = {
     "surface (kdsearch)": surface_search,
-    "surface + halving (kdsearch)": lambda seed: surface_search(
-        seed, "pruner.kind=halving", factors=(1.5, 1.4, 1.3, 1.2, 1.1, 1.0)
-    ),
+    "surface + halving (kdsearch)": lambda seed: surface_search(seed, "pruner.kind=halving"),
     "tpe": lambda seed: optuna_search(tpe, optuna.pruners.NopPruner, seed),
     "gp": lambda seed: optuna_search(
         lambda s: optuna.samplers.GPSampler(seed=s), optuna.pruners.NopPruner, seed
@@ -279,12 +293,20 @@ SEARCHES: dict[str, Callable[[int], Regrets]] = {
 }
 
 
-def one(name: str, seed: int) -> Regrets:
-    """One search under one seed, in a process of its own."""
+def one(name: str, seed: int, keep: Path | None = None) -> Regrets:
+    """One search under one seed, in a process of its own; read from `keep` if it is there."""
     import warnings
 
     warnings.filterwarnings("ignore")
-    return SEARCHES[name](seed)
+    file = keep / f"{name} {seed}.json" if keep else None
+    if file and file.exists():
+        return _regrets(json.loads(file.read_text(encoding="utf-8")))
+    found = SEARCHES[name](seed)
+    if file:
+        draft = file.with_suffix(".part")
+        draft.write_text(json.dumps(_plain(found)), encoding="utf-8")
+        draft.replace(file)
+    return found
 
 
 def main() -> None:
@@ -293,15 +315,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--searches", nargs="+", choices=SEARCHES, default=list(SEARCHES))
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="folder of finished searches, to go on from")
     add_json_option(parser)
     args = parser.parse_args()
     machine = this_machine()
     print(header(machine))
-    found: dict[str, list[Regrets]] = {}
+    if args.keep:
+        args.keep.mkdir(parents=True, exist_ok=True)
+    found: dict[str, list[Regrets]] = {name: [] for name in args.searches}
+    jobs = [(name, seed) for seed in range(args.seeds) for name in args.searches]
     with ProcessPoolExecutor(args.workers) as pool:
-        for name in args.searches:
-            found[name] = list(pool.map(one, [name] * args.seeds, range(args.seeds)))
-            print(f"{name}: done", flush=True)
+        for (name, _), regrets in zip(
+            jobs, pool.map(partial(one, keep=args.keep), *zip(*jobs, strict=True)), strict=True
+        ):
+            found[name].append(regrets)
     for title, reduce in (("mean", np.mean), ("90th percentile", _ninth)):
         print(
             f"\nRegret in points, {title} over {args.seeds} seeds, {len(WIDTHS)} widths and both "
@@ -317,6 +344,15 @@ def _ninth(values: NDArray[np.float64]) -> float:
 
 def _plain(regrets: Regrets) -> dict[str, float]:
     return {" ".join(map(str, key)): value for key, value in regrets.items()}
+
+
+def _regrets(plain: Mapping[str, float]) -> Regrets:
+    """The inverse of `_plain`."""
+    found: Regrets = {}
+    for key, value in plain.items():
+        budget, arm, width = key.split()
+        found[int(budget), "baseline" if arm == "baseline" else "distilled", int(width)] = value
+    return found
 
 
 def _row(

@@ -18,6 +18,7 @@ from kdsearch.results import (
 
 WIDTHS = (8, 16, 32, 64, 128, 256)
 NUM_TEST = 2000
+RUNG, EPOCHS = 13, 40
 COMMAND = "kdsearch study run studies/temp_alpha.yaml"
 
 
@@ -126,6 +127,23 @@ def search_trial(
         "mlflow_run_id": f"{number:032x}",
     }
     return TrialRecord(**(fields | changes))
+
+
+def with_curve(trial: TrialRecord, at_rung: float, at_end: float, *, stopped: bool) -> TrialRecord:
+    """A search trial with one score up to the rung and another after it, unless it was stopped."""
+    curve = [at_rung] * RUNG + ([] if stopped else [at_end] * (EPOCHS - RUNG))
+    metrics = tuple(
+        EpochMetrics(
+            epoch=n, train_loss=1.0, val_accuracy=value, val_loss=1.0, val_agreement=0.5,
+            learning_rate=0.01,
+        )
+        for n, value in enumerate(curve, 1)
+    )  # fmt: skip
+    update = {
+        "state": "PRUNED" if stopped else "COMPLETE", "history": metrics, "epochs": len(metrics),
+        "val": evaluation(max(curve), 800), "failure": None,
+    }  # fmt: skip
+    return trial.model_copy(update=update)
 
 
 def confirm_trials(

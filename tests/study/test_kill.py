@@ -19,7 +19,8 @@ from kdsearch.results import Results
 from kdsearch.study.storage.database import connect_existing
 from kdsearch.study.storage.ledger import Ledger
 from tests.conftest import WriteStudy
-from tests.study.test_run import METHODS, essence, run
+from tests.study.methods import METHODS
+from tests.study.test_run import essence, run
 
 pytestmark = pytest.mark.slow
 

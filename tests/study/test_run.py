@@ -4,7 +4,6 @@ import dataclasses
 from collections import Counter
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import mlflow
 import optuna
@@ -13,18 +12,17 @@ import torch
 
 import kdsearch
 from kdsearch.analysis import results_table
-from kdsearch.config import StudyConfig
 from kdsearch.data import SealedSplit, load_dataset
 from kdsearch.errors import StudyChangedError, TooManyFailuresError
 from kdsearch.results import Results, TrialRecord
 from kdsearch.study.planning.plan import plan_study
 from tests.conftest import WriteStudy
+from tests.study.methods import ONE_WIDTH, SURFACE, pruner
 from tests.study.records import stored_before
 
 pytestmark = pytest.mark.slow
 
 TIMING = {"train_seconds", "mlflow_run_id"}
-ONE_WIDTH = {"role": "fixed", "value": 4}
 
 
 def essence(record: TrialRecord) -> dict[str, object]:
@@ -112,90 +110,6 @@ def test_more_candidates_join_those_that_are_confirmed(write_study: WriteStudy) 
         (chosen,) = [number for kind, number in results.chosen if kind == arm]
         assert means[chosen] == max(means.values())
     assert kdsearch.run_study(results.config, workers=0).new_trials == 0
-
-
-def pruner(kind: str) -> dict[str, object]:
-    """One that stops students of the small study, however badly its few trials forecast."""
-    return {"kind": kind, "min_epochs": 1, "min_correlation": 0.0}
-
-
-# Of six trials of each arm, all of the first generation, a rung can be judged.
-SIX = {"budget": {"trials": 12, "generation": 6}, "search__width": ONE_WIDTH}
-SURFACE = {"sampler": {"kind": "surface"}}
-TWO = {"confirm": {"replicates": 2, "candidates": 2, "baseline": True}}
-METHODS: dict[str, dict[str, Any]] = {
-    "tpe": {},
-    "tpe-halving": SIX | {"pruner": pruner("halving")},
-    "tpe-median": SIX | {"pruner": pruner("median")},
-    "tpe-hyperband": SIX | {"pruner": pruner("hyperband")},
-    "surface": SURFACE | TWO,
-    "surface-halving": SURFACE | TWO | {"pruner": pruner("halving")},
-}
-
-
-def check_that_it_did_what_it_is_called(results: Results, method: str) -> None:
-    """A test of nothing would be passed by everything."""
-    parts = method.split("-")
-    searched = results.select(stage="search")
-    stops = {"halving", "median", "hyperband"} & set(parts)
-    assert any(t.state == "PRUNED" for t in searched) == bool(stops)
-    if parts == ["surface"]:  # on its first look it tries the best settings of hard labels
-        tried = [t for t in searched if t.arm == "distilled" and t.alpha == 1.0]
-        assert [t.width for t in tried] == [4, 8]
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_interruptions_change_nothing(
-    write_study: WriteStudy,
-    method: str,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    path = write_study(name=f"same-{method}", **METHODS[method])
-    whole = run(path)
-    check_that_it_did_what_it_is_called(whole, method)
-    monkeypatch.chdir(tmp_path_factory.mktemp("interrupted"))
-    pieces = interrupted(kdsearch.load_study(path), every=23)
-    assert [essence(t) for t in pieces.trials] == [essence(t) for t in whole.trials]
-
-
-@pytest.mark.parametrize("method", ["tpe", "surface-halving"])
-def test_two_worker_processes_give_the_same_numbers(
-    write_study: WriteStudy,
-    method: str,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    path = write_study(name=f"workers-{method}", **METHODS[method])
-    inline = run(path)
-    monkeypatch.chdir(tmp_path_factory.mktemp("processes"))
-    processes = run(path, workers=2)
-    assert [essence(t) for t in processes.trials] == [essence(t) for t in inline.trials]
-
-
-def interrupted(config: StudyConfig, *, every: int) -> Results:
-    """Run a study to its end although it is stopped after every few epochs."""
-    import os
-    import signal
-
-    from kdsearch.errors import InterruptedStudyError
-    from kdsearch.study.listener import SilentListener
-
-    class Stopper(SilentListener):
-        def __init__(self) -> None:
-            self.left = every
-
-        def epoch(self, row: str, metrics: object) -> None:
-            self.left -= 1
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGINT)
-
-    for _ in range(100):
-        try:
-            return kdsearch.run_study(config, workers=0, listener=Stopper()).results
-        except InterruptedStudyError:
-            continue
-    raise AssertionError("the study made no progress")
 
 
 def test_rungs_stop_nobody_who_is_exempt_or_while_they_tell_nothing(

@@ -20,16 +20,18 @@ from kdsearch.analysis.response.optimum_map import (
     compute_maps,
     map_levels,
 )
-from kdsearch.analysis.response.region import Region, compute_region, largest_rectangle
+from kdsearch.analysis.response.region import (
+    IDENTIFIED,
+    Region,
+    compute_region,
+    largest_rectangle,
+)
 from kdsearch.analysis.response.response import fit_response
 from kdsearch.analysis.response.searched import Setting, parameter_setting
 from kdsearch.analysis.response.surface import Array
 from kdsearch.analysis.stratum import StrataInfo
 from kdsearch.results import Results
 from kdsearch.results.score import ACCURACY_LIKE
-
-IDENTIFIED = 0.6
-"""A region or interval wider than this share of the range searched says little."""
 
 
 class Located(NamedTuple):

@@ -7,14 +7,7 @@ from matplotlib.axes import Axes
 
 from kdsearch.analysis import wording
 from kdsearch.analysis.answer import Answer
-from kdsearch.analysis.answers.optimum import (
-    IDENTIFIED,
-    Optimum,
-    OptimumInfo,
-    Regret,
-    Trend,
-    optimum_in,
-)
+from kdsearch.analysis.answers.optimum import Optimum, OptimumInfo, Regret, Trend, optimum_in
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
 from kdsearch.analysis.drawing.captions import search_caption
@@ -22,6 +15,7 @@ from kdsearch.analysis.drawing.data_table import Table
 from kdsearch.analysis.drawing.mark import mark_point
 from kdsearch.analysis.drawing.report_figure import ReportFigure
 from kdsearch.analysis.response.optimum_map import MAX_STRATA, MIN_TRIALS, Target
+from kdsearch.analysis.response.region import IDENTIFIED
 from kdsearch.analysis.searching.temperature_alpha import TEMPERATURE_ALPHA
 
 _NAMES: dict[Target, str] = {"temperature": "temperature", "alpha": "alpha"}

@@ -12,6 +12,13 @@ from numpy.typing import NDArray
 from kdsearch.analysis.response.surface import Array
 
 Mask = NDArray[np.bool_]
+IDENTIFIED = 0.6
+"""A region or interval wider than this share of the range searched says little."""
+NEAR = 0.25
+"""Of the tolerance: cells are taken in the order of how likely they cost no more. The chance of
+being the best gives the smallest region, but draws are too few to count it cell by cell; expected
+cost alone takes what is never bad before what may be best (measured by `benchmarks.safe_region`).
+"""
 
 
 class Region(NamedTuple):
@@ -39,10 +46,13 @@ class Region(NamedTuple):
 
 
 def compute_region(draws: Array, *, tolerance: float, confidence: float) -> Region:
-    """The smallest region that holds the best cell and all cells that are surely good enough.
+    """A small region that holds the best cell and all cells that are surely good enough.
 
-    Cells are taken in the order of their expected cost, until the best cell is among them with
-    probability `confidence`; then those that are within `tolerance` with that probability.
+    Cells are taken in the order of how likely they are next to the best (`NEAR`), until the best
+    cell is among them with probability `confidence`; then those that are within `tolerance` with
+    that probability. Where most of the map is expected to be within `tolerance` of its best cell,
+    all that is belongs to it: every draw has a best cell, on a flat surface too, but there it is
+    luck.
 
     Args:
         draws: Of the surface, higher is better, [D, A, B].
@@ -53,11 +63,15 @@ def compute_region(draws: Array, *, tolerance: float, confidence: float) -> Regi
     cost = flat.max(axis=1)[:, None] - flat
     within, expected = (cost <= tolerance).mean(axis=0), cost.mean(axis=0)
     is_best = np.bincount(flat.argmax(axis=1), minlength=flat.shape[1]) / len(flat)
-    order = np.argsort(expected, kind="stable")
+    near = (cost <= NEAR * tolerance).mean(axis=0)
+    order = np.lexsort((expected, -near))
     held = np.cumsum(is_best[order])
     count = int(np.argmax(held >= confidence - 1e-9)) + 1
     mask = within >= confidence
     mask[order[:count]] = True
+    alike = expected <= expected.min() + tolerance
+    if alike.mean() >= IDENTIFIED:
+        mask |= alike
     shape = draws.shape[1:]
     row, column = np.unravel_index(int(np.where(mask, expected, np.inf).argmin()), shape)
     return Region(

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 from summary import compute_summary
-from synthetic import evaluation, make_results, study_config
+from synthetic import evaluation, make_results, study_config, with_curve
 
 from kdsearch.analysis.answers.optimum import _regrets, compute_optimum
 from kdsearch.analysis.answers.optimum_view import optimum_sentences, optimum_table, region_words
@@ -115,6 +115,23 @@ def test_the_region_holds_the_best_pair_and_its_costs_are_told():
     assert "at width 8 T " in first
     assert region_words(info.optima[0], info) in first
     assert "which costs at most 0." in first
+
+
+def test_pruned_trials_inform_the_region():
+    """Their ends are forecast from the rung; without them less is known."""
+    whole = study(0.0, trials=48)
+    trials = tuple(
+        with_curve(t, t.val.accuracy - 0.2, t.val.accuracy, stopped=i % 3 > 0)
+        for i, t in enumerate(t for t in whole.trials if t.width in (8, 16))
+    )
+    both = optimum_of(dataclasses.replace(whole, trials=trials))
+    ended = tuple(t for t in trials if t.state == "COMPLETE")
+    alone = optimum_of(dataclasses.replace(whole, trials=ended))
+    assert [o.num_trials for o in both.optima] == [48, 48]
+    assert [o.num_trials for o in alone.optima] == [16, 16]
+    for more, less in zip(both.optima, alone.optima, strict=True):
+        assert more.region.share < less.region.share
+        assert more.region.cost < less.region.cost
 
 
 def test_a_best_value_at_the_end_of_its_range_is_named():

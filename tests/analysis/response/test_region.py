@@ -32,6 +32,30 @@ def test_the_best_cell_is_in_it_as_often_as_asked():
     assert not region.is_safe
 
 
+def test_what_may_be_best_comes_before_what_is_never_far_from_it():
+    # The first cell costs 0.004 in every draw; the others are the best in half of them each.
+    half = np.array([[0.796, 0.8, 0.782], [0.796, 0.782, 0.8]])
+    draws = np.repeat(half, 100, axis=0)[:, None]
+    region = compute_region(draws, tolerance=0.005, confidence=0.9)
+    assert region.expected[0] == pytest.approx([0.004, 0.009, 0.009])
+    assert region.mask.tolist() == [[True, True, True]], "the first is within the tolerance"
+    sharper = compute_region(draws, tolerance=0.003, confidence=0.9)
+    assert sharper.mask.tolist() == [[False, True, True]]
+
+
+def test_where_most_cells_are_alike_none_stands_out():
+    mean = np.full((4, 5), 0.8)
+    mean[0, :2], mean[3] = 0.803, 0.6
+    region = compute_region(draws_of(mean, 0.005), tolerance=0.005, confidence=0.9)
+    assert region.mask.tolist() == (mean > 0.7).tolist()
+    assert region.share == pytest.approx(0.75)
+    assert not region.is_safe
+    few = mean.copy()
+    few[1:, 1:] = 0.6  # six are left, of which two are better
+    alone = compute_region(draws_of(few, 0.005), tolerance=0.005, confidence=0.9)
+    assert alone.share < 0.35
+
+
 def test_less_is_known_more_is_in_it():
     mean = np.linspace(0.6, 0.7, 40).reshape(8, 5)
     shares = [

@@ -34,6 +34,7 @@ def test_a_plan_writes_nothing_and_counts_what_is_missing_and_done(
     assert plan.confirm_runs == "8: 2 fresh seeds each; 0 done"
     assert plan.teachers == "2 x mlp width 32 depth 1, 0 cached, 2 to train"
     assert plan.data == "digits: 1150 train, 288 validation, 359 test (sealed until confirm)"
+    assert "288 validation samples and 6 trials of 4 tuned parameters cannot" in plan.resolution
     kdsearch.run_study(kdsearch.load_study(path, ["budget.trials=2"]), workers=0)
     before = listing(folder)
     after = plan_study(kdsearch.load_study(path))

@@ -18,7 +18,8 @@ from kdsearch.study.storage.ledger import Ledger
 from kdsearch.testing.small_study import small_study
 from tests.conftest import SMALL_STUDY, WriteStudy
 from tests.study.records import evaluation
-from tests.study.test_run import essence, interrupted
+from tests.study.test_methods import interrupted
+from tests.study.test_run import essence
 
 pytestmark = pytest.mark.slow
 
