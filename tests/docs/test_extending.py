@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,16 @@ def test_the_sampler_of_the_page_is_taken(folder: Path) -> None:
     import yaml
 
     check_pieces(small_study(**yaml.safe_load(section)))
+
+
+@pytest.mark.slow
+def test_the_sampler_of_the_page_is_passed_in(folder: Path, write_study: WriteStudy) -> None:
+    (folder / "mysamplers.py").write_text(blocks(EXECUTOR, "python")[3])
+    path = write_study(training__epochs=1, budget__trials=1, confirm__replicates=1, sampler={})
+    page: dict[str, Any] = {}
+    exec(compile(blocks(EXECUTOR, "python")[4], "script", "exec"), page)
+    sampler = page["run"](path).results.config.sampler
+    assert (sampler.target, sampler.options) == ("mysamplers:patient", {"startup": 20})
 
 
 @pytest.mark.slow
