@@ -14,7 +14,10 @@ from tests.conftest import WriteStudy
 from tests.docs.pages import blocks
 
 EXECUTOR, DATA = "extending/executor.md", "extending/data-and-models.md"
-MODULES = ("threads", "mysamplers", "mycode", "threads_test", "mine_test")
+METRIC = "extending/metric.md"
+MODULES = (
+    "threads", "mysamplers", "mycode", "my_metrics", "threads_test", "mine_test", "metrics_test",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +82,10 @@ def test_the_model_of_the_page_keeps_the_contract(folder: Path) -> None:
     (folder / "mycode.py").write_text(blocks(DATA, "python")[0])
     (folder / "mine_test.py").write_text(blocks("extending/README.md", "python")[0])
     assert pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "mine_test.py"]) == 0
+
+
+def test_the_metric_of_the_page_keeps_the_contract(folder: Path) -> None:
+    code, contract = blocks(METRIC, "python")
+    (folder / "my_metrics.py").write_text(code)
+    (folder / "metrics_test.py").write_text(contract)
+    assert pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "metrics_test.py"]) == 0
