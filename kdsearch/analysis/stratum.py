@@ -107,6 +107,9 @@ class StrataInfo(NamedTuple):
     """What the report speaks of; the scores of all strata are of it."""
     includes_hard_labels: bool = False
     """Whether the distilled arm's search could choose alpha 1, which is hard labels."""
+    chosen_by: str = ""
+    """What the settings of both arms were chosen by, in words, where that is not the headline
+    metric; empty where it is."""
 
     @property
     def confirmed(self) -> tuple[Stratum, ...]:
