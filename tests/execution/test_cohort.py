@@ -128,6 +128,32 @@ def test_students_whose_origin_is_lost_train_again_before_they_are_measured(
     assert {o.epochs for o in lost.outcomes.values()} == {3}
 
 
+def test_where_one_of_two_origins_is_lost_all_begin_again_in_step(
+    make_task: MakeTask, tmp_path: Path
+) -> None:
+    task = make_task(until=3)
+    halves = [
+        replace(task, rows=task.rows[at], checkpoint=tmp_path / f"half-{n}.pt")
+        for n, at in enumerate((slice(2), slice(2, 4)))
+    ]
+    for half in halves:
+        drive(half, Log())
+    origins = tuple(half.checkpoint for half in halves)
+    logs: list[Log] = []
+    for name in ("kept", "lost"):
+        joint = replace(task, checkpoint=tmp_path / f"{name}.pt", origins=origins, until=None)
+        logs.append(drive(joint, Log()))
+        halves[1].checkpoint.unlink(missing_ok=True)
+    kept, lost = (log.outcomes for log in logs)
+    assert {o.epochs for o in lost.values()} == {9}
+    for key, outcome in kept.items():
+        mine = [m.train_loss for m in lost[key].history]
+        assert mine == pytest.approx([m.train_loss for m in outcome.history], rel=1e-5)
+    for log, begins in zip(logs, (4, 1), strict=True):
+        told = {key: [epoch for k, epoch in log.epochs if k == key] for key in log.outcomes}
+        assert told == {key: list(range(begins, 10)) for key in kept}
+
+
 def test_a_leg_that_ended_only_tells_again(make_task: MakeTask) -> None:
     first = make_task(until=3)
     paused = drive(first, Log()).paused
