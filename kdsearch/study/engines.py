@@ -43,10 +43,10 @@ def _measure(tasks: Sequence[CohortTask], ledger: Ledger, listener: Listener) ->
         speedup = population_speedup(task)
         if speedup is not None:
             engine = _decide(_usual(task), speedup)
-            is_known = len(task.rows) >= LEAST_MEASURED
+            is_known = len(task.specs) >= LEAST_MEASURED
             how = "together" if engine == "population" else "one by one"
             listener.note(
-                f"{task.rows[0].trial.student.kind} students are trained {how} (engine: "
+                f"{task.specs[0].trial.student.kind} students are trained {how} (engine: "
                 f"{engine}): together is {speedup:.1f} times as fast here, for the widest of them"
                 f"{_beside(tasks)}"
             )
@@ -61,14 +61,14 @@ def _usual(task: CohortTask) -> EngineName:
 
     On a CPU torch's convolutions lose together; conv1d does without them.
     """
-    trial = task.rows[0].trial
+    trial = task.specs[0].trial
     on_gpu = select_device(trial.training.device).type == "cuda"
     return "population" if on_gpu or trial.student.kind in ("mlp", "conv1d") else "reference"
 
 
 def _beside(tasks: Sequence[CohortTask]) -> str:
     """What becomes of losses whose slopes are not written out."""
-    open_form = [t.rows[0] for t in tasks if not is_in_closed_form(t.rows[0])]
+    open_form = [t.specs[0] for t in tasks if not is_in_closed_form(t.specs[0])]
     if not open_form:
         return ""
     kind = open_form[0].trial.distillation.kind
@@ -82,4 +82,4 @@ def _decide(usual: EngineName, speedup: float) -> EngineName:
 
 
 def _widest(task: CohortTask) -> int:
-    return max(row.trial.student.width for row in task.rows)
+    return max(spec.trial.student.width for spec in task.specs)

@@ -19,8 +19,8 @@ class Listener(Protocol):
         """A stage begins: `total` units of work, of which `done` are there already."""
         ...
 
-    def epoch(self, row: str, metrics: EpochMetrics) -> None:
-        """A student or teacher, named by its row key, has finished an epoch."""
+    def epoch(self, key: str, metrics: EpochMetrics) -> None:
+        """A student or teacher, named by its key, has finished an epoch."""
         ...
 
     def teacher(self, bank: TeacherBankRecord) -> None:
@@ -53,7 +53,7 @@ class SilentListener:
     def stage(self, name: StageName, *, total: int, done: int) -> None:
         """See `Listener.stage`."""
 
-    def epoch(self, row: str, metrics: EpochMetrics) -> None:
+    def epoch(self, key: str, metrics: EpochMetrics) -> None:
         """See `Listener.epoch`."""
 
     def teacher(self, bank: TeacherBankRecord) -> None:

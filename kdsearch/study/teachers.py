@@ -103,7 +103,7 @@ def train_teachers(config: StudyConfig, *, listener: Listener) -> TeacherBankRec
         if isinstance(event, TaskFailed):
             raise KdsearchError(f"{task.key} failed: {event.reason}")
         if isinstance(event, EpochDone):
-            listener.epoch(event.row, event.metrics)
+            listener.epoch(event.key, event.metrics)
 
     with stop_on_signals() as should_stop, open_executor(None) as executor:
         executor.run(

@@ -8,7 +8,7 @@ import pytest
 import kdsearch
 from kdsearch.cache import cache_folder
 from kdsearch.config import Scalar, StudyConfig
-from kdsearch.execution import CohortTask, InlineExecutor, Row, TeacherTask
+from kdsearch.execution import CohortTask, InlineExecutor, StudentSpec, TeacherTask
 from kdsearch.execution.engine import stack_key
 from kdsearch.execution.task import EngineName
 from kdsearch.results import Results
@@ -44,11 +44,11 @@ def cohort(config: StudyConfig, folder: Path, *widths: int) -> CohortTask:
         for alpha in (0.2, 0.8)
     ]
     rows = tuple(
-        Row(key=f"{widths}/{index}", trial=config.trial_config(one), seed=1, order_seed=2)
+        StudentSpec(key=f"{widths}/{index}", trial=config.trial_config(one), seed=1, order_seed=2)
         for index, one in enumerate(settings)
     )
     return CohortTask(
-        key=str(widths), rows=rows, until=None, ranking=BY_ACCURACY, teacher_data=config.data,
+        key=str(widths), specs=rows, until=None, ranking=BY_ACCURACY, teacher_data=config.data,
         checkpoint=folder / "c.pt", students=folder, cache=cache_folder(),
     )  # fmt: skip
 
@@ -125,7 +125,7 @@ def test_two_students_decide_for_now_and_not_for_later(
 ) -> None:
     config = small_study(student=CNN)
     ledger = Ledger.create(config, command="")
-    monkeypatch.setattr(engines, "population_speedup", lambda task: len(task.rows) / 2)
+    monkeypatch.setattr(engines, "population_speedup", lambda task: len(task.specs) / 2)
     (few,) = with_engine([cohort(config, folder, 4)], config, ledger, Notes())  # type: ignore[arg-type]
     assert (few.engine, ledger.engine) == ("reference", None)
     (many,) = with_engine([cohort(config, folder, 4, 8)], config, ledger, Notes())  # type: ignore[arg-type]
@@ -140,12 +140,16 @@ def test_a_loss_without_a_closed_form_is_told(
         distillation={"kind": "import", "target": "mine:Loss"}, search={"learning_rate": rate}
     )
     trials = [config.trial_config({"width": width}) for width in (4, 4, 8)]
-    assert stack_key(Row("0", trials[0], 1, 2)) == stack_key(Row("1", trials[1], 1, 2))
-    assert stack_key(Row("0", trials[0], 1, 2)) != stack_key(Row("2", trials[2], 1, 2))
+    assert stack_key(StudentSpec("0", trials[0], 1, 2)) == stack_key(
+        StudentSpec("1", trials[1], 1, 2)
+    )
+    assert stack_key(StudentSpec("0", trials[0], 1, 2)) != stack_key(
+        StudentSpec("2", trials[2], 1, 2)
+    )
     hard = config.trial_config({"width": 4, "alpha": 1.0})
-    assert stack_key(Row("0", trials[0], 1, 2)) != stack_key(Row("3", hard, 1, 2))
-    rows = tuple(Row(str(index), trial, 1, 2) for index, trial in enumerate(trials))
-    task = replace(cohort(small_study(), folder, 4), rows=rows)
+    assert stack_key(StudentSpec("0", trials[0], 1, 2)) != stack_key(StudentSpec("3", hard, 1, 2))
+    rows = tuple(StudentSpec(str(index), trial, 1, 2) for index, trial in enumerate(trials))
+    task = replace(cohort(small_study(), folder, 4), specs=rows)
     listener = Notes()
     monkeypatch.setattr(engines, "population_speedup", lambda _task: 1.2)
     with_engine([task], config, Ledger.create(config, command=""), listener)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Real small studies under another headline metric: champion's tags, and a ladder climbed by it."""
+"""Real small studies under another headline metric: champion's tags, and a ladder's climb."""
 
 import json
 import math

@@ -38,7 +38,7 @@ BROKEN = {
         class Reseeds(InlineExecutor):
             def run(self, tasks, **more):
                 tasks = [
-                    replace(t, rows=tuple(replace(r, seed=r.seed + 1) for r in t.rows))
+                    replace(t, specs=tuple(replace(r, seed=r.seed + 1) for r in t.specs))
                     if isinstance(t, CohortTask) else t for t in tasks
                 ]
                 super().run(tasks, **more)
