@@ -19,7 +19,7 @@ from rich.table import Table
 
 from kdsearch.config import StudyConfig
 from kdsearch.results import EpochMetrics, Stage, TeacherBankRecord, TrialRecord
-from kdsearch.study.listener import StageName
+from kdsearch.study.listener import Listener, StageName
 from kdsearch.study.planning.duration import in_words
 from kdsearch.study.run import StudyResult
 
@@ -35,7 +35,7 @@ TITLES = {
 }
 
 
-class Display:
+class Display(Listener):
     """Counts what a study does and shows it; the one listener of the command line."""
 
     def __init__(self, config: StudyConfig, console: Console) -> None:

@@ -152,7 +152,10 @@ class Crew:
 
         while legs := course.next_legs():
             tasks = with_engine(
-                [self._task(leg) for leg in legs], self.config, self.ledger, self.listener
+                [self._task(leg) for leg in legs],
+                self.config.training.engine,
+                ledger=self.ledger,
+                listener=self.listener,
             )
             self._execute(tasks, hear)
             for leg in legs:

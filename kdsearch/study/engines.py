@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kdsearch.config import StudyConfig
+from kdsearch.config.training import EngineChoice
 from kdsearch.execution import CohortTask
 from kdsearch.execution.engine import is_in_closed_form
 from kdsearch.execution.measurement import population_speedup
@@ -20,7 +20,7 @@ together tell little of sixty."""
 
 
 def with_engine(
-    tasks: Sequence[CohortTask], config: StudyConfig, ledger: Ledger, listener: Listener
+    tasks: Sequence[CohortTask], engine: EngineChoice, *, ledger: Ledger, listener: Listener
 ) -> list[CohortTask]:
     """The tasks, to be trained by the study's engine.
 
@@ -31,7 +31,6 @@ def with_engine(
     margin, so that a fresh run of one file takes the same again; and it is kept only once a
     whole cohort has been measured.
     """
-    engine = config.training.engine
     chosen = engine if engine != "auto" else ledger.engine or _measure(tasks, ledger, listener)
     return [replace(task, engine=chosen) for task in tasks]
 

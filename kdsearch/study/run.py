@@ -18,7 +18,7 @@ from kdsearch.study.confirm import Confirm, chosen_trials, confirmed_records
 from kdsearch.study.crew import Crew
 from kdsearch.study.executors import open_executor, stop_on_signals
 from kdsearch.study.ladder import strata_ahead, strata_to_run
-from kdsearch.study.listener import Listener, SilentListener
+from kdsearch.study.listener import Listener
 from kdsearch.study.mirror import Mirror
 from kdsearch.study.planning.pieces import check_pieces
 from kdsearch.study.planning.workload import Workload
@@ -87,7 +87,7 @@ def run_study(
         raise ValueError("workers are those of kdsearch's own executor; give one of the two")
     if sampler is not None:
         config = with_sampler(config, sampler)
-    listener = listener or SilentListener()
+    listener = listener or Listener()
     called = redact_command([Path(sys.argv[0]).name, *sys.argv[1:]])
     command = called if command is None else redact(command)
     paths = StudyPaths(Path.cwd(), config.name)

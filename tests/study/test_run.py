@@ -179,9 +179,9 @@ def interrupted(config: StudyConfig, *, every: int) -> Results:
     import signal
 
     from kdsearch.errors import InterruptedStudyError
-    from kdsearch.study.listener import SilentListener
+    from kdsearch.study.listener import Listener
 
-    class Stopper(SilentListener):
+    class Stopper(Listener):
         def __init__(self) -> None:
             self.left = every
 

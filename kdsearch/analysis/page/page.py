@@ -126,8 +126,11 @@ def _notes(context: Context) -> list[str]:
         )
     if not budget.equal and context.strata.scientific:
         notes.append("Strata and arms have not had the same number of trials: see the last box.")
-    if "fixed rate" in learning_rate_policy(context.results) and len(context.strata.strata) > 1:
-        notes.append(f"Learning rate: {learning_rate_policy(context.results)}.")
+    if (
+        "fixed rate" in learning_rate_policy(context.results.config)
+        and len(context.strata.strata) > 1
+    ):
+        notes.append(f"Learning rate: {learning_rate_policy(context.results.config)}.")
     failed = sum(t.state == "FAIL" for t in context.results.trials)
     if failed:
         notes.append(f"{wording.plural(failed, 'trial')} failed: {'; '.join(budget.failures)}.")
@@ -149,7 +152,7 @@ def _made(context: Context) -> list[tuple[str, str]]:
         *((("Rungs", rung_words(rungs)),) if rungs else ()),
         ("Test set", "sealed during the search; opened in the confirm stage, once for each of "
          f"{wording.plural(budget.test_openings, 'confirmed student')}"),
-        ("Learning rate", learning_rate_policy(results)),
+        ("Learning rate", learning_rate_policy(results.config)),
         ("Versions", ", ".join(f"{n} {v}" for n, v in versions().items())),
     ]  # fmt: skip
 
