@@ -10,8 +10,8 @@ from benchmarks.problem import Spec, build
 from kdsearch.config import MlpModel
 from kdsearch.training import (
     FunctionalPopulation,
-    Member,
     MlpPopulation,
+    PopulationStudent,
     Progress,
     StudentRun,
     TrainingData,
@@ -54,7 +54,7 @@ def train_population(
     for start in range(0, len(specs), CHUNK):
         started = time.perf_counter()
         members = [
-            Member(
+            PopulationStudent(
                 build(spec, data),
                 spec.training(epochs),
                 spec.distillation(num_members(data)),
@@ -76,7 +76,7 @@ def train_population(
 
 
 def stack(
-    members: Sequence[Member], data: TrainingData, first: Spec
+    members: Sequence[PopulationStudent], data: TrainingData, first: Spec
 ) -> MlpPopulation | FunctionalPopulation:
     """The population that kdsearch would train such members in."""
     if isinstance(first.student, MlpModel):

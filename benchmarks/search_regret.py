@@ -128,7 +128,7 @@ def judges(arm: Arm, width: int, values: Mapping[str, Scalar]) -> list[Student]:
 
 def accuracies(config: StudyConfig, students: Sequence[Student], workers: int) -> dict[Any, Any]:
     """Mean and standard error of the test accuracy of every setting."""
-    unique = {s.row(config).key: s for s in students}
+    unique = {s.spec(config).key: s for s in students}
     outcomes = train(config, list(unique.values()), workers=workers)
     groups: dict[Any, list[float]] = {}
     for key, student in unique.items():

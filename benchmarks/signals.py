@@ -18,7 +18,13 @@ import torch
 from benchmarks.machine import header, print_table, this_machine
 from benchmarks.problem import BATCH, NUM_CLASSES, Spec, build, specs
 from kdsearch.config import Conv1dModel
-from kdsearch.training import FunctionalPopulation, Member, Progress, StudentRun, TrainingData
+from kdsearch.training import (
+    FunctionalPopulation,
+    PopulationStudent,
+    Progress,
+    StudentRun,
+    TrainingData,
+)
 
 LENGTH, DEPTH, NUM_TEACHERS = 40, 3, 2
 EPOCHS = 10_000
@@ -80,7 +86,7 @@ def reference(spec: Spec, data: TrainingData) -> Callable[[], object]:
 def population(students: list[Spec], data: TrainingData) -> Callable[[], object]:
     """Trains some students together for one epoch more."""
     members = [
-        Member(
+        PopulationStudent(
             build(spec, data),
             spec.training(EPOCHS),
             spec.distillation(NUM_TEACHERS),

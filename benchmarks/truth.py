@@ -20,7 +20,15 @@ from scipy.stats import qmc
 from kdsearch.cache import cache_folder
 from kdsearch.config import Scalar, StudyConfig, load_study
 from kdsearch.config.seed import derive_seed
-from kdsearch.execution import CohortTask, Event, ProcessExecutor, Row, RowDone, Task, TeacherTask
+from kdsearch.execution import (
+    CohortTask,
+    Event,
+    ProcessExecutor,
+    StudentDone,
+    StudentSpec,
+    Task,
+    TeacherTask,
+)
 from kdsearch.results import Arm, Outcome
 from kdsearch.results.score import BY_ACCURACY
 from kdsearch.study.cohorts import form_cohorts
@@ -37,7 +45,7 @@ Array = NDArray[np.float32]
 
 
 class Table(NamedTuple):
-    """A row for every student. R rows, E epochs."""
+    """A row for every student. R specs, E epochs."""
 
     width: NDArray[np.int32]
     is_baseline: NDArray[np.bool_]
@@ -117,9 +125,9 @@ class Student(NamedTuple):
     seed: int
     values: dict[str, Scalar]
 
-    def row(self, config: StudyConfig) -> Row:
+    def spec(self, config: StudyConfig) -> StudentSpec:
         """What a worker trains."""
-        return Row(
+        return StudentSpec(
             key="/".join(map(str, (self.arm, self.width, self.setting, self.seed))),
             trial=config.trial_config(self.values | {"width": self.width}),
             seed=derive_seed("truth", self.width, self.seed),
@@ -133,22 +141,22 @@ def train(config: StudyConfig, students: Sequence[Student], *, workers: int) -> 
     outcomes: dict[str, Outcome] = {}
 
     def notify(_task: Task, event: Event) -> None:
-        if isinstance(event, RowDone):
-            outcomes[event.row] = event.outcome
+        if isinstance(event, StudentDone):
+            outcomes[event.key] = event.outcome
 
     with tempfile.TemporaryDirectory(prefix="kdsearch-truth-") as name:
         folder, cache = Path(name), cache_folder()
-        rows = [student.row(config) for student in students]
-        teacher = rows[0].trial.teacher
+        specs = [student.spec(config) for student in students]
+        teacher = specs[0].trial.teacher
         bank = [
             TeacherTask(f"teacher-{i}", teacher, config.data, member=i, cache=cache)
             for i in range(1, teacher.members + 1)
         ]
-        cohorts = form_cohorts(rows, lambda row: float(row.trial.student.width))
+        cohorts = form_cohorts(specs, lambda row: float(row.trial.student.width))
         tasks = [
             CohortTask(
                 key=f"cohort-{i}",
-                rows=cohort,
+                specs=cohort,
                 until=None,
                 ranking=BY_ACCURACY,
                 teacher_data=config.data,
@@ -176,7 +184,7 @@ def tabulate(config: StudyConfig, students: Sequence[Student], *, workers: int) 
     loss, test = accuracy.copy(), np.full(len(students), np.nan, np.float32)
     settings = np.full((len(students), len(TUNED)), np.nan, np.float32)
     for i, student in enumerate(students):
-        outcome = outcomes[student.row(config).key]
+        outcome = outcomes[student.spec(config).key]
         for column, name in enumerate(TUNED):
             settings[i, column] = float(student.values.get(name, np.nan))
         if outcome.test is not None:

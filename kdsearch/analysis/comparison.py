@@ -3,6 +3,7 @@
 Which replicates are pairs is said in `results.pairing`.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -10,6 +11,7 @@ from scipy import stats
 
 from kdsearch.analysis.estimate import Estimate, estimate_difference, estimate_mean
 from kdsearch.analysis.luck import total_error
+from kdsearch.analysis.statistics.joint import holm
 from kdsearch.analysis.statistics.moderated import Moderated, moderated
 from kdsearch.analysis.statistics.search_luck import SearchLuck
 from kdsearch.analysis.stratum import Choice
@@ -18,7 +20,7 @@ from kdsearch.results.pairing import are_alike, paired_differences, replicate_sc
 
 Verdict = Literal["helps", "hurts", "fell short", "no difference", "unclear", "not measured"]
 """`fell short`: the interval lies below zero, but hard labels were among the settings to choose
-from (alpha 1), so it is the search that missed them and not distillation that hurts."""
+from (alpha 1), so it is the search that did not choose them and not distillation that hurts."""
 
 
 class Comparison(NamedTuple):
@@ -108,3 +110,41 @@ def effect_verdict(estimate: Estimate | None, tolerance: float) -> Verdict:
     if estimate.low > -tolerance and estimate.high < tolerance:
         return "no difference"
     return "unclear"
+
+
+def joint_verdicts(
+    estimates: Sequence[tuple[Estimate | None, float]],
+    *,
+    tolerance: float,
+    confidence: float,
+    includes_hard_labels: bool,
+) -> list[Verdict]:
+    """What the intervals say of distilled less hard labels, at a level that holds for all.
+
+    Args:
+        estimates: Each difference, and the degrees of freedom of its error.
+        tolerance: Within it there is no difference.
+        confidence: Of all verdicts together.
+        includes_hard_labels: Whether the distilled arm could choose them.
+    """
+    differs, equals = [], []
+    for estimate, dof in estimates:
+        if estimate is None or estimate.se is None:
+            differs.append(math.nan)
+            equals.append(math.nan)
+            continue
+        away = abs(estimate.mean) / estimate.se
+        room = (tolerance - abs(estimate.mean)) / estimate.se
+        differs.append(2 * float(stats.t.sf(away, dof)))
+        equals.append(float(stats.t.sf(room, dof)))
+    different, equal = holm(differs, 1 - confidence), holm(equals, (1 - confidence) / 2)
+    worse: Verdict = "fell short" if includes_hard_labels else "hurts"
+    found: list[Verdict] = []
+    for (estimate, _), differs_here, equals_here in zip(estimates, different, equal, strict=True):
+        if estimate is None or estimate.se is None:
+            found.append("not measured")
+        elif differs_here:
+            found.append("helps" if estimate.mean > 0 else worse)
+        else:
+            found.append("no difference" if equals_here else "unclear")
+    return found

@@ -6,6 +6,7 @@ has the metric's own sign again.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +16,7 @@ from kdsearch.analysis.estimate import Estimate, estimate_document
 from kdsearch.analysis.statistics.scale import NATS, PERCENT, PLAIN, Scale, Unit
 from kdsearch.config import METRICS, Metric
 from kdsearch.results.headline import is_accuracy_like, score, turned
-from kdsearch.results.record import Evaluation
+from kdsearch.results.record import EpochMetrics, Evaluation, TrialRecord
 
 _UNITS = {"fraction": PERCENT, "nats": NATS, "plain": PLAIN}
 _KNOWN_CHANCE = ("accuracy", "balanced_accuracy", "f1_macro")
@@ -76,6 +77,25 @@ class Headline:
     def of(self, evaluation: Evaluation | None) -> float | None:
         """The score of an evaluation; None where it was not measured."""
         return score(evaluation, self.metric)
+
+    def of_epoch(self, epoch: EpochMetrics) -> float | None:
+        """The score of an epoch on validation; None where epochs were not measured by it."""
+        value = epoch.value(self.metric.name)
+        return None if value is None else turned(value, self.metric)
+
+    def by_epoch(self, trials: Iterable[TrialRecord]) -> "Headline":
+        """What curves over epochs can speak of: this, or accuracy, which every epoch has."""
+        epochs = (epoch for trial in trials for epoch in trial.history)
+        return self if all(self.of_epoch(epoch) is not None for epoch in epochs) else ACCURACY
+
+    def instead(self, shown: "Headline") -> str:
+        """Why epochs are shown by another metric, in a sentence; empty where they are not."""
+        if shown == self:
+            return ""
+        return (
+            f" Epochs were not measured by {self.words}, so this is about {shown.words}; an "
+            f"objective of val_{self.metric.name} would measure them."
+        )
 
     def own(self, value: float) -> float:
         """A score or a difference with the metric's own sign; and back again."""

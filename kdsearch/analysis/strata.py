@@ -10,6 +10,7 @@ from kdsearch.analysis.headline import Headline
 from kdsearch.analysis.luck import Key, luck_of, with_intervals
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.config import HARD_LABELS, StudyConfig
+from kdsearch.config.metric import VALIDATION
 from kdsearch.errors import UserInputError
 from kdsearch.results import (
     Results,
@@ -65,7 +66,15 @@ def compute_strata(results: Results) -> StrataInfo:
             name == "alpha" and parameter.allows(HARD_LABELS)
             for name, parameter in config.parameters("nuisance").items()
         ),
+        chosen_by=_chosen_by(config),
     )
+
+
+def _chosen_by(config: StudyConfig) -> str:
+    names = [objective.metric for objective in config.objective]
+    if names == [f"{VALIDATION}{config.headline.name}"]:
+        return ""
+    return wording.listing([wording.metric(name) for name in names])
 
 
 def _require_measured(results: Results, headline: Headline) -> None:

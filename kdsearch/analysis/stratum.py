@@ -115,6 +115,9 @@ class StrataInfo(NamedTuple):
     """What a stratum is in this study."""
     includes_hard_labels: bool = False
     """Whether the distilled arm's search could choose alpha 1, which is hard labels."""
+    chosen_by: str = ""
+    """What the settings of both arms were chosen by, in words, where that is not the headline
+    metric; empty where it is."""
 
     @property
     def confirmed(self) -> tuple[Stratum, ...]:

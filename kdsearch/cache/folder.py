@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,8 @@ def cached_arrays(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict
         with FileLock(path.with_name(path.name + ".lock")):
             if not path.exists():
                 arrays = make()
-                _write_atomically(path, arrays)
+                with whole_file(path) as unfinished, unfinished.open("wb") as file:
+                    np.savez(file, allow_pickle=False, **arrays)
                 return arrays
     try:
         return read_arrays(path)
@@ -79,12 +81,16 @@ def make_folder(folder: Path) -> None:
         raise unwritable(folder, "permission denied")
 
 
-def _write_atomically(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write beside `path`, then rename: a killed process leaves no half-written archive."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write, which then takes its place: a kill leaves no half of one.
+
+    Raises:
+        UserInputError: The folder cannot be written.
+    """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with unfinished.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+        yield unfinished
         unfinished.replace(path)
     except OSError as error:
         raise unwritable(path.parent, error) from error

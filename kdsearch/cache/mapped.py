@@ -7,7 +7,6 @@ carries its name and a hash of its content; one that does not hold what it promi
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from kdsearch.cache.fingerprint import tensors_hash
-from kdsearch.cache.folder import make_folder, unwritable
+from kdsearch.cache.folder import make_folder, whole_file
 
 ALWAYS_HASHED_BYTES = 2**24
 """A larger file that was once found whole is believed as long as its size and time of change stay
@@ -87,17 +86,10 @@ def load_mapped(path: Path) -> Mapped | None:
 
 
 def _write(path: Path, content: Mapped) -> None:
-    """Write beside `path`, then rename: a killed process leaves no half-written file."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     written = {"sha256": _hash(path, content), "notes": content.notes}
-    try:
+    with whole_file(path) as unfinished:
         # one entry, because safetensors writes several in any order
         save_file(content.tensors, unfinished, {_NOTES: json.dumps(written, sort_keys=True)})
-        unfinished.replace(path)
-    except OSError as error:
-        raise unwritable(path.parent, error) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _hash(path: Path, content: Mapped) -> str:

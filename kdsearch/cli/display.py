@@ -19,13 +19,13 @@ from rich.table import Table
 
 from kdsearch.config import StudyConfig
 from kdsearch.results import EpochMetrics, Stage, TeacherBankRecord, TrialRecord
-from kdsearch.study.listener import StageName
+from kdsearch.study.listener import Listener, StageName
 from kdsearch.study.planning.duration import in_words
 from kdsearch.study.run import StudyResult
 
 LINE_EVERY_SECONDS = 5.0
-TEACHER_ROW = "teacher/"
-"""How the row keys of teachers begin."""
+TEACHER_KEY = "teacher/"
+"""How the keys of teachers begin."""
 
 TITLES = {
     "teachers": "teachers",
@@ -35,7 +35,7 @@ TITLES = {
 }
 
 
-class Display:
+class Display(Listener):
     """Counts what a study does and shows it; the one listener of the command line."""
 
     def __init__(self, config: StudyConfig, console: Console) -> None:
@@ -57,7 +57,7 @@ class Display:
         self._left: str = ""
         self._banks: set[str] = set()
         self._members = 0  # trained in stages that are over
-        self._finished: set[str] = set()  # rows of the teachers' stage that goes on
+        self._finished: set[str] = set()  # keys in the teachers' stage that goes on
 
     def start(self) -> None:
         """Begin to show, live if there is a terminal."""
@@ -93,15 +93,15 @@ class Display:
             self._line(f"{TITLES[name]}: {done} of {total} done")
         self._progress.update(self._tasks[name], total=total, completed=done)
 
-    def epoch(self, row: str, metrics: EpochMetrics) -> None:
+    def epoch(self, key: str, metrics: EpochMetrics) -> None:
         """See `Listener.epoch`."""
-        is_teacher = row.startswith(TEACHER_ROW)
+        is_teacher = key.startswith(TEACHER_KEY)
         if not is_teacher or metrics.epoch < self._config.teacher.training.epochs:
-            self._epochs[row] = metrics.epoch
+            self._epochs[key] = metrics.epoch
             return
-        self._epochs.pop(row, None)
-        if "teachers" in self._tasks and row not in self._finished:
-            self._finished.add(row)
+        self._epochs.pop(key, None)
+        if "teachers" in self._tasks and key not in self._finished:
+            self._finished.add(key)
             self._progress.advance(self._tasks["teachers"])
 
     def teacher(self, bank: TeacherBankRecord) -> None:
@@ -162,8 +162,8 @@ class Display:
     def _end_teachers(self) -> None:
         """Whoever still counts as in training stopped early: the next stage has begun."""
         self._finished.clear()
-        for row in [row for row in self._epochs if row.startswith(TEACHER_ROW)]:
-            del self._epochs[row]
+        for key in [key for key in self._epochs if key.startswith(TEACHER_KEY)]:
+            del self._epochs[key]
         if "teachers" in self._tasks:
             self._progress.update(self._tasks["teachers"], completed=self._members)
 

@@ -38,7 +38,7 @@ class Split:
     y: Tensor
     """Labels in 0..num_classes-1: int64 [N]."""
     ids: Tensor
-    """Row numbers in the source's training arrays, unique: int64 [N].
+    """StudentSpec numbers in the source's training arrays, unique: int64 [N].
 
     For the test split of a source that has its own test set: row numbers in the test arrays.
     """

@@ -12,7 +12,7 @@ _TEST_STREAM, _VAL_STREAM, _TRAIN_STREAM = 0, 1, 2
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Row numbers of each split in the source's training arrays, ascending, int64."""
+    """StudentSpec numbers of each split in the source's training arrays, ascending, int64."""
 
     train: np.ndarray
     val: np.ndarray

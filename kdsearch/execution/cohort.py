@@ -13,7 +13,14 @@ from typing import Any
 from kdsearch.errors import DivergedError, KdsearchError, StaleCacheError
 from kdsearch.execution.engine import Engine, ReferenceEngine, Step, build_engines
 from kdsearch.execution.student import Student, students_path
-from kdsearch.execution.task import CohortTask, EpochDone, Event, Row, RowDone, RowPaused
+from kdsearch.execution.task import (
+    CohortTask,
+    EpochDone,
+    Event,
+    StudentDone,
+    StudentPaused,
+    StudentSpec,
+)
 from kdsearch.results import Outcome, State
 from kdsearch.training import load_checkpoint, save_checkpoint
 
@@ -29,7 +36,8 @@ Events = Iterator[Event]
 def train_cohort(task: CohortTask, should_stop: Callable[[], bool]) -> Events:
     """Train a cohort's leg from its last checkpoint, yielding what happens.
 
-    At the end every row has been told as `RowDone` or, if it waits at the rung, as `RowPaused`.
+    At the end every student has been told as `StudentDone` or, if it waits at the rung, as
+    `StudentPaused`.
     Once `should_stop` is true, the cohort saves a checkpoint and the generator ends early.
     """
     ended = _saved(_end_of(task.checkpoint))
@@ -72,7 +80,7 @@ class Cohort:
         waiting = deque(engines)
         while waiting:
             engine = waiting.popleft()
-            longest = max((s.row.trial.training.epochs for s in engine.students), default=0)
+            longest = max((s.spec.trial.training.epochs for s in engine.students), default=0)
             try:
                 for step in engine.train(until or longest):
                     yield self._tell(step)
@@ -89,10 +97,10 @@ class Cohort:
         singles = [student.untrained() for student in engine.students]
         for student in singles:
             if student.first is None:
-                self.students[student.row.key] = student
+                self.students[student.spec.key] = student
             else:
-                self.refits[student.first.row.key] = student
-        self._alone |= {student.row.key for student in singles}
+                self.refits[student.first.spec.key] = student
+        self._alone |= {student.spec.key for student in singles}
         alone: list[Engine] = [ReferenceEngine(student, None) for student in singles]
         self._engines += alone
         return alone
@@ -134,7 +142,7 @@ class Cohort:
             if isinstance(outcome, DivergedError):
                 self._fail(student, outcome)
             elif student.first is None:
-                yield EpochDone(student.row.key, outcome)
+                yield EpochDone(student.spec.key, outcome)
 
     def _save_now_and_then(self) -> None:
         if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
@@ -142,7 +150,7 @@ class Cohort:
 
     def _states(self) -> dict[str, Any]:
         return {
-            student.row.key: {
+            student.spec.key: {
                 "engine": engine.state(student),
                 "train_seconds": student.train_seconds,
             }
@@ -165,26 +173,26 @@ class Cohort:
 
     def _fail(self, student: Student, error: BaseException) -> None:
         first = student.first or student
-        del self.students[first.row.key]
-        self.refits.pop(first.row.key, None)
-        self._done[first.row.key] = first.failed(reason_of(error))
+        del self.students[first.spec.key]
+        self.refits.pop(first.spec.key, None)
+        self._done[first.spec.key] = first.failed(reason_of(error))
 
     def _restore(self) -> None:
         state = _saved(self._task.checkpoint) or self._arrivals()
         self._done = {key: Outcome.model_validate(o) for key, o in state["done"].items()}
         self._alone = set(state.get("alone", ()))  # absent in what earlier versions wrote
-        for row in self._task.rows:
-            if row.key not in self._done:
-                self._start(row, state["students"].get(row.key))
+        for spec in self._task.specs:
+            if spec.key not in self._done:
+                self._start(spec, state["students"].get(spec.key))
         saved = {key: s["engine"] for key, s in state["students"].items()}
         self._engines = build_engines(
             list(self.students.values()),
             saved,
             self._task.engine,
-            rows=self._task.rows,
+            specs=self._task.specs,
             alone=self._alone,
         )
-        if saved.keys() - {row.key for row in self._task.rows}:
+        if saved.keys() - {spec.key for spec in self._task.specs}:
             self._begin_refits(state["students"])
 
     def _begin_refits(self, states: Mapping[str, Any]) -> list[Engine]:
@@ -195,13 +203,15 @@ class Cohort:
         """
         if not self.refits:
             for key, student in list(self.students.items()):
-                if student.row.refit and student.progress.is_finished:
+                if student.spec.refit and student.progress.is_finished:
                     self._begin_refit(key, student, states)
             finals = list(self.refits.values())
-            saved = {s.row.key: states[s.row.key]["engine"] for s in finals if s.row.key in states}
-            rows = [final.row for final in finals]
+            saved = {
+                s.spec.key: states[s.spec.key]["engine"] for s in finals if s.spec.key in states
+            }
+            specs = [final.spec for final in finals]
             self._engines += build_engines(
-                finals, saved, self._task.engine, rows=rows, alone=self._alone
+                finals, saved, self._task.engine, specs=specs, alone=self._alone
             )
         own = set(map(id, self.refits.values()))
         return [e for e in self._engines if any(id(s) in own for s in e.students)]
@@ -212,30 +222,30 @@ class Cohort:
         except TRIAL_FAILURES as error:
             self._fail(student, error)
             return
-        if final.row.key in states:
-            final.train_seconds = states[final.row.key]["train_seconds"]
+        if final.spec.key in states:
+            final.train_seconds = states[final.spec.key]["train_seconds"]
 
     def _arrivals(self) -> dict[str, Any]:
         """Where the legs before left the students; nothing if any of it is lost.
 
         They are then trained again from the start, in step, to the same numbers.
         """
-        wanted = {row.key for row in self._task.rows}
+        wanted = {spec.key for spec in self._task.specs}
         found: dict[str, Any] = {}
         for origin in self._task.origins:
             students = (_saved(origin) or {"students": {}})["students"]
             found |= {key: students[key] for key in wanted & students.keys()}
         return {"done": {}, "students": found if found.keys() == wanted else {}}
 
-    def _start(self, row: Row, state: dict[str, Any] | None) -> None:
+    def _start(self, spec: StudentSpec, state: dict[str, Any] | None) -> None:
         try:
-            student = Student(row, self._task)
+            student = Student(spec, self._task)
         except TRIAL_FAILURES as error:
-            self._done[row.key] = Outcome(state="FAIL", failure=reason_of(error))
+            self._done[spec.key] = Outcome(state="FAIL", failure=reason_of(error))
             return
         if state is not None:
             student.train_seconds = state["train_seconds"]
-        self.students[row.key] = student
+        self.students[spec.key] = student
 
 
 def _end_of(checkpoint: Path) -> Path:
@@ -245,9 +255,9 @@ def _end_of(checkpoint: Path) -> Path:
 
 def _tell_end(ended: dict[str, Any]) -> Events:
     for key, outcome in ended["done"].items():
-        yield RowDone(key, Outcome.model_validate(outcome))
+        yield StudentDone(key, Outcome.model_validate(outcome))
     for key, score in ended["paused"].items():
-        yield RowPaused(key, score)
+        yield StudentPaused(key, score)
 
 
 def _saved(path: Path) -> dict[str, Any] | None:

@@ -9,13 +9,13 @@ from kdsearch.config import CnnModel, Conv1dModel, ImportModel, MlpModel, ModelC
 from kdsearch.distill import in_closed_form
 from kdsearch.errors import DivergedError
 from kdsearch.execution.student import Student
-from kdsearch.execution.task import EngineName, Row
+from kdsearch.execution.task import EngineName, StudentSpec
 from kdsearch.models.mlp import Mlp
 from kdsearch.results import EpochMetrics
 from kdsearch.training import (
     FunctionalPopulation,
-    Member,
     MlpPopulation,
+    PopulationStudent,
     StudentRun,
     gains_alone,
     is_stackable,
@@ -83,14 +83,14 @@ class ReferenceEngine:
         return self._saved if self._run is None else self._run.state_dict()
 
     def _start(self, student: Student) -> StudentRun:
-        trial = student.row.trial
+        trial = student.spec.trial
         run = StudentRun(
             student.body,
             student.data,
             training=trial.training,
             distillation=trial.distillation,
             width=trial.student.width,
-            order_seed=student.row.order_seed,
+            order_seed=student.spec.order_seed,
             score=student.score,
             measured=student.measured,
         )
@@ -115,8 +115,8 @@ class PopulationEngine:
         self._stacked: list[Student] = []
         self._population: MlpPopulation | FunctionalPopulation | None = None
         for student in self.students:
-            if student.row.key in self._states:
-                student.progress.load_state_dict(self._states[student.row.key]["progress"])
+            if student.spec.key in self._states:
+                student.progress.load_state_dict(self._states[student.spec.key]["progress"])
 
     def train(self, until: int) -> Iterator[Step]:
         """See `Engine.train`."""
@@ -125,7 +125,7 @@ class PopulationEngine:
             started = time.perf_counter()
             for outcomes in population.epochs(until=until):
                 seconds = time.perf_counter() - started
-                step: Step = [(chosen[row], outcome) for row, outcome in outcomes.items()]
+                step: Step = [(chosen[place], outcome) for place, outcome in outcomes.items()]
                 work = sum(student.macs for student, _ in step)
                 for student, _ in step:
                     student.train_seconds += seconds * student.macs / work
@@ -140,15 +140,15 @@ class PopulationEngine:
     def drop(self, student: Student) -> None:
         """See `Engine.drop`."""
         self.students.remove(student)
-        self._states.pop(student.row.key, None)
+        self._states.pop(student.spec.key, None)
         if not self.students:
             self._population, self._stacked = None, []
 
     def state(self, student: Student) -> dict[str, Any] | None:
         """See `Engine.state`."""
         if self._population is not None and student in self._stacked:
-            return self._population.row_state(self._stacked.index(student))
-        return self._states.get(student.row.key)
+            return self._population.student_state(self._stacked.index(student))
+        return self._states.get(student.spec.key)
 
     def _choose(self, until: int) -> list[Student]:
         """Who trains next: those that have begun go on, and the first in line fill up."""
@@ -163,10 +163,10 @@ class PopulationEngine:
             population = build_population(chosen)
         elif chosen != self._stacked:
             self._remember([s for s in self._stacked if s not in chosen])
-            population.regroup([member_of(student) for student in chosen])
-        for row, student in enumerate(chosen):
-            if student not in self._stacked and student.row.key in self._states:
-                population.load_row(row, self._states[student.row.key])
+            population.regroup([in_population(student) for student in chosen])
+        for place, student in enumerate(chosen):
+            if student not in self._stacked and student.spec.key in self._states:
+                population.load_student(place, self._states[student.spec.key])
         self._population, self._stacked = population, chosen
         return population
 
@@ -174,13 +174,13 @@ class PopulationEngine:
         for student in leaving:
             state = self.state(student) if student in self.students else None
             if state is not None:
-                self._states[student.row.key] = state
+                self._states[student.spec.key] = state
 
 
 def batches_and_width(student: Student) -> tuple[int, int, int]:
     """The order in a population: those that see the same batches, and equals, side by side."""
-    row = student.row
-    return row.order_seed, student.progress.epoch, row.trial.student.width
+    spec = student.spec
+    return spec.order_seed, student.progress.epoch, spec.trial.student.width
 
 
 def build_engines(
@@ -188,7 +188,7 @@ def build_engines(
     states: dict[str, dict[str, Any] | None],
     engine: EngineName,
     *,
-    rows: Sequence[Row],
+    specs: Sequence[StudentSpec],
     alone: Collection[str] = (),
 ) -> list[Engine]:
     """Engines for the students of a cohort, grouped by what must be equal in a population.
@@ -200,17 +200,17 @@ def build_engines(
         students: Those not done yet.
         states: What a checkpoint has kept of them, by key.
         engine: What the cohort is to be trained with.
-        rows: All students of the cohort, whether done or not.
+        specs: All students of the cohort, whether done or not.
         alone: Keys of those that a failed population has left.
     """
     engines: list[Engine] = []
     groups: dict[object, list[Student]] = {}
-    company = Counter(stack_key(row) for row in rows)
+    company = Counter(stack_key(spec) for spec in specs)
     for student in students:
-        state, key = states.get(student.row.key), stack_key(student.row)
-        was_alone = student.row.key in alone or (state is not None and "optimizer" in state)
+        state, key = states.get(student.spec.key), stack_key(student.spec)
+        was_alone = student.spec.key in alone or (state is not None and "optimizer" in state)
         # Most lone students that have not begun are faster in the reference loop.
-        gains = gains_alone(student.body) and is_in_closed_form(student.row)
+        gains = gains_alone(student.body) and is_in_closed_form(student.spec)
         gains = gains or company[key] > 1 or state is not None
         if engine == "population" and not was_alone and gains and can_stack(student):
             groups.setdefault(key, []).append(student)
@@ -222,22 +222,24 @@ def build_engines(
 def build_population(students: Sequence[Student]) -> MlpPopulation | FunctionalPopulation:
     """The population that trains such students, who have one `stack_key`, fastest."""
     first = students[0]
-    members = [member_of(student) for student in students]
-    if isinstance(first.body, Mlp) and is_in_closed_form(first.row):
-        return MlpPopulation(members, first.data)
-    return FunctionalPopulation(members, first.data, width=first.row.trial.student.width)
+    stacked = [in_population(student) for student in students]
+    if isinstance(first.body, Mlp) and is_in_closed_form(first.spec):
+        return MlpPopulation(stacked, first.data)
+    return FunctionalPopulation(stacked, first.data, width=first.spec.trial.student.width)
 
 
-def member_of(student: Student) -> Member[Any]:
+def in_population(student: Student) -> PopulationStudent[Any]:
     """A student as a population sees it."""
-    row = student.row
-    training, distillation = row.trial.training, row.trial.distillation
-    return Member(student.body, training, distillation, student.progress, row.order_seed)
+    spec = student.spec
+    training, distillation = spec.trial.training, spec.trial.distillation
+    return PopulationStudent(
+        student.body, training, distillation, student.progress, spec.order_seed
+    )
 
 
 def can_stack(student: Student) -> bool:
     """Whether a population can train this student; a user's own model is tried on samples."""
-    match student.row.trial.student:
+    match student.spec.trial.student:
         case MlpModel() as mlp:
             return not mlp.is_regularized
         case Conv1dModel() | CnnModel():
@@ -245,29 +247,29 @@ def can_stack(student: Student) -> bool:
         case ImportModel():
             return is_stackable(student.body, student.data.train_x)
         case _:
-            assert_never(student.row.trial.student)
+            assert_never(student.spec.trial.student)
 
 
-def stack_key(row: Row) -> object:
+def stack_key(spec: StudentSpec) -> object:
     """What students of one population have in common."""
-    trial = row.trial
+    trial = spec.trial
     return (
         trial.data,
         trial.teacher,
-        is_in_closed_form(row),
-        stack_shape(trial.student, is_in_closed_form=is_in_closed_form(row)),
+        is_in_closed_form(spec),
+        stack_shape(trial.student, is_in_closed_form=is_in_closed_form(spec)),
         trial.training.batch_size,
         trial.training.optimizer,
         trial.training.device,
     )
 
 
-def is_in_closed_form(row: Row) -> bool:
+def is_in_closed_form(spec: StudentSpec) -> bool:
     """Whether the slope of a student's loss is written out; others are left to autograd.
 
     Plain MLPs then have a population of their own, which takes no other loss.
     """
-    return in_closed_form([row.trial.distillation]) is not None
+    return in_closed_form([spec.trial.distillation]) is not None
 
 
 def stack_shape(model: ModelConfig, *, is_in_closed_form: bool) -> object:

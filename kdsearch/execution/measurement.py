@@ -12,7 +12,7 @@ from kdsearch.execution.engine import (
     stack_key,
 )
 from kdsearch.execution.student import Student
-from kdsearch.execution.task import CohortTask, Row
+from kdsearch.execution.task import CohortTask, StudentSpec
 from kdsearch.models.build import USERS_FAILURES
 from kdsearch.training import TrainingData
 
@@ -31,27 +31,27 @@ def population_speedup(task: CohortTask) -> float | None:
     Trains a few epochs on a part of the data, in this process; nothing of it is kept.
     """
     try:
-        return _speedup(largest_stack(task.rows), task)
+        return _speedup(largest_stack(task.specs), task)
     except USERS_FAILURES:  # a user's own model may fail; its trials will say how
         return None
 
 
-def _speedup(rows: Sequence[Row], task: CohortTask) -> float | None:
-    if len(rows) < 2:
+def _speedup(specs: Sequence[StudentSpec], task: CohortTask) -> float | None:
+    if len(specs) < 2:
         return None
-    first = Student(untiring(rows[0]), task)
+    first = Student(untiring(specs[0]), task)
     if not can_stack(first):
         return None
-    batch_size = rows[0].trial.training.batch_size
+    batch_size = specs[0].trial.training.batch_size
     step_seconds = seconds_per_epoch([ReferenceEngine(shortened(first, batch_size), None)])
     is_slow = step_seconds > SLOW_STEP_SECONDS
-    together = spread(rows, SLOW_STUDENTS if is_slow else MAX_STUDENTS)
+    together = spread(specs, SLOW_STUDENTS if is_slow else MAX_STUDENTS)
     singly = spread(together, SLOW_STUDENTS)
     # A population may be half as fast, or worse.
     student_steps = (1 + TIMED_EPOCHS) * (len(singly) + 2 * len(together))
     steps = max(1, min(MAX_STEPS, int(BUDGET_SECONDS / (student_steps * step_seconds))))
     alone, stack = (
-        [shortened(Student(untiring(row), task), steps * batch_size) for row in some]
+        [shortened(Student(untiring(spec), task), steps * batch_size) for spec in some]
         for some in (singly, together)
     )
     seconds_alone = seconds_per_epoch([ReferenceEngine(student, None) for student in alone])
@@ -59,18 +59,18 @@ def _speedup(rows: Sequence[Row], task: CohortTask) -> float | None:
     return (seconds_alone / len(alone)) / (seconds_together / len(stack))
 
 
-def largest_stack(rows: Sequence[Row]) -> list[Row]:
+def largest_stack(specs: Sequence[StudentSpec]) -> list[StudentSpec]:
     """The most students that share data, shape and so on, as a population must; widest first."""
-    stacks: dict[object, list[Row]] = {}
-    for row in rows:
-        stacks.setdefault(stack_key(row), []).append(row)
+    stacks: dict[object, list[StudentSpec]] = {}
+    for spec in specs:
+        stacks.setdefault(stack_key(spec), []).append(spec)
     largest = max(stacks.values(), key=len, default=[])
-    return sorted(largest, key=lambda row: row.trial.student.width, reverse=True)
+    return sorted(largest, key=lambda spec: spec.trial.student.width, reverse=True)
 
 
-def spread(rows: Sequence[Row], count: int) -> Sequence[Row]:
-    """At most `count` of the rows, spread over all of them, the first among them."""
-    return rows[:: max(len(rows) // count, 1)][:count]
+def spread(specs: Sequence[StudentSpec], count: int) -> Sequence[StudentSpec]:
+    """At most `count` of the students, spread over all of them, the first among them."""
+    return specs[:: max(len(specs) // count, 1)][:count]
 
 
 def seconds_per_epoch(engines: Sequence[Engine]) -> float:
@@ -84,12 +84,12 @@ def seconds_per_epoch(engines: Sequence[Engine]) -> float:
     return min(seconds[1:])
 
 
-def untiring(row: Row) -> Row:
-    """The row, to be trained for as long as the measurement takes."""
-    longer = row.trial.training.model_copy(
-        update={"epochs": row.trial.training.epochs + TIMED_EPOCHS + 1, "patience": None}
+def untiring(spec: StudentSpec) -> StudentSpec:
+    """The student, to be trained for as long as the measurement takes."""
+    longer = spec.trial.training.model_copy(
+        update={"epochs": spec.trial.training.epochs + TIMED_EPOCHS + 1, "patience": None}
     )
-    return replace(row, trial=row.trial.model_copy(update={"training": longer}))
+    return replace(spec, trial=spec.trial.model_copy(update={"training": longer}))
 
 
 def shortened(student: Student, num_samples: int) -> Student:

@@ -1,4 +1,4 @@
-"""One row of a cohort: a student from its first weights to its measured outcome."""
+"""One student of a cohort, from its first weights to its measured outcome."""
 
 import base64
 from dataclasses import replace
@@ -16,7 +16,7 @@ from kdsearch.execution.materials import (
     resident_data,
     taught_data,
 )
-from kdsearch.execution.task import CohortTask, Row
+from kdsearch.execution.task import CohortTask, StudentSpec
 from kdsearch.models import Normalization, build_model, count_capacity, predict_logits
 from kdsearch.results import EpochMetrics, Evaluation, Outcome, State
 from kdsearch.results.score import epoch_score, measured_each_epoch
@@ -26,28 +26,28 @@ from kdsearch.training import Progress, evaluate_logits, select_device
 class Student:
     """What an engine trains, and what the study wants to know about it besides."""
 
-    def __init__(self, row: Row, task: CohortTask, *, with_val: bool = False) -> None:
+    def __init__(self, spec: StudentSpec, task: CohortTask, *, with_val: bool = False) -> None:
         """Build it.
 
         Args:
-            row: Who it is.
+            spec: Who it is.
             task: Its cohort.
             with_val: Whether it is trained on the validation samples, too.
         """
-        self.row = row
+        self.spec = spec
         self.train_seconds = 0.0
         self.first: Student | None = None
         """Whom it refits; None for a student that validation is for."""
         self._task = task
         self._with_val = with_val
-        self._dataset = load_data(row.trial.data, task.cache)
-        trial = row.trial
+        self._dataset = load_data(spec.trial.data, task.cache)
+        trial = spec.trial
         body = build_model(
             trial.student,
             input_shape=self._dataset.input_shape,
             num_classes=self._dataset.num_classes,
             input_dtype=self._dataset.input_dtype,
-            seed=row.seed,
+            seed=spec.seed,
         )
         samples = self._dataset.input_shape, self._dataset.input_dtype
         self._capacity = count_capacity(body, *samples)
@@ -80,7 +80,7 @@ class Student:
 
         Its schedule is that of the epochs after which this one's weights were kept.
         """
-        trial, epochs = self.row.trial, self.progress.kept_epoch
+        trial, epochs = self.spec.trial, self.progress.kept_epoch
         training = trial.training.model_copy(
             update={
                 "epochs": epochs,
@@ -90,19 +90,19 @@ class Student:
             }
         )
         again = trial.model_copy(update={"training": training})
-        row = replace(self.row, key=f"{self.row.key}/refit", trial=again)
-        final = Student(row, self._task, with_val=True)
+        spec = replace(self.spec, key=f"{self.spec.key}/refit", trial=again)
+        final = Student(spec, self._task, with_val=True)
         final.first = self
         return final
 
     def untrained(self) -> "Student":
         """The same student before its first epoch."""
-        fresh = Student(self.row, self._task, with_val=self._with_val)
+        fresh = Student(self.spec, self._task, with_val=self._with_val)
         fresh.first = self.first
         return fresh
 
     def outcome(self, state: State, *, final: "Student | None" = None) -> Outcome:
-        """Measure the kept weights on validation, and on the test set where the row may.
+        """Measure the kept weights on validation, and on the test set where it may.
 
         Args:
             state: How training ended.
@@ -110,7 +110,7 @@ class Student:
         """
         self.body.load_state_dict(self.progress.kept_state)
         dataset, task = self._dataset, self._task
-        trial = self.row.trial
+        trial = self.spec.trial
         data = taught_data(
             trial.data, trial.teacher, task.teacher_data, task.cache, with_val=False
         )
@@ -120,8 +120,8 @@ class Student:
         if final is not None:
             final.body.load_state_dict(final.progress.kept_state)
             seconds += final.train_seconds
-        if self.row.opens_test:
-            test, correct = (final or self)._measure_test(self.row.key)
+        if self.spec.opens_test:
+            test, correct = (final or self)._measure_test(self.spec.key)
         return Outcome(
             state=state,
             **self._capacity._asdict(),
@@ -158,7 +158,7 @@ class Student:
         return predict_logits(self.body, x.to(device)).cpu()
 
     def _measure_test(self, opened_by: str) -> tuple[Evaluation, str]:
-        trial, task = self.row.trial, self._task
+        trial, task = self.spec.trial, self._task
         test = self._dataset.test.open(by=opened_by)
         normalize = Normalization(self._dataset.mean, self._dataset.std)
         members = ensemble_test_logits(
@@ -178,9 +178,9 @@ def pack_flags(flags: Tensor) -> str:
     return base64.b64encode(np.packbits(flags.cpu().numpy()).tobytes()).decode()
 
 
-def students_path(folder: Path, row_key: str) -> Path:
-    """Where a row's weights wait for the coordinator."""
-    return folder / f"{row_key.replace('/', '-')}.safetensors"
+def students_path(folder: Path, key: str) -> Path:
+    """Where a student's weights wait for the coordinator."""
+    return folder / f"{key.replace('/', '-')}.safetensors"
 
 
 def single_threaded() -> None:

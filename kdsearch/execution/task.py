@@ -12,7 +12,7 @@ EngineName = Literal["reference", "population"]
 
 
 @dataclass(frozen=True)
-class Row:
+class StudentSpec:
     """One student to train."""
 
     key: str
@@ -35,7 +35,7 @@ class CohortTask:
     """One leg of students that one worker trains together: the unit of checkpoint and resume."""
 
     key: str
-    rows: tuple[Row, ...]
+    specs: tuple[StudentSpec, ...]
     until: int | None
     """The epoch, a rung, at which students pause for the coordinator to compare them; None trains
     them to their ends."""
@@ -46,7 +46,7 @@ class CohortTask:
     checkpoint: Path
     """Where this leg stands; kept at its end, for the next leg to start from."""
     students: Path
-    """Folder for the trained students' weights, one safetensors file a row."""
+    """Folder for the trained students' weights, one safetensors file each."""
     cache: Path
     engine: EngineName = "reference"
     """How students that can be stacked are trained; the others take the reference loop."""
@@ -76,35 +76,35 @@ Task = CohortTask | TeacherTask
 class EpochDone:
     """A student (or teacher) has finished an epoch."""
 
-    row: str
+    key: str
     metrics: EpochMetrics
 
 
 @dataclass(frozen=True)
-class RowPaused:
+class StudentPaused:
     """A student waits at its cohort's rung."""
 
-    row: str
+    key: str
     score: float
     """Its best so far; higher is better."""
 
 
 @dataclass(frozen=True)
-class RowDone:
+class StudentDone:
     """A student's training has ended, one way or another."""
 
-    row: str
+    key: str
     outcome: Outcome
 
 
 @dataclass(frozen=True)
 class TaskFailed:
-    """The task as a whole could not go on; its unfinished rows have failed."""
+    """The task as a whole could not go on; its unfinished students have failed."""
 
     reason: str
 
 
-Event = EpochDone | RowPaused | RowDone | TaskFailed
+Event = EpochDone | StudentPaused | StudentDone | TaskFailed
 Notify = Callable[[Task, Event], None]
 
 Idle = Callable[[], bool]

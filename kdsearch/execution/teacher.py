@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -18,7 +17,7 @@ from kdsearch.config import (
 )
 from kdsearch.config.seed import derive_seed
 from kdsearch.data import Split
-from kdsearch.distill import TeacherBank, TeacherInterrupted, ensemble_logits
+from kdsearch.distill import EnsembleMode, TeacherBank, TeacherInterrupted, ensemble_logits
 from kdsearch.errors import UserInputError
 from kdsearch.execution.materials import (
     load_data,
@@ -48,9 +47,6 @@ from kdsearch.training import (
 )
 
 CHECKPOINT_SECONDS = 15.0
-
-Evaluate = Callable[[Tensor, Tensor, Tensor], Evaluation]
-"""Of logits, labels and the ensemble's logits."""
 
 
 def train_teacher(
@@ -199,67 +195,55 @@ def measure_bank(
         UserInputError: One of the study's own metrics fails.
     """
     bank = open_bank(teacher, data, cache)
-    dataset, evaluate = load_data(data.whole(), cache), partial(evaluate_logits, own=own_metrics)
-    val = dataset.val
-    val_logits = bank.member_logits(val, val.ids)
-    test, test_logits = None, None
+    dataset = load_data(data.whole(), cache)
+    val, test = _ask(bank, dataset.val, teacher), None
     if opened_by is not None:
-        test = load_data(data, cache).test.open(by=opened_by)
-        test_logits = bank.member_logits(test, test.ids)
+        test = _ask(bank, load_data(data, cache).test.open(by=opened_by), teacher)
+
+    def score(asked: _Asked, logits: Tensor) -> Evaluation:
+        everybody = asked.average(len(asked.logits))
+        return evaluate_logits(logits, asked.labels, everybody, own=own_metrics)
+
     members = tuple(
-        _measure_member(bank, m, teacher, evaluate, val, val_logits, test, test_logits)
+        bank.load(m).record.model_copy(
+            update={
+                "val": score(val, val.logits[m - 1]),
+                "test": score(test, test.logits[m - 1]) if test is not None else None,
+            }
+        )
         for m in bank.members
     )
-    sizes = range(1, len(members) + 1)
     ensembles = tuple(
-        _measure_ensemble(size, teacher, evaluate, val, val_logits, test, test_logits)
-        for size in sizes
+        EnsembleRecord(
+            size=size,
+            val=score(val, val.average(size)),
+            test=score(test, test.average(size)) if test is not None else None,
+            test_correct=test.correct(size) if test is not None else None,
+        )
+        for size in range(1, len(members) + 1)
     )
     return TeacherBankRecord(
         key=bank.key, members=members, ensembles=ensembles, num_classes=dataset.num_classes
     )
 
 
-def _measure_member(
-    bank: TeacherBank,
-    member: int,
-    teacher: TeacherConfig,
-    evaluate: Evaluate,
-    val: Split,
-    val_logits: Tensor,
-    test: Split | None,
-    test_logits: Tensor | None,
-) -> TeacherRecord:
-    def measure(split: Split, logits: Tensor) -> Evaluation:
-        ensemble = ensemble_logits(logits, size=len(logits), mode=teacher.ensemble_mode)
-        return evaluate(logits[member - 1], split.y, ensemble)
+class _Asked(NamedTuple):
+    """What the members say about a split of N samples."""
 
-    tested = None
-    if test is not None and test_logits is not None:
-        tested = measure(test, test_logits)
-    record = bank.load(member).record
-    return record.model_copy(update={"val": measure(val, val_logits), "test": tested})
+    labels: Tensor
+    """[N]."""
+    logits: Tensor
+    """Of all members, [K, N, C]."""
+    mode: EnsembleMode
+
+    def average(self, size: int) -> Tensor:
+        """Logits [N, C] of members 1..size together."""
+        return ensemble_logits(self.logits, size=size, mode=self.mode)
+
+    def correct(self, size: int) -> str:
+        """Which samples they get right, as records keep it."""
+        return pack_flags(self.average(size).argmax(dim=1) == self.labels)
 
 
-def _measure_ensemble(
-    size: int,
-    teacher: TeacherConfig,
-    evaluate: Evaluate,
-    val: Split,
-    val_logits: Tensor,
-    test: Split | None,
-    test_logits: Tensor | None,
-) -> EnsembleRecord:
-    def average(logits: Tensor, count: int) -> Tensor:
-        return ensemble_logits(logits, size=count, mode=teacher.ensemble_mode)
-
-    def measure(split: Split, logits: Tensor) -> Evaluation:
-        return evaluate(average(logits, size), split.y, average(logits, len(logits)))
-
-    tested, correct = None, None
-    if test is not None and test_logits is not None:
-        tested = measure(test, test_logits)
-        correct = pack_flags(average(test_logits, size).argmax(dim=1) == test.y)
-    return EnsembleRecord(
-        size=size, val=measure(val, val_logits), test=tested, test_correct=correct
-    )
+def _ask(bank: TeacherBank, split: Split, teacher: TeacherConfig) -> _Asked:
+    return _Asked(split.y, bank.member_logits(split, split.ids), teacher.ensemble_mode)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kdsearch.config import Objective, StudyConfig
+from kdsearch.config import Objective
 from kdsearch.results import TrialRecord
 from kdsearch.results.score import objective_value, signed_value, validated_metric
 
@@ -27,8 +27,8 @@ def rung_value(score: float, objective: Objective) -> float:
     return -score if is_negated else score
 
 
-def best_score(record: TrialRecord, config: StudyConfig) -> float:
-    """A complete trial's first objective with its sign turned so that higher is better."""
-    value = signed_value(record, config.objective[0])
+def complete_score(record: TrialRecord, objective: Objective) -> float:
+    """One value of a complete trial with its sign turned so that higher is better."""
+    value = signed_value(record, objective)
     assert value is not None, "a complete trial is measured"
     return value

@@ -128,9 +128,9 @@ class Confirm:
         if not records:
             return 0
         last = max(self._ledger.generation(r) for r in records)
-        members = [r for r in records if self._ledger.generation(r) == last]
+        latest = [r for r in records if self._ledger.generation(r) == last]
         begun = self._paths.has_begun(ROUND)
-        return last + (begun or any(r.state != "RUNNING" for r in members))
+        return last + (begun or any(r.state != "RUNNING" for r in latest))
 
     def _open_generations(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The runs that were added together with one that has not ended, whatever ended since."""

@@ -8,12 +8,12 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, NamedTuple
 
-from kdsearch.execution import Row
+from kdsearch.execution import StudentSpec
 from kdsearch.study.cohorts import form_cohorts
 from kdsearch.study.round import Group
 
 Survive = Callable[[Group, int, Mapping[str, float]], frozenset[str]]
-"""A group, a rung (epochs) and scores by row key to the row keys that go on."""
+"""A group, a rung (epochs) and scores by student to the keys that go on."""
 
 
 class Leg(NamedTuple):
@@ -21,7 +21,7 @@ class Leg(NamedTuple):
 
     key: str
     """Follows from the students and the rung."""
-    rows: tuple[Row, ...]
+    specs: tuple[StudentSpec, ...]
     until: int | None
     pruned: bool
     origins: tuple[str, ...]
@@ -34,7 +34,7 @@ class Course(Generic[Group]):
     def __init__(
         self,
         name: str,
-        groups: Mapping[Group, Sequence[Row]],
+        groups: Mapping[Group, Sequence[StudentSpec]],
         *,
         rungs: Mapping[Group, Sequence[int]],
         survive: Survive[Group],
@@ -48,7 +48,7 @@ class Course(Generic[Group]):
             survive: Decides at a rung.
         """
         self._name = name
-        self._groups = {group: list(rows) for group, rows in groups.items()}
+        self._groups = {group: list(specs) for group, specs in groups.items()}
         self._rungs = rungs
         self._survive = survive
         self._place = -1
@@ -66,51 +66,57 @@ class Course(Generic[Group]):
             pruned = self._decide()
         self._place += 1
         self._scores.clear()
-        live: dict[int | None, list[Row]] = {}
-        for group, rows in self._groups.items():
-            live.setdefault(self._rung(group, self._place), []).extend(rows)
-        legs = [leg for until, rows in live.items() for leg in self._legs(rows, until)]
-        self._came_from = {row.key: leg.key for leg in legs for row in leg.rows}
+        live: dict[int | None, list[StudentSpec]] = {}
+        for group, specs in self._groups.items():
+            live.setdefault(self._rung(group, self._place), []).extend(specs)
+        legs = [leg for until, specs in live.items() for leg in self._legs(specs, until)]
+        self._came_from = {spec.key: leg.key for leg in legs for spec in leg.specs}
         return pruned + legs
 
     def _decide(self) -> list[Leg]:
-        lost: dict[int, list[Row]] = {}
-        for group, rows in self._groups.items():
-            scores = {row.key: self._scores[row.key] for row in rows if row.key in self._scores}
+        lost: dict[int, list[StudentSpec]] = {}
+        for group, specs in self._groups.items():
+            scores = {
+                spec.key: self._scores[spec.key] for spec in specs if spec.key in self._scores
+            }
             rung = self._rung(group, self._place)
             kept = frozenset[str]()
             if rung is not None and scores:
                 kept = self._survive(group, rung, scores)
                 lost.setdefault(rung, []).extend(
-                    row for row in rows if row.key in scores.keys() - kept
+                    spec for spec in specs if spec.key in scores.keys() - kept
                 )
-            self._groups[group] = [row for row in rows if row.key in kept]
-        return [leg for rung, rows in lost.items() for leg in self._legs(rows, rung, pruned=True)]
+            self._groups[group] = [spec for spec in specs if spec.key in kept]
+        return [
+            leg for rung, specs in lost.items() for leg in self._legs(specs, rung, pruned=True)
+        ]
 
     def _rung(self, group: Group, place: int) -> int | None:
         rungs = self._rungs.get(group, ())
         return rungs[place] if place < len(rungs) else None
 
-    def _legs(self, rows: Sequence[Row], until: int | None, *, pruned: bool = False) -> list[Leg]:
-        def cost(row: Row) -> float:
-            return row.trial.student.width * float(until or row.trial.training.epochs)
+    def _legs(
+        self, specs: Sequence[StudentSpec], until: int | None, *, pruned: bool = False
+    ) -> list[Leg]:
+        def cost(spec: StudentSpec) -> float:
+            return spec.trial.student.width * float(until or spec.trial.training.epochs)
 
         return [
             Leg(
                 key=self._key(cohort, until, pruned=pruned),
-                rows=cohort,
+                specs=cohort,
                 until=until,
                 pruned=pruned,
                 origins=tuple(
                     dict.fromkeys(
-                        self._came_from[row.key] for row in cohort if row.key in self._came_from
+                        self._came_from[spec.key] for spec in cohort if spec.key in self._came_from
                     )
                 ),
             )
-            for cohort in form_cohorts(rows, cost)
+            for cohort in form_cohorts(specs, cost)
         ]
 
-    def _key(self, rows: Sequence[Row], until: int | None, *, pruned: bool) -> str:
-        members = hashlib.sha256("\n".join(row.key for row in rows).encode()).hexdigest()[:12]
+    def _key(self, specs: Sequence[StudentSpec], until: int | None, *, pruned: bool) -> str:
+        digest = hashlib.sha256("\n".join(spec.key for spec in specs).encode()).hexdigest()[:12]
         end = "end" if until is None else f"{until:04d}"
-        return f"{self._name}-{end}{'-pruned' if pruned else ''}-{members}"
+        return f"{self._name}-{end}{'-pruned' if pruned else ''}-{digest}"

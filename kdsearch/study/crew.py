@@ -16,9 +16,9 @@ from kdsearch.execution import (
     EpochDone,
     Event,
     Executor,
-    Row,
-    RowDone,
-    RowPaused,
+    StudentDone,
+    StudentPaused,
+    StudentSpec,
     Task,
     TaskFailed,
     TeacherTask,
@@ -131,28 +131,31 @@ class Crew:
         self._in_training = students
         for record in students.records:
             self._fail_if_untaught(record, students)
-        rows = {
-            group: [self.row(record) for record in records]
+        specs = {
+            group: [self.spec(record) for record in records]
             for group, records in students.to_train().items()
         }
-        course = Course(students.name, rows, rungs=rungs, survive=survive)
+        course = Course(students.name, specs, rungs=rungs, survive=survive)
 
         def hear(task: Task, event: Event) -> None:
             match event:
-                case RowPaused(key, score):
+                case StudentPaused(key, score):
                     course.pause(key, score)
                     epoch = task.until if isinstance(task, CohortTask) else None
                     self._chores.append(partial(self._report, students, key, epoch, score))
-                case RowDone(key, outcome):
+                case StudentDone(key, outcome):
                     self._chores.append(partial(self._store, students, key, outcome))
                 case TaskFailed(reason) if isinstance(task, CohortTask):
                     failure = Outcome(state="FAIL", failure=reason)
-                    for row in task.rows:
-                        self._chores.append(partial(self._store, students, row.key, failure))
+                    for spec in task.specs:
+                        self._chores.append(partial(self._store, students, spec.key, failure))
 
         while legs := course.next_legs():
             tasks = with_engine(
-                [self._task(leg) for leg in legs], self.config, self.ledger, self.listener
+                [self._task(leg) for leg in legs],
+                self.config.training.engine,
+                ledger=self.ledger,
+                listener=self.listener,
             )
             self._execute(tasks, hear)
             for leg in legs:
@@ -163,7 +166,7 @@ class Crew:
         self._paths.forget(students.name)
 
     def _fail_if_untaught(self, record: TrialRecord, students: Round[Group]) -> None:
-        reason = self._untaught.get(self.row(record).trial.teacher)
+        reason = self._untaught.get(self.spec(record).trial.teacher)
         if reason is not None and record.state == "RUNNING":
             failure = Outcome(state="FAIL", failure=f"its teacher cannot be trained: {reason}")
             students.store(self._finish(record, failure))
@@ -178,13 +181,13 @@ class Crew:
         else:
             self._mirror.drop_weights(students[key])
 
-    def row(self, record: TrialRecord) -> Row:
+    def spec(self, record: TrialRecord) -> StudentSpec:
         """What a worker needs to know of a trial."""
         settings = record.settings
         if record.arm == "baseline":
             own = {n: v for n, v in settings.items() if applies_to_baseline(n) or n == "alpha"}
             settings = self._measured_against() | own
-        return Row(
+        return StudentSpec(
             key=record.key,
             trial=self.config.trial_config(settings),
             seed=record.seed,
@@ -201,7 +204,7 @@ class Crew:
     def _teachers_of(self, records: Sequence[TrialRecord]) -> list[TeacherConfig]:
         teachers: list[TeacherConfig] = []
         for record in records:
-            teacher = self.row(record).trial.teacher
+            teacher = self.spec(record).trial.teacher
             if teacher not in teachers:
                 teachers.append(teacher)
         return teachers
@@ -209,7 +212,7 @@ class Crew:
     def _task(self, leg: Leg) -> CohortTask:
         return CohortTask(
             key=leg.key,
-            rows=leg.rows,
+            specs=leg.specs,
             until=leg.until,
             ranking=ranked_by(self.config.objective),
             own_metrics=self.config.own_metrics,
@@ -226,10 +229,10 @@ class Crew:
     ) -> None:
         def notify(task: Task, event: Event) -> None:
             if isinstance(event, EpochDone):
-                self.listener.epoch(event.row, event.metrics)
+                self.listener.epoch(event.key, event.metrics)
                 students = self._in_training
-                if students is not None and event.row in students:
-                    self.workload.epoch(students[event.row], event.metrics.epoch)
+                if students is not None and event.key in students:
+                    self.workload.epoch(students[event.key], event.metrics.epoch)
                     self._tell_time_left()
             elif isinstance(event, TaskFailed) and isinstance(task, TeacherTask):
                 self._untaught[task.teacher] = event.reason

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kdsearch.config import StudyConfig
+from kdsearch.config.training import EngineChoice
 from kdsearch.execution import CohortTask
 from kdsearch.execution.engine import is_in_closed_form
 from kdsearch.execution.measurement import population_speedup
@@ -20,7 +20,7 @@ together tell little of sixty."""
 
 
 def with_engine(
-    tasks: Sequence[CohortTask], config: StudyConfig, ledger: Ledger, listener: Listener
+    tasks: Sequence[CohortTask], engine: EngineChoice, *, ledger: Ledger, listener: Listener
 ) -> list[CohortTask]:
     """The tasks, to be trained by the study's engine.
 
@@ -31,7 +31,6 @@ def with_engine(
     margin, so that a fresh run of one file takes the same again; and it is kept only once a
     whole cohort has been measured.
     """
-    engine = config.training.engine
     chosen = engine if engine != "auto" else ledger.engine or _measure(tasks, ledger, listener)
     return [replace(task, engine=chosen) for task in tasks]
 
@@ -43,10 +42,10 @@ def _measure(tasks: Sequence[CohortTask], ledger: Ledger, listener: Listener) ->
         speedup = population_speedup(task)
         if speedup is not None:
             engine = _decide(_usual(task), speedup)
-            is_known = len(task.rows) >= LEAST_MEASURED
+            is_known = len(task.specs) >= LEAST_MEASURED
             how = "together" if engine == "population" else "one by one"
             listener.note(
-                f"{task.rows[0].trial.student.kind} students are trained {how} (engine: "
+                f"{task.specs[0].trial.student.kind} students are trained {how} (engine: "
                 f"{engine}): together is {speedup:.1f} times as fast here, for the widest of them"
                 f"{_beside(tasks)}"
             )
@@ -61,14 +60,14 @@ def _usual(task: CohortTask) -> EngineName:
 
     On a CPU torch's convolutions lose together; conv1d does without them.
     """
-    trial = task.rows[0].trial
+    trial = task.specs[0].trial
     on_gpu = select_device(trial.training.device).type == "cuda"
     return "population" if on_gpu or trial.student.kind in ("mlp", "conv1d") else "reference"
 
 
 def _beside(tasks: Sequence[CohortTask]) -> str:
     """What becomes of losses whose slopes are not written out."""
-    open_form = [t.rows[0] for t in tasks if not is_in_closed_form(t.rows[0])]
+    open_form = [t.specs[0] for t in tasks if not is_in_closed_form(t.specs[0])]
     if not open_form:
         return ""
     kind = open_form[0].trial.distillation.kind
@@ -82,4 +81,4 @@ def _decide(usual: EngineName, speedup: float) -> EngineName:
 
 
 def _widest(task: CohortTask) -> int:
-    return max(row.trial.student.width for row in task.rows)
+    return max(spec.trial.student.width for spec in task.specs)

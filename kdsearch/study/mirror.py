@@ -18,7 +18,7 @@ from kdsearch.execution.materials import load_data
 from kdsearch.execution.student import students_path
 from kdsearch.models import Classifier, Normalization, build_model
 from kdsearch.results import TeacherBankRecord, TeacherRecord, TrialRecord
-from kdsearch.results.objective import best_score, complete_value
+from kdsearch.results.objective import complete_score, complete_value
 from kdsearch.study.storage.ledger import Ledger
 from kdsearch.study.storage.paths import StudyPaths
 from kdsearch.tracking import DatasetSummary, LoggableModel, Sink, TrackingUnavailableError
@@ -296,6 +296,6 @@ def best_so_far(
         if (record.stage, record.arm) != ("search", "distilled") or record.state == "RUNNING":
             return
         if record.state == "COMPLETE":
-            if best is None or best_score(record, config) > best_score(best, config):
+            if best is None or complete_score(record, objective) > complete_score(best, objective):
                 best = record
             yield BestSoFar(record.trial, complete_value(best, objective), best, position)

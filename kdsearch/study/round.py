@@ -19,8 +19,8 @@ class Round(Generic[Group]):
             groups: Trials that are compared with each other.
         """
         self.name = name
-        self._groups = {group: [r.key for r in members] for group, members in groups.items()}
-        self._records = {r.key: r for members in groups.values() for r in members}
+        self._groups = {group: [r.key for r in records] for group, records in groups.items()}
+        self._records = {r.key: r for records in groups.values() for r in records}
 
     def __contains__(self, key: str) -> bool:
         """Whether a student takes part."""

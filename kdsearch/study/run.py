@@ -18,10 +18,11 @@ from kdsearch.study.confirm import Confirm, chosen_trials, confirmed_records
 from kdsearch.study.crew import Crew
 from kdsearch.study.executors import open_executor, stop_on_signals
 from kdsearch.study.ladder import strata_ahead, strata_to_run
-from kdsearch.study.listener import Listener, SilentListener
+from kdsearch.study.listener import Listener
 from kdsearch.study.mirror import Mirror
 from kdsearch.study.planning.pieces import check_pieces
 from kdsearch.study.planning.workload import Workload
+from kdsearch.study.proposal.sampler import MakeSampler, with_sampler
 from kdsearch.study.search import Search
 from kdsearch.study.storage.change import as_begun, refuse_change
 from kdsearch.study.storage.database import check_storage, sqlite_file
@@ -51,13 +52,14 @@ def run_study(
     workers: int | None = None,
     executor: Executor | None = None,
     sink: Sink | None = None,
+    sampler: MakeSampler | None = None,
     listener: Listener | None = None,
     command: str | None = None,
 ) -> StudyResult:
     """Run a study to its end, or go on where an earlier run of it stopped.
 
     Everything is written below the current folder, caches excepted. Results depend on `config`
-    alone, not on `workers`, `executor` or on interruptions.
+    and `sampler` alone, not on `workers`, `executor` or on interruptions.
 
     Args:
         config: A validated study.
@@ -65,11 +67,15 @@ def run_study(
         executor: Where to train instead; it is not closed. What it must do is in
             `kdsearch.testing.ExecutorContract`.
         sink: Where trials are mirrored to; MLflow by default. See `kdsearch.testing.SinkContract`.
+        sampler: Makes who proposes settings, as `sampler.target` of a study file does, whose
+            place it takes: `make(seed)`, a function or class of a module, or a `functools.partial`
+            of one. See `kdsearch.testing.SamplerContract`.
         listener: Told what happens.
         command: How to run the study again, for the report; the command line by default.
 
     Raises:
-        ValueError: Both `workers` and `executor` are given.
+        ValueError: Both `workers` and `executor` are given, or `sampler` and another one in
+            `config`; or a `sampler` that cannot be found again by its name.
         UserInputError: The data or the models cannot work, or the file changed since the study
             began.
         StudyLockedError: Another process runs the study.
@@ -79,7 +85,9 @@ def run_study(
     """
     if workers is not None and executor is not None:
         raise ValueError("workers are those of kdsearch's own executor; give one of the two")
-    listener = listener or SilentListener()
+    if sampler is not None:
+        config = with_sampler(config, sampler)
+    listener = listener or Listener()
     called = redact_command([Path(sys.argv[0]).name, *sys.argv[1:]])
     command = called if command is None else redact(command)
     paths = StudyPaths(Path.cwd(), config.name)

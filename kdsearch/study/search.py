@@ -76,12 +76,12 @@ class Search:
         while lanes := self._next_round():
             running = [r.key for rs in lanes.values() for r in rs if r.state == "RUNNING"]
             keys = self._ledger.open_round(running)
-            members = {
+            students = {
                 lane: [r for r in self._records(lane) if r.key in keys] for lane in self._lanes
             }
-            self._crew.prepare_teachers([r for rs in members.values() for r in rs])
+            self._crew.prepare_teachers([r for rs in students.values() for r in rs])
             self._crew.listener.stage("search", total=self.total, done=self.done)
-            self._crew.train(Round(ROUND, members), rungs=self._rungs, survive=self._survivors)
+            self._crew.train(Round(ROUND, students), rungs=self._rungs, survive=self._survivors)
 
     def _next_round(self) -> dict[Lane, list[TrialRecord]]:
         current = {lane: self._current_generation(lane) for lane in self._lanes}
@@ -109,18 +109,18 @@ class Search:
     def _fill(self, lane: Lane, generation: int, surface: SurfaceSampler) -> list[TrialRecord]:
         """The lane's trials of a generation, asked as far as they have not been."""
         records = self._records(lane)
-        members = [r for r in records if self._ledger.generation(r) == generation]
-        if members and self._has_begun(members):
-            return members
-        asked = len(records) - len(members)
+        present = [r for r in records if self._ledger.generation(r) == generation]
+        if present and self._has_begun(present):
+            return present
+        asked = len(records) - len(present)
         plan = next_generation(self._config, lane, self._lanes, asked=asked)
         if plan is None:
-            return members
+            return present
         proposals = self._proposals(lane, generation, plan, surface)
-        return members + self._ask(lane, generation, proposals[len(members) :])
+        return present + self._ask(lane, generation, proposals[len(present) :])
 
-    def _has_begun(self, members: Sequence[TrialRecord]) -> bool:
-        return self._paths.has_begun(ROUND) or any(r.state != "RUNNING" for r in members)
+    def _has_begun(self, present: Sequence[TrialRecord]) -> bool:
+        return self._paths.has_begun(ROUND) or any(r.state != "RUNNING" for r in present)
 
     def _proposals(
         self, lane: Lane, generation: int, plan: Generation, surface: SurfaceSampler

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kdsearch.cache import cache_folder
-from kdsearch.config import StudyConfig, TeacherConfig
+from kdsearch.config import DataConfig, StudyConfig, TeacherConfig
 from kdsearch.distill import TeacherBank
 from kdsearch.errors import InterruptedStudyError, KdsearchError
 from kdsearch.execution import EpochDone, Event, Task, TaskFailed, TeacherTask
@@ -38,7 +38,7 @@ class Teachers:
 
     def missing(self, teachers: Sequence[TeacherConfig]) -> list[TeacherTask]:
         """Tasks for the members of some banks that no study has trained yet."""
-        return missing_teachers(teachers, self._config, self._cache)
+        return missing_teachers(teachers, self._config.data, self._cache)
 
     def measure(self, teacher: TeacherConfig, *, opened_by: str | None = None) -> None:
         """Record what a trained bank scores on validation, and on test once it may be opened."""
@@ -96,14 +96,14 @@ def train_teachers(config: StudyConfig, *, listener: Listener) -> TeacherBankRec
     """
     cache = cache_folder()
     check_pieces(config)
-    tasks = missing_teachers([config.teacher], config, cache)
+    tasks = missing_teachers([config.teacher], config.data, cache)
     listener.stage("teachers", total=len(tasks), done=0)
 
     def notify(task: Task, event: Event) -> None:
         if isinstance(event, TaskFailed):
             raise KdsearchError(f"{task.key} failed: {event.reason}")
         if isinstance(event, EpochDone):
-            listener.epoch(event.row, event.metrics)
+            listener.epoch(event.key, event.metrics)
 
     with stop_on_signals() as should_stop, open_executor(None) as executor:
         executor.run(
@@ -121,16 +121,16 @@ def train_teachers(config: StudyConfig, *, listener: Listener) -> TeacherBankRec
 
 
 def missing_teachers(
-    teachers: Sequence[TeacherConfig], config: StudyConfig, cache: Path
+    teachers: Sequence[TeacherConfig], data: DataConfig, cache: Path
 ) -> list[TeacherTask]:
     """Tasks for the members of some banks that no study has trained yet."""
     tasks: dict[str, TeacherTask] = {}
     for teacher in teachers:
-        bank = open_bank(teacher, config.data, cache)
+        bank = open_bank(teacher, data, cache)
         for member in bank.members:
             if not bank.is_cached(member):
                 key = f"teacher/{bank.member_key(member)[:8]}/{member}"
                 tasks[key] = TeacherTask(
-                    key=key, teacher=teacher, data=config.data, member=member, cache=cache
+                    key=key, teacher=teacher, data=data, member=member, cache=cache
                 )
     return list(tasks.values())

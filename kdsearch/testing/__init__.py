@@ -4,24 +4,53 @@
 Needs pytest, which kdsearch itself does not.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
-_PARTS = ("data", "executor", "loss", "model", "sampler", "sink")
-pytest.register_assert_rewrite(*(f"kdsearch.testing.{part}" for part in _PARTS))
+if TYPE_CHECKING:
+    from kdsearch.testing.answer import AnswerContract
+    from kdsearch.testing.data import DataContract
+    from kdsearch.testing.executor import ExecutorContract
+    from kdsearch.testing.loss import LossContract
+    from kdsearch.testing.metric import MetricContract
+    from kdsearch.testing.model import ModelCase, ModelContract
+    from kdsearch.testing.sampler import SamplerContract
+    from kdsearch.testing.sink import SinkContract
 
-from kdsearch.testing.data import DataContract  # noqa: E402
-from kdsearch.testing.executor import ExecutorContract  # noqa: E402
-from kdsearch.testing.loss import LossContract  # noqa: E402
-from kdsearch.testing.model import ModelCase, ModelContract  # noqa: E402
-from kdsearch.testing.sampler import SamplerContract  # noqa: E402
-from kdsearch.testing.sink import SinkContract  # noqa: E402
+_HOMES = {
+    "AnswerContract": "answer",
+    "DataContract": "data",
+    "ExecutorContract": "executor",
+    "LossContract": "loss",
+    "MetricContract": "metric",
+    "ModelCase": "model",
+    "ModelContract": "model",
+    "SamplerContract": "sampler",
+    "SinkContract": "sink",
+}
+pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in set(_HOMES.values())))
 
 __all__ = [
+    "AnswerContract",
     "DataContract",
     "ExecutorContract",
     "LossContract",
+    "MetricContract",
     "ModelCase",
     "ModelContract",
     "SamplerContract",
     "SinkContract",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy: the contract of answers brings the whole report along, which others need not wait for.
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

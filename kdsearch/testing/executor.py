@@ -14,9 +14,9 @@ from kdsearch.execution import (
     Event,
     Executor,
     InlineExecutor,
-    Row,
-    RowDone,
-    RowPaused,
+    StudentDone,
+    StudentPaused,
+    StudentSpec,
     Task,
     TaskFailed,
     TeacherTask,
@@ -47,17 +47,17 @@ class Log:
         self.threads.add(threading.get_ident())
         match event:
             case EpochDone():
-                self.epochs.append((event.row, event.metrics.epoch))
-            case RowPaused():
-                self.paused[event.row] = event.score
-            case RowDone():
-                self.outcomes[event.row] = event.outcome
+                self.epochs.append((event.key, event.metrics.epoch))
+            case StudentPaused():
+                self.paused[event.key] = event.score
+            case StudentDone():
+                self.outcomes[event.key] = event.outcome
             case TaskFailed():
                 self.failures[task.key] = event.reason
 
     @property
     def essence(self) -> dict[str, dict[str, object]]:
-        """Outcomes by row, without the time they took."""
+        """Outcomes by student, without the time they took."""
         return {k: o.model_dump(exclude={"train_seconds"}) for k, o in self.outcomes.items()}
 
 
@@ -111,7 +111,7 @@ class ExecutorContract:
         """A second leg starts from the first one's checkpoint and ends as if never interrupted."""
         first = cohort(study, cache, tmp_path / "legs", "first", until=2)
         paused = run(executor, [first])
-        assert paused.paused.keys() == {row.key for row in first.rows}
+        assert paused.paused.keys() == {spec.key for spec in first.specs}
         assert not paused.outcomes
         second = replace(
             first, key="second", until=None, checkpoint=tmp_path / "legs" / "second.pt",
@@ -128,7 +128,7 @@ class ExecutorContract:
         task = cohort(study, cache, tmp_path / "stopped", "one")
         log = Log()
         executor.run([task], notify=log.notify, should_stop=lambda: bool(log.epochs))
-        assert len(log.outcomes) < len(task.rows)
+        assert len(log.outcomes) < len(task.specs)
         rest = run(executor, [task])
         assert not log.outcomes.keys() & rest.outcomes.keys()
         whole = run(InlineExecutor(), [cohort(study, cache, tmp_path / "whole", "one")])
@@ -192,8 +192,8 @@ def cohort(
     study: StudyConfig, cache: Path, folder: Path, key: str, *, until: int | None = None
 ) -> CohortTask:
     """Three students of the study, up to a rung or to their ends."""
-    rows = tuple(
-        Row(
+    specs = tuple(
+        StudentSpec(
             key=f"{key}/{index}",
             trial=study.trial_config({"width": 8, "temperature": 2.0} | settings),
             seed=10 + index,
@@ -204,7 +204,7 @@ def cohort(
     )
     return CohortTask(
         key=key,
-        rows=rows,
+        specs=specs,
         until=until,
         ranking=BY_ACCURACY,
         teacher_data=study.data,

@@ -8,7 +8,7 @@ from kdsearch.training.loop import StudentRun
 from kdsearch.training.metrics import expected_calibration_error, share_of
 from kdsearch.training.mlp.population import MlpPopulation
 from kdsearch.training.optimizer import build_optimizer, schedule_factor
-from kdsearch.training.population import Member
+from kdsearch.training.population import PopulationStudent
 from kdsearch.training.progress import Progress, val_accuracy
 from kdsearch.training.views import EpochViews
 from kdsearch.training.vmap.population import FunctionalPopulation
@@ -18,8 +18,8 @@ __all__ = [
     "EpochViews",
     "FunctionalPopulation",
     "LoneRun",
-    "Member",
     "MlpPopulation",
+    "PopulationStudent",
     "Progress",
     "StudentRun",
     "TrainingData",

@@ -15,7 +15,7 @@ from kdsearch.models.mlp import Mlp
 from kdsearch.results import EpochMetrics
 from kdsearch.training.data import TrainingData
 from kdsearch.training.mlp.population import MlpPopulation
-from kdsearch.training.population import Member
+from kdsearch.training.population import PopulationStudent
 from kdsearch.training.progress import Progress
 from kdsearch.training.vmap.population import FunctionalPopulation
 from kdsearch.training.vmap.stacking import has_own_passes
@@ -52,10 +52,10 @@ class LoneRun:
         self._progress = Progress(training)
         self._population: MlpPopulation | FunctionalPopulation
         if isinstance(model, Mlp):
-            mlp = Member(model, training, distillation, self._progress, order_seed)
+            mlp = PopulationStudent(model, training, distillation, self._progress, order_seed)
             self._population = MlpPopulation([mlp], data)
         else:
-            other = Member(model, training, distillation, self._progress, order_seed)
+            other = PopulationStudent(model, training, distillation, self._progress, order_seed)
             self._population = FunctionalPopulation([other], data, width=width)
 
     @property
@@ -86,8 +86,8 @@ class LoneRun:
 
     def state_dict(self) -> dict[str, Any]:
         """All that a run needs to go on exactly: tensors and plain values only."""
-        return self._population.row_state(0)
+        return self._population.student_state(0)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
-        self._population.load_row(0, state)
+        self._population.load_student(0, state)

@@ -26,7 +26,7 @@ Lesson = TypeVar("Lesson")
 """What an engine has made ready of a student's teachers."""
 
 
-class Member(NamedTuple, Generic[Body]):
+class PopulationStudent(NamedTuple, Generic[Body]):
     """One student of a population."""
 
     model: Body
@@ -41,54 +41,56 @@ class Member(NamedTuple, Generic[Body]):
 class Population(ABC, Generic[Body, Lesson]):
     """Students of one batch size and optimizer, each in an epoch of its own."""
 
-    def __init__(self, members: Sequence[Member[Body]], data: TrainingData) -> None:
-        """Stack the members; `load_row` puts those in their place that have trained before.
+    def __init__(self, students: Sequence[PopulationStudent[Body]], data: TrainingData) -> None:
+        """Stack the students; `load_student` puts those in their place that have trained before.
 
         Args:
-            members: Their `training` may differ in everything but batch size and optimizer.
+            students: Their `training` may differ in everything but batch size and optimizer.
             data: What all see, on the device to train on.
         """
         self._data = data
-        self._stack_members(tuple(members), [None] * len(members))
+        self._stack_students(tuple(students), [None] * len(students))
 
-    def regroup(self, members: Sequence[Member[Body]]) -> None:
-        """Go on with these members: some that are in, some that are new, in a new order.
+    def regroup(self, students: Sequence[PopulationStudent[Body]]) -> None:
+        """Go on with these students: some that are in, some that are new, in a new order.
 
         Those that stay keep their numbers, and their soft targets are not made again.
         """
-        before = {member.progress: row for row, member in enumerate(self.members)}
-        rows = [before.get(member.progress) for member in members]
-        states = [None if row is None else self.row_state(row) for row in rows]
+        before = {student.progress: row for row, student in enumerate(self.students)}
+        rows = [before.get(student.progress) for student in students]
+        states = [None if row is None else self.student_state(row) for row in rows]
         lessons = self._lessons()
-        self._stack_members(
-            tuple(members), [None if row is None else lessons[row] for row in rows]
+        self._stack_students(
+            tuple(students), [None if row is None else lessons[row] for row in rows]
         )
         for row, state in enumerate(states):
             if state is not None:
-                self.load_row(row, state)
+                self.load_student(row, state)
 
     def epochs(self, *, until: int) -> Iterator[dict[int, EpochMetrics | DivergedError]]:
-        """Train all members together until the first one has done epoch `until`, or is finished.
+        """Train all students together until the first one has done epoch `until`, or is finished.
 
-        Yields, for each epoch, the metrics or the failure of each member by its row; a member
+        Yields, for each epoch, the metrics or the failure of each student by its row; a student
         that failed should leave (`regroup`) before going on.
         """
-        while all(m.progress.epoch < until for m in self.members):
+        while all(m.progress.epoch < until for m in self.students):
             yield self._validate(self._train_epoch())
-            if any(m.progress.is_finished for m in self.members):
+            if any(m.progress.is_finished for m in self.students):
                 return
 
     @abstractmethod
-    def row_state(self, row: int) -> dict[str, Any]:
-        """All that one member needs to go on exactly, alone or in any population."""
+    def student_state(self, row: int) -> dict[str, Any]:
+        """All that one student needs to go on exactly, alone or in any population."""
 
     @abstractmethod
-    def load_row(self, row: int, state: dict[str, Any]) -> None:
-        """Put a member in the place that `row_state` remembers."""
+    def load_student(self, row: int, state: dict[str, Any]) -> None:
+        """Put a student in the place that `student_state` remembers."""
 
     @abstractmethod
-    def _build(self, members: tuple[Member[Body], ...], lessons: Sequence[Lesson | None]) -> None:
-        """Stack fresh members; `lessons` are those made before, by row."""
+    def _build(
+        self, students: tuple[PopulationStudent[Body], ...], lessons: Sequence[Lesson | None]
+    ) -> None:
+        """Stack fresh students; `lessons` are those made before, by row."""
 
     @abstractmethod
     def _lessons(self) -> Sequence[Lesson | None]:
@@ -108,21 +110,21 @@ class Population(ABC, Generic[Body, Lesson]):
 
     @abstractmethod
     def _weights(self, row: int) -> dict[str, Tensor]:
-        """A copy of a member's weights."""
+        """A copy of a student's weights."""
 
-    def _stack_members(
-        self, members: tuple[Member[Body], ...], lessons: Sequence[Lesson | None]
+    def _stack_students(
+        self, students: tuple[PopulationStudent[Body], ...], lessons: Sequence[Lesson | None]
     ) -> None:
-        self.members = members
-        self._batch_size = min(members[0].training.batch_size, len(self._data.train_y))
-        self._build(members, lessons)
+        self.students = students
+        self._batch_size = min(students[0].training.batch_size, len(self._data.train_y))
+        self._build(students, lessons)
 
     @torch.no_grad()
     def _validate(self, train_losses: Tensor) -> dict[int, EpochMetrics | DivergedError]:
         data, teacher = self._data, self._data.teacher_val
         guesses = data.val_y if teacher is None else teacher.argmax(dim=1)
-        kept = LogitsByStudent([m.progress.measured for m in self.members])
-        sums = train_losses.new_zeros(3, len(self.members))
+        kept = LogitsByStudent([m.progress.measured for m in self.students])
+        sums = train_losses.new_zeros(3, len(self.students))
         for x, y, guess in zip(
             data.val_x.split(VAL_BATCH),
             data.val_y.split(VAL_BATCH),
@@ -137,7 +139,7 @@ class Population(ABC, Generic[Body, Lesson]):
             if teacher is not None:
                 sums[2] += (predicted == guess).sum(dim=1)
         numbers = torch.cat([train_losses.unsqueeze(0), sums / len(data.val_y)]).tolist()
-        epochs = [m.progress.epoch + 1 for m in self.members]
+        epochs = [m.progress.epoch + 1 for m in self.students]
         more = kept.measure(data.val_y, teacher, epochs=epochs)
         rows = zip(*numbers, more, strict=True)
         return {row: self._told(row, *told) for row, told in enumerate(rows)}
@@ -151,7 +153,7 @@ class Population(ABC, Generic[Body, Lesson]):
         val_agreement: float,
         more: dict[str, float] | DivergedError,
     ) -> EpochMetrics | DivergedError:
-        training, progress = self.members[row].training, self.members[row].progress
+        training, progress = self.students[row].training, self.students[row].progress
         for split, loss in (("training", train_loss), ("validation", val_loss)):
             if not math.isfinite(loss):
                 return DivergedError(

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,10 @@ from tests.conftest import WriteStudy
 from tests.docs.pages import blocks
 
 EXECUTOR, DATA = "extending/executor.md", "extending/data-and-models.md"
-MODULES = ("threads", "mysamplers", "mycode", "threads_test", "mine_test")
+METRIC = "extending/metric.md"
+MODULES = (
+    "threads", "mysamplers", "mycode", "my_metrics", "threads_test", "mine_test", "metrics_test",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +56,16 @@ def test_the_sampler_of_the_page_is_taken(folder: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_sampler_of_the_page_is_passed_in(folder: Path, write_study: WriteStudy) -> None:
+    (folder / "mysamplers.py").write_text(blocks(EXECUTOR, "python")[3])
+    path = write_study(training__epochs=1, budget__trials=1, confirm__replicates=1, sampler={})
+    page: dict[str, Any] = {}
+    exec(compile(blocks(EXECUTOR, "python")[4], "script", "exec"), page)
+    sampler = page["run"](path).results.config.sampler
+    assert (sampler.target, sampler.options) == ("mysamplers:patient", {"startup": 20})
+
+
+@pytest.mark.slow
 def test_the_spirals_of_the_page_run_to_their_report(folder: Path) -> None:
     code, transform = blocks(DATA, "python")
     (folder / "mycode.py").write_text(f"{code}\n\n{transform}")
@@ -68,3 +82,10 @@ def test_the_model_of_the_page_keeps_the_contract(folder: Path) -> None:
     (folder / "mycode.py").write_text(blocks(DATA, "python")[0])
     (folder / "mine_test.py").write_text(blocks("extending/README.md", "python")[0])
     assert pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "mine_test.py"]) == 0
+
+
+def test_the_metric_of_the_page_keeps_the_contract(folder: Path) -> None:
+    code, contract = blocks(METRIC, "python")
+    (folder / "my_metrics.py").write_text(code)
+    (folder / "metrics_test.py").write_text(contract)
+    assert pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "metrics_test.py"]) == 0

@@ -11,7 +11,7 @@ from kdsearch.config import Scalar, StudyConfig
 from kdsearch.execution import (
     CohortTask,
     InlineExecutor,
-    Row,
+    StudentSpec,
     TeacherTask,
 )
 from kdsearch.execution.task import EngineName
@@ -229,7 +229,7 @@ def make_task(study: StudyConfig, tmp_path: Path, engine: EngineName) -> MakeTas
         until: int | None = None,
     ) -> CohortTask:
         rows = tuple(
-            Row(
+            StudentSpec(
                 key=f"{key}/{index}",
                 trial=config.trial_config({"width": 8, "temperature": 2.0} | one),
                 seed=1,
@@ -239,7 +239,7 @@ def make_task(study: StudyConfig, tmp_path: Path, engine: EngineName) -> MakeTas
         )
         return CohortTask(
             key=key,
-            rows=rows,
+            specs=rows,
             until=until,
             ranking=BY_ACCURACY,
             teacher_data=config.data,

@@ -25,7 +25,7 @@ def drive(task: CohortTask, log: Log, should_stop: Callable[[], bool] = lambda: 
 
 def train_on(task: CohortTask, folder: Path, origin: CohortTask, **changes: Any) -> CohortTask:
     """The next leg of a task's students."""
-    key = f"{origin.key}-next-{'-'.join(row.key[-1] for row in task.rows)}"
+    key = f"{origin.key}-next-{'-'.join(row.key[-1] for row in task.specs)}"
     checkpoint = folder / "checkpoints" / f"{key}.pt"
     return replace(task, checkpoint=checkpoint, origins=(origin.checkpoint,), **changes)
 
@@ -39,9 +39,9 @@ def course(make_task: MakeTask, folder: Path, drive_one: Drive = drive) -> Log:
     first = make_task(folder=folder, until=3)
     drive_one(first, log)
     ranked = sorted(log.paused, key=lambda key: (-log.paused[key], key))
-    rows = {key: [r for r in first.rows if (r.key in ranked[:2]) is key] for key in (True, False)}
-    drive_one(train_on(replace(first, rows=tuple(rows[False])), folder, first, pruned=True), log)
-    drive_one(train_on(replace(first, rows=tuple(rows[True])), folder, first, until=None), log)
+    rows = {key: [r for r in first.specs if (r.key in ranked[:2]) is key] for key in (True, False)}
+    drive_one(train_on(replace(first, specs=tuple(rows[False])), folder, first, pruned=True), log)
+    drive_one(train_on(replace(first, specs=tuple(rows[True])), folder, first, until=None), log)
     return log
 
 
@@ -128,6 +128,32 @@ def test_students_whose_origin_is_lost_train_again_before_they_are_measured(
     assert {o.epochs for o in lost.outcomes.values()} == {3}
 
 
+def test_where_one_of_two_origins_is_lost_all_begin_again_in_step(
+    make_task: MakeTask, tmp_path: Path
+) -> None:
+    task = make_task(until=3)
+    halves = [
+        replace(task, specs=task.specs[at], checkpoint=tmp_path / f"half-{n}.pt")
+        for n, at in enumerate((slice(2), slice(2, 4)))
+    ]
+    for half in halves:
+        drive(half, Log())
+    origins = tuple(half.checkpoint for half in halves)
+    logs: list[Log] = []
+    for name in ("kept", "lost"):
+        joint = replace(task, checkpoint=tmp_path / f"{name}.pt", origins=origins, until=None)
+        logs.append(drive(joint, Log()))
+        halves[1].checkpoint.unlink(missing_ok=True)
+    kept, lost = (log.outcomes for log in logs)
+    assert {o.epochs for o in lost.values()} == {9}
+    for key, outcome in kept.items():
+        mine = [m.train_loss for m in lost[key].history]
+        assert mine == pytest.approx([m.train_loss for m in outcome.history], rel=1e-5)
+    for log, begins in zip(logs, (4, 1), strict=True):
+        told = {key: [epoch for k, epoch in log.epochs if k == key] for key in log.outcomes}
+        assert told == {key: list(range(begins, 10)) for key in kept}
+
+
 def test_a_leg_that_ended_only_tells_again(make_task: MakeTask) -> None:
     first = make_task(until=3)
     paused = drive(first, Log()).paused
@@ -149,12 +175,12 @@ def test_a_row_that_fails_fails_alone_with_its_reason(
     alone = drive(make_task("rows", settings, folder=tmp_path / "alone"), Log())
     good = make_task("rows", settings)
     sgd = make_task("sgd", [{"learning_rate": 1e30, "training.optimizer": "sgd"}])
-    rows = [*good.rows, *sgd.rows]
+    rows = [*good.specs, *sgd.specs]
     for name in ("fails", "unbuildable"):
         student = {"kind": "import", "target": f"{users_models}:{name}", "width": 8}
         other = StudyConfig.model_validate(study.model_dump(mode="json") | {"student": student})
-        rows += make_task(name, [{}], config=other).rows
-    log = drive(replace(good, rows=tuple(rows)), Log())
+        rows += make_task(name, [{}], config=other).specs
+    log = drive(replace(good, specs=tuple(rows)), Log())
     failures = {k: o.failure for k, o in log.outcomes.items() if o.state == "FAIL"}
     assert failures.keys() == {"sgd/0", "fails/0", "unbuildable/0"}
     assert "loss became" in (failures["sgd/0"] or "")

@@ -66,9 +66,9 @@ def make_other(
 
 
 def engines_of(*tasks: CohortTask, states: dict[str, Any] | None = None) -> list[Engine]:
-    students = [Student(row, task) for task in tasks for row in task.rows]
-    rows = [row for task in tasks for row in task.rows]
-    return build_engines(students, states or {}, tasks[0].engine, rows=rows)
+    students = [Student(row, task) for task in tasks for row in task.specs]
+    rows = [row for task in tasks for row in task.specs]
+    return build_engines(students, states or {}, tasks[0].engine, specs=rows)
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [("conv1d", 1e-4), ("own", 1e-5), ("cnn", 1e-3)])
@@ -144,12 +144,12 @@ def test_regularized_mlps_are_no_part_of_a_population(make_task: MakeTask, tmp_p
     rate = {"learning_rate": 0.005}
     settings = [rate, *(rate | one for one in REGULARIZED), rate | {"width": 12}]
     task = make_task(settings=settings, folder=tmp_path / "mixed")
-    students = [Student(row, task) for row in task.rows]
+    students = [Student(row, task) for row in task.specs]
     assert [can_stack(s) for s in students] == [True, False, False, False, True]
     *single, together = engines_of(task)
     assert [type(e) for e in single] == [ReferenceEngine] * 3
     assert isinstance(together, PopulationEngine)
-    assert {s.row.key[-1] for s in together.students} == {"0", "4"}
+    assert {s.spec.key[-1] for s in together.students} == {"0", "4"}
     mixed = drive(task, Log()).outcomes
     alone = make_task(settings=settings, folder=tmp_path / "alone")
     expected = drive(replace(alone, engine="reference"), Log()).outcomes
@@ -162,7 +162,7 @@ def test_regularized_mlps_are_no_part_of_a_population(make_task: MakeTask, tmp_p
             assert a.train_loss == pytest.approx(b.train_loss, abs=1e-5)
     losses = {o.history[-1].train_loss for o in mixed.values()}
     assert len(losses) == 5, "every setting plays its part"
-    norms = load_file(students_path(task.students, task.rows[3].key))["hidden.0.weight"]
+    norms = load_file(students_path(task.students, task.specs[3].key))["hidden.0.weight"]
     assert float(norms.norm(dim=1).max()) <= 0.5 * (1 + 1e-6)
 
 
@@ -202,7 +202,7 @@ def test_the_seconds_of_a_common_step_are_shared_by_work(
     monkeypatch.setattr(engine_module, "time", clock)
     steps = sum(1 for _ in engine.train(3))
     assert steps == 3
-    seconds = {s.row.trial.student.width: s.train_seconds for s in engine.students}
+    seconds = {s.spec.trial.student.width: s.train_seconds for s in engine.students}
     total = sum(s.train_seconds for s in engine.students)
     assert total == pytest.approx(3 * 4.0), "what has passed, and nothing twice"
     if kind == "mlp":
@@ -253,8 +253,8 @@ def test_who_began_in_company_goes_on_in_a_population_of_one(make_other: MakeOth
     kept, left = engine.students
     engine.drop(left)
     state = engine.state(kept)
-    lone = replace(task, rows=tuple(row for row in task.rows if row.key == kept.row.key))
-    (again,) = engines_of(lone, states={kept.row.key: state})
+    lone = replace(task, specs=tuple(row for row in task.specs if row.key == kept.spec.key))
+    (again,) = engines_of(lone, states={kept.spec.key: state})
     assert isinstance(again, PopulationEngine)
     list(again.train(3))
     list(engine.train(3))

@@ -164,13 +164,13 @@ def test_soft_targets_follow_the_view(augmented: StudyConfig, make_task: MakeTas
     from kdsearch.execution.student import Student
 
     task = make_task(config=augmented, settings=[{"learning_rate": 0.01, "alpha": 0.0}])
-    engine = ReferenceEngine(Student(task.rows[0], task), None)
+    engine = ReferenceEngine(Student(task.specs[0], task), None)
     for epoch in (1, 2, 3):
         list(engine.train(epoch))
         assert engine._run is not None
         logits = engine.students[0].data.at_epoch(epoch).teacher_train
         assert logits is not None
-        teach = task.rows[0].trial.distillation
+        teach = task.specs[0].trial.distillation
         mixed = ensemble_logits(logits, size=teach.ensemble_size, mode=teach.ensemble_mode)
         assert torch.equal(engine._run._prepared, soften(mixed, teach.temperature))
 

@@ -65,7 +65,7 @@ def test_nothing_is_measured_where_nothing_stacks(
 def test_the_largest_stack_has_its_widest_student_first(make_task: MakeTask) -> None:
     mixed = [{"width": width, "alpha": 0.5} for width in (4, 16, 8)]
     deep = [{"student.depth": 2, "alpha": 0.5}] * 2
-    rows = largest_stack(make_task(settings=[*mixed, *deep]).rows)
+    rows = largest_stack(make_task(settings=[*mixed, *deep]).specs)
     assert [row.trial.student.width for row in rows] == [16, 8, 4]
     assert largest_stack([]) == []
 
@@ -76,7 +76,7 @@ def test_regularized_students_are_left_out(make_task: MakeTask, widths: tuple[in
     first, *plain = widths
     settings: list[dict[str, Any]] = [{"width": width, "alpha": 0.5} for width in plain] * 2
     task = make_task(settings=[{"width": first, "student.dropout": 0.2}, *settings])
-    assert {r.trial.student.width for r in largest_stack(task.rows)} == set(plain)
+    assert {r.trial.student.width for r in largest_stack(task.specs)} == set(plain)
     assert population_speedup(task) is not None
     alone = [{"width": width, "student.max_norm": 1.0} for width in widths]
     assert population_speedup(make_task("alone", alone)) is None

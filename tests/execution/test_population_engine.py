@@ -8,7 +8,7 @@ import pytest
 from kdsearch.execution import CohortTask
 from kdsearch.execution.engine import PopulationEngine, build_engines
 from kdsearch.execution.student import Student
-from kdsearch.execution.task import EngineName, Row
+from kdsearch.execution.task import EngineName, StudentSpec
 from tests.execution.conftest import Log, MakeTask, essence
 from tests.execution.test_cohort import drive
 
@@ -29,11 +29,11 @@ def task(make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     widths = (4, 8, 8, 6, 4, 8, 12)
     settings = [{"width": w, "alpha": i / 6, "learning_rate": 0.002} for i, w in enumerate(widths)]
     whole = make_task(settings=settings, folder=tmp_path / "together")
-    rows = zip(whole.rows, EPOCHS, (1, 2, 1, 2, 2, 1, 1), strict=True)
-    return replace(whole, rows=tuple(shaped(*row) for row in rows))
+    rows = zip(whole.specs, EPOCHS, (1, 2, 1, 2, 2, 1, 1), strict=True)
+    return replace(whole, specs=tuple(shaped(*row) for row in rows))
 
 
-def shaped(row: Row, epochs: int, order_seed: int) -> Row:
+def shaped(row: StudentSpec, epochs: int, order_seed: int) -> StudentSpec:
     training = row.trial.training.model_copy(update={"epochs": epochs, "warmup_epochs": 0})
     trial = row.trial.model_copy(update={"training": training})
     return replace(row, trial=trial, order_seed=order_seed)
@@ -41,7 +41,7 @@ def shaped(row: Row, epochs: int, order_seed: int) -> Row:
 
 def engine_of(task: CohortTask) -> PopulationEngine:
     (engine,) = build_engines(
-        [Student(r, task) for r in task.rows], {}, "population", rows=task.rows
+        [Student(r, task) for r in task.specs], {}, "population", specs=task.specs
     )
     assert isinstance(engine, PopulationEngine)
     return engine
@@ -50,7 +50,7 @@ def engine_of(task: CohortTask) -> PopulationEngine:
 def test_places_are_refilled(task: CohortTask) -> None:
     engine, steps = engine_of(task), []
     for step in engine.train(max(EPOCHS)):
-        steps.append([(s.row.key[-1], s.progress.epoch) for s, _ in step])
+        steps.append([(s.spec.key[-1], s.progress.epoch) for s, _ in step])
         for student, _ in step:
             if student.progress.is_finished:
                 engine.drop(student)
@@ -89,6 +89,6 @@ def test_who_waits_for_the_next_leg_keeps_its_place_in_training(task: CohortTask
         list(short.train(until))
     list(long.train(5))
     for mine, its in zip(short.students, long.students, strict=True):
-        assert mine.progress.epoch == mine.row.trial.training.epochs
+        assert mine.progress.epoch == mine.spec.trial.training.epochs
         for a, b in zip(mine.progress.history, its.progress.history, strict=True):
             assert a.train_loss == pytest.approx(b.train_loss, abs=1e-5)

@@ -179,7 +179,7 @@ def with_engine(task: CohortTask, engine: str, folder: Path) -> CohortTask:
 
 def check_that_the_last_is_kept(task: CohortTask, log: Log) -> None:
     assert {o.state for o in log.outcomes.values()} == {"COMPLETE"}
-    for row in task.rows:
+    for row in task.specs:
         outcome = log.outcomes[row.key]
         assert outcome.val is not None
         assert outcome.best_epoch == outcome.epochs == len(outcome.history)
@@ -193,7 +193,7 @@ def check_that_the_last_is_kept(task: CohortTask, log: Log) -> None:
 
 def reference(key: str, task: CohortTask) -> StudentRun:
     """The last epoch's model of a row, by the reference loop."""
-    (row,) = (row for row in task.rows if row.key == key)
+    (row,) = (row for row in task.specs if row.key == key)
     student = Student(row, task)
     training = row.trial.training.model_copy(update={"keep": "best"})
     run = StudentRun(

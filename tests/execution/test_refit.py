@@ -16,7 +16,7 @@ from kdsearch.config import Scalar, StudyConfig
 from kdsearch.data import Augmentation, Split, load_dataset
 from kdsearch.distill import TeacherBank, ensemble_logits
 from kdsearch.distill.logits import LOGITS_BATCH
-from kdsearch.execution import CohortTask, Row
+from kdsearch.execution import CohortTask, StudentSpec
 from kdsearch.execution import cohort as cohort_module
 from kdsearch.execution import engine as engine_module
 from kdsearch.execution.materials import open_bank
@@ -41,13 +41,13 @@ SETTINGS: tuple[dict[str, Scalar], ...] = (
 
 def refit(task: CohortTask) -> CohortTask:
     """The task as the confirm stage has it."""
-    return replace(task, rows=tuple(replace(r, refit=True, opens_test=True) for r in task.rows))
+    return replace(task, specs=tuple(replace(r, refit=True, opens_test=True) for r in task.specs))
 
 
 def without_refit(task: CohortTask) -> CohortTask:
     return replace(
         task,
-        rows=tuple(replace(row, refit=False) for row in task.rows),
+        specs=tuple(replace(row, refit=False) for row in task.specs),
         checkpoint=task.checkpoint.with_name("without.pt"),
         students=task.students.with_name("without"),
     )
@@ -92,7 +92,7 @@ def joined_by_hand(config: StudyConfig) -> Split:
     return Split(x=torch.stack(x), y=torch.tensor(y), ids=torch.tensor(ids))
 
 
-def refit_by_hand(config: StudyConfig, row: Row, kept_epoch: int) -> StudentRun:
+def refit_by_hand(config: StudyConfig, row: StudentSpec, kept_epoch: int) -> StudentRun:
     """The row's student, trained from its first weights on all but the test samples."""
     data, trial = load_dataset(config.data, cache=cache_folder()), row.trial
     bank = open_bank(config.teacher, config.data, cache_folder())
@@ -133,7 +133,7 @@ def check_by_hand(config: StudyConfig, task: CohortTask, outcomes: dict[str, Out
     x = (test.x - data.mean) / data.std
     members = said(bank, test.x)
     teacher = ensemble_logits(members, size=2, mode=config.teacher.ensemble_mode)
-    for row in task.rows:
+    for row in task.specs:
         outcome = outcomes[row.key]
         assert outcome.best_epoch is not None
         assert outcome.test is not None
@@ -193,11 +193,11 @@ def test_a_refit_is_scheduled_for_the_epochs_that_were_kept(
     make_task: MakeTask,
 ) -> None:
     task = refit(make_task(settings=[settings]))
-    (row,) = task.rows
+    (row,) = task.specs
     student = Student(row, task)
     for metrics in history(*scores):
         student.progress.add(metrics, dict)
-    final = student.refit().row
+    final = student.refit().spec
     changes = {"epochs": epochs, "warmup_epochs": warmup, "patience": None, "keep": "last"}
     assert final.trial.training == row.trial.training.model_copy(update=changes)
     assert final.trial.model_copy(update={"training": row.trial.training}) == row.trial
@@ -245,16 +245,16 @@ def test_no_leg_but_the_last_refits(make_task: MakeTask) -> None:
     assert log.outcomes == {}
     saved = cohort_module.load_checkpoint(leg.checkpoint)
     assert saved is not None
-    assert set(saved["students"]) == {row.key for row in leg.rows}
+    assert set(saved["students"]) == {row.key for row in leg.specs}
 
 
 def test_only_rows_that_want_it_are_refitted(make_task: MakeTask, tmp_path: Path) -> None:
     every = refit(make_task(settings=SETTINGS, folder=tmp_path / "every"))
     some = refit(make_task(settings=SETTINGS, folder=tmp_path / "some"))
-    some = replace(some, rows=(replace(some.rows[0], refit=False), *some.rows[1:]))
+    some = replace(some, specs=(replace(some.specs[0], refit=False), *some.specs[1:]))
     none = without_refit(every)
     logs = {name: drive(t, Log()) for name, t in (("e", every), ("s", some), ("n", none))}
-    first, *others = (row.key for row in every.rows)
+    first, *others = (row.key for row in every.specs)
     assert logs["s"].outcomes[first].test == logs["n"].outcomes[first].test
     for key in others:
         assert logs["s"].outcomes[key].test == pytest.approx(logs["e"].outcomes[key].test)

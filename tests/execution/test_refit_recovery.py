@@ -161,12 +161,12 @@ def test_a_refit_that_fails_fails_its_row_alone(
     good = refit(make_task("good", SETTINGS, folder=tmp_path))
     alone = refit(make_task("good", SETTINGS, folder=tmp_path / "alone"))
     expected = drive(alone, Log())
-    rows = list(good.rows)
+    rows = list(good.specs)
     for name in ("breaks_refit", "raises_refit"):
         target = f"{users_models}:{name}"
         task = own_task(make_task, study, target, tmp_path, 0.003, 0.001, size=REFIT_LAST_BATCH)
-        rows += task.rows
-    task = replace(good, rows=tuple(rows))
+        rows += task.specs
+    task = replace(good, specs=tuple(rows))
     log = drive(task, Log())
     failed = {key: o for key, o in log.outcomes.items() if o.state == "FAIL"}
     assert failed.keys() == {f"{n}_refit/{i}" for n in ("breaks", "raises") for i in (0, 1)}
@@ -192,7 +192,7 @@ def test_stopped_after_every_step_the_same_refits_fail(
         target = f"{users_models}:breaks_refit"
         own = own_task(make_task, study, target, folder, 0.003, size=REFIT_LAST_BATCH)
         good = refit(make_task("good", PIECES[:2], folder=folder))
-        return replace(good, rows=(*own.rows, *good.rows))
+        return replace(good, specs=(*own.specs, *good.specs))
 
     expected = drive(whole := task(tmp_path / "whole"), Log())
     pieces, log = task(tmp_path / "pieces"), Log()

@@ -45,7 +45,9 @@ def test_a_failed_trial_has_its_last_epoch_and_nothing_that_is_not_finite():
         epoch=1, train_loss=1.0, val_accuracy=0.3, val_loss=math.inf, val_agreement=0.2,
         learning_rate=0.1,
     )  # fmt: skip
-    failed = record(state="FAIL", val=None, history=(epoch,))
+    first = epoch.model_copy(update={"val_accuracy": 0.9})
+    last = epoch.model_copy(update={"epoch": 2})
+    failed = record(state="FAIL", val=None, history=(first, last))
     assert objective_value(failed, ACCURACY) == 0.3
     assert objective_value(failed, LOSS) is None
     assert objective_value(record(state="FAIL", val=None), ACCURACY) is None

@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from kdsearch.config import StudyConfig
-from kdsearch.execution import Row
+from kdsearch.execution import StudentSpec
 from kdsearch.study.cohorts import form_cohorts
 from kdsearch.study.course import Course, Leg
 from kdsearch.testing.small_study import small_study
 
 
-def rows_of(config: StudyConfig, widths: Sequence[int], *, orders: int = 1) -> list[Row]:
+def rows_of(config: StudyConfig, widths: Sequence[int], *, orders: int = 1) -> list[StudentSpec]:
     settings = {"temperature": 2.0, "alpha": 0.5, "learning_rate": 0.01}
     return [
-        Row(
+        StudentSpec(
             key=f"{order}/{index}",
             trial=config.trial_config(settings | {"width": width}),
             seed=index,
@@ -24,11 +24,11 @@ def rows_of(config: StudyConfig, widths: Sequence[int], *, orders: int = 1) -> l
     ]
 
 
-def width_of(row: Row) -> int:
+def width_of(row: StudentSpec) -> int:
     return row.trial.student.width
 
 
-def cost(rows: Sequence[Row]) -> int:
+def cost(rows: Sequence[StudentSpec]) -> int:
     return sum(width_of(row) for row in rows)
 
 
@@ -76,17 +76,17 @@ def test_everybody_pauses_at_each_rung_and_survivors_form_cohorts_anew() -> None
     while legs := course.next_legs():
         told.append(legs)
         for leg in legs:
-            for row in leg.rows:
+            for row in leg.specs:
                 if leg.until is not None and not leg.pruned:
                     course.pause(row.key, float(row.seed))
     first, second, third = told
-    ends = {row.key: leg.until for leg in first for row in leg.rows}
+    ends = {row.key: leg.until for leg in first for row in leg.specs}
     assert ends == {r.key: 2 for r in groups["a"]} | {r.key: None for r in groups["b"]}
     assert {leg.until for leg in second if leg.pruned} == {2}
-    assert {r.key for leg in second if leg.pruned for r in leg.rows} == {"0/0", "0/1"}
-    assert {r.key for leg in second if not leg.pruned for r in leg.rows} == {"0/2", "0/3"}
-    assert {r.key for leg in third if leg.pruned for r in leg.rows} == {"0/2"}
-    assert [(leg.until, [r.key for r in leg.rows]) for leg in third if not leg.pruned] == [
+    assert {r.key for leg in second if leg.pruned for r in leg.specs} == {"0/0", "0/1"}
+    assert {r.key for leg in second if not leg.pruned for r in leg.specs} == {"0/2", "0/3"}
+    assert {r.key for leg in third if leg.pruned for r in leg.specs} == {"0/2"}
+    assert [(leg.until, [r.key for r in leg.specs]) for leg in third if not leg.pruned] == [
         (None, ["0/3"])
     ]
     keys = {leg.key for legs in told for leg in legs}
@@ -103,7 +103,7 @@ def test_a_student_that_failed_on_the_way_is_asked_no_more() -> None:
     course.pause("0/0", 0.5)
     course.pause("0/2", 0.5)
     (leg, *_) = second = course.next_legs()
-    assert {r.key for leg in second for r in leg.rows} == {"0/0", "0/2"}
+    assert {r.key for leg in second for r in leg.specs} == {"0/0", "0/2"}
     assert leg.until is None
     assert course.next_legs() == []
 
@@ -125,4 +125,4 @@ def test_a_student_that_failed_between_two_rungs_is_not_compared_at_the_second()
         course.pause(key, 0.6)
     last = course.next_legs()
     assert compared == [{"0/0", "0/1", "0/2"}, {"0/0", "0/2"}]
-    assert {r.key for leg in last for r in leg.rows} == {"0/0", "0/2"}
+    assert {r.key for leg in last for r in leg.specs} == {"0/0", "0/2"}

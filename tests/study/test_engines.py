@@ -8,13 +8,14 @@ import pytest
 import kdsearch
 from kdsearch.cache import cache_folder
 from kdsearch.config import Scalar, StudyConfig
-from kdsearch.execution import CohortTask, InlineExecutor, Row, TeacherTask
+from kdsearch.execution import CohortTask, InlineExecutor, StudentSpec, TeacherTask
 from kdsearch.execution.engine import stack_key
 from kdsearch.execution.task import EngineName
 from kdsearch.results import Results
 from kdsearch.results.score import BY_ACCURACY
 from kdsearch.study import engines
 from kdsearch.study.engines import with_engine
+from kdsearch.study.listener import Listener
 from kdsearch.study.storage.database import connect_existing
 from kdsearch.study.storage.ledger import Ledger
 from kdsearch.testing.small_study import small_study
@@ -27,7 +28,7 @@ CONV1D = {"kind": "conv1d", "width": 4, "depth": 2}
 CNN = {"kind": "cnn", "width": 4, "depth": 2}
 
 
-class Notes:
+class Notes(Listener):
     """A listener that keeps notes."""
 
     def __init__(self) -> None:
@@ -44,11 +45,11 @@ def cohort(config: StudyConfig, folder: Path, *widths: int) -> CohortTask:
         for alpha in (0.2, 0.8)
     ]
     rows = tuple(
-        Row(key=f"{widths}/{index}", trial=config.trial_config(one), seed=1, order_seed=2)
+        StudentSpec(key=f"{widths}/{index}", trial=config.trial_config(one), seed=1, order_seed=2)
         for index, one in enumerate(settings)
     )
     return CohortTask(
-        key=str(widths), rows=rows, until=None, ranking=BY_ACCURACY, teacher_data=config.data,
+        key=str(widths), specs=rows, until=None, ranking=BY_ACCURACY, teacher_data=config.data,
         checkpoint=folder / "c.pt", students=folder, cache=cache_folder(),
     )  # fmt: skip
 
@@ -93,13 +94,13 @@ def test_the_measured_engine_is_told_and_kept(
 
     monkeypatch.setattr(engines, "population_speedup", measure)
     tasks = [cohort(config, folder, *widths) for widths in ((4,), (16,), (4, 8))]
-    chosen = with_engine(tasks, config, ledger, listener)  # type: ignore[arg-type]
+    chosen = with_engine(tasks, config.training.engine, ledger=ledger, listener=listener)
     assert [task.engine for task in chosen] == [engine] * 3
     assert measured == ["(16,)", "(4, 8)"], "from the widest down, until one can be measured"
     assert listener.notes == [f"cnn students are trained {told} here, for the widest of them"]
     again = Ledger(connect_existing("sqlite:///kdsearch.db"), "small")
     assert again.engine == engine
-    resumed = with_engine(tasks, config, again, listener)  # type: ignore[arg-type]
+    resumed = with_engine(tasks, config.training.engine, ledger=again, listener=listener)
     assert [task.engine for task in resumed] == [engine] * 3
     assert len(measured) == 2
 
@@ -116,7 +117,9 @@ def test_a_busy_machine_does_not_flip_the_engine(
     for index, speedup in enumerate((0.7, 1.0, 1.45)):
         ledger = Ledger.create(config.model_copy(update={"name": f"run{index}"}), command="")
         monkeypatch.setattr(engines, "population_speedup", lambda _task, told=speedup: told)
-        (task,) = with_engine([cohort(config, folder, 4, 8)], config, ledger, Notes())  # type: ignore[arg-type]
+        (task,) = with_engine(
+            [cohort(config, folder, 4, 8)], config.training.engine, ledger=ledger, listener=Notes()
+        )
         assert task.engine == usual
 
 
@@ -125,10 +128,14 @@ def test_two_students_decide_for_now_and_not_for_later(
 ) -> None:
     config = small_study(student=CNN)
     ledger = Ledger.create(config, command="")
-    monkeypatch.setattr(engines, "population_speedup", lambda task: len(task.rows) / 2)
-    (few,) = with_engine([cohort(config, folder, 4)], config, ledger, Notes())  # type: ignore[arg-type]
+    monkeypatch.setattr(engines, "population_speedup", lambda task: len(task.specs) / 2)
+    (few,) = with_engine(
+        [cohort(config, folder, 4)], config.training.engine, ledger=ledger, listener=Notes()
+    )
     assert (few.engine, ledger.engine) == ("reference", None)
-    (many,) = with_engine([cohort(config, folder, 4, 8)], config, ledger, Notes())  # type: ignore[arg-type]
+    (many,) = with_engine(
+        [cohort(config, folder, 4, 8)], config.training.engine, ledger=ledger, listener=Notes()
+    )
     assert (many.engine, ledger.engine) == ("population", "population")
 
 
@@ -140,15 +147,21 @@ def test_a_loss_without_a_closed_form_is_told(
         distillation={"kind": "import", "target": "mine:Loss"}, search={"learning_rate": rate}
     )
     trials = [config.trial_config({"width": width}) for width in (4, 4, 8)]
-    assert stack_key(Row("0", trials[0], 1, 2)) == stack_key(Row("1", trials[1], 1, 2))
-    assert stack_key(Row("0", trials[0], 1, 2)) != stack_key(Row("2", trials[2], 1, 2))
+    assert stack_key(StudentSpec("0", trials[0], 1, 2)) == stack_key(
+        StudentSpec("1", trials[1], 1, 2)
+    )
+    assert stack_key(StudentSpec("0", trials[0], 1, 2)) != stack_key(
+        StudentSpec("2", trials[2], 1, 2)
+    )
     hard = config.trial_config({"width": 4, "alpha": 1.0})
-    assert stack_key(Row("0", trials[0], 1, 2)) != stack_key(Row("3", hard, 1, 2))
-    rows = tuple(Row(str(index), trial, 1, 2) for index, trial in enumerate(trials))
-    task = replace(cohort(small_study(), folder, 4), rows=rows)
+    assert stack_key(StudentSpec("0", trials[0], 1, 2)) != stack_key(StudentSpec("3", hard, 1, 2))
+    rows = tuple(StudentSpec(str(index), trial, 1, 2) for index, trial in enumerate(trials))
+    task = replace(cohort(small_study(), folder, 4), specs=rows)
     listener = Notes()
     monkeypatch.setattr(engines, "population_speedup", lambda _task: 1.2)
-    with_engine([task], config, Ledger.create(config, command=""), listener)  # type: ignore[arg-type]
+    with_engine(
+        [task], config.training.engine, ledger=Ledger.create(config, command=""), listener=listener
+    )
     (note,) = listener.notes
     assert note.startswith("mlp students are trained together (engine: population)")
     assert "(a loss of `kind: import` has no closed form, so its slope is left to" in note
@@ -158,7 +171,9 @@ def test_convolutional_students_are_really_measured(folder: Path) -> None:
     config = small_study(data=SIGNALS, student=CONV1D)
     train_teachers(config)
     ledger, listener = Ledger.create(config, command=""), Notes()
-    with_engine([cohort(config, folder, 4, 8)], config, ledger, listener)  # type: ignore[arg-type]
+    with_engine(
+        [cohort(config, folder, 4, 8)], config.training.engine, ledger=ledger, listener=listener
+    )
     (note,) = listener.notes
     assert note.startswith("conv1d students are trained ")
     assert ledger.engine in ("reference", "population")
@@ -173,9 +188,9 @@ def test_a_forced_engine_is_not_measured(
     monkeypatch.setattr(engines, "population_speedup", lambda task: pytest.fail("measured"))
     (task,) = with_engine(
         [cohort(config, folder, 4)],
-        config,
-        ledger,
-        listener,  # type: ignore[arg-type]
+        config.training.engine,
+        ledger=ledger,
+        listener=listener,
     )
     assert task.engine == engine
     assert listener.notes == []

@@ -9,7 +9,7 @@ import kdsearch
 from kdsearch.config import StudyConfig
 from kdsearch.errors import InterruptedStudyError
 from kdsearch.results import Results
-from kdsearch.study.listener import SilentListener
+from kdsearch.study.listener import Listener
 from tests.conftest import WriteStudy
 from tests.study.methods import METHODS, check_that_it_did_what_it_is_called
 from tests.study.test_run import essence, run
@@ -63,7 +63,7 @@ def check_budgets(results: Results) -> None:
 def interrupted(config: StudyConfig, *, every: int) -> Results:
     """Run a study to its end although it is stopped after every few epochs."""
 
-    class Stopper(SilentListener):
+    class Stopper(Listener):
         def __init__(self) -> None:
             self.left = every
 

@@ -11,7 +11,7 @@ import kdsearch
 from kdsearch.config import StudyConfig
 from kdsearch.results import TeacherBankRecord, TeacherRecord, TrialRecord
 from kdsearch.study import mirror as mirror_module
-from kdsearch.study.listener import SilentListener
+from kdsearch.study.listener import Listener
 from kdsearch.study.mirror import RETRY_SECONDS, best_so_far
 from kdsearch.testing.small_study import small_study
 from kdsearch.tracking import DatasetSummary, LoggableModel, TrackingUnavailableError
@@ -102,7 +102,7 @@ class FlakySink:
         self.states.append(state)
 
 
-class Warnings(SilentListener):
+class Warnings(Listener):
     def __init__(self) -> None:
         self.texts: list[str] = []
 

@@ -31,9 +31,9 @@ def test_a_new_study_knows_nothing_of_a_deleted_one_of_its_name(
     import os
     import signal
 
-    from kdsearch.study.listener import SilentListener
+    from kdsearch.study.listener import Listener
 
-    class Stopper(SilentListener):
+    class Stopper(Listener):
         done = False
 
         def epoch(self, row: str, metrics: object) -> None:

@@ -38,7 +38,7 @@ BROKEN = {
         class Reseeds(InlineExecutor):
             def run(self, tasks, **more):
                 tasks = [
-                    replace(t, rows=tuple(replace(r, seed=r.seed + 1) for r in t.rows))
+                    replace(t, specs=tuple(replace(r, seed=r.seed + 1) for r in t.specs))
                     if isinstance(t, CohortTask) else t for t in tasks
                 ]
                 super().run(tasks, **more)
@@ -126,6 +126,120 @@ BROKEN = {
             @pytest.fixture
             def make_sink(self):
                 return Forgets
+        """,
+    ),
+    "knows better with more samples": (
+        "test_the_number_of_samples_does_not_count",
+        """
+        from kdsearch.config.metric import ImportMetric
+        from kdsearch.testing import MetricContract
+
+        def mistakes(logits, labels):
+            return float((logits.argmax(dim=1) != labels).sum())
+
+        class TestBroken(MetricContract):
+            @pytest.fixture
+            def metric(self):
+                section = ImportMetric(
+                    kind="import", target=f"{__name__}:mistakes", direction="minimize"
+                )
+                return section.as_metric("mistakes")
+        """,
+    ),
+    "praises what is wrong": (
+        "test_it_is_better_where_it_says",
+        """
+        from dataclasses import replace
+        from kdsearch.config import METRICS
+        from kdsearch.testing import MetricContract
+
+        class TestBroken(MetricContract):
+            @pytest.fixture
+            def metric(self):
+                return replace(METRICS["brier"], direction="maximize")
+        """,
+    ),
+    "judges a sample of the samples": (
+        "test_it_follows_from_what_it_is_given",
+        """
+        import torch
+        from kdsearch.config.metric import ImportMetric
+        from kdsearch.testing import MetricContract
+
+        def hurried(logits, labels):
+            some = torch.randint(0, len(labels), (20,))
+            return (logits[some].argmax(dim=1) == labels[some]).float().mean()
+
+        class TestBroken(MetricContract):
+            @pytest.fixture
+            def metric(self):
+                section = ImportMetric(
+                    kind="import", target=f"{__name__}:hurried", direction="maximize"
+                )
+                return section.as_metric("hurried")
+        """,
+    ),
+    "needs a confirmed student": (
+        "test_it_says_sentences",
+        """
+        from kdsearch.analysis import Answer
+        from kdsearch.testing import AnswerContract
+
+        class Hasty(Answer):
+            name = "hasty"
+            def compute(self, context):
+                return context.strata.confirmed[0].label
+            def sentences(self, info, context):
+                return (f"The first is {info}.",)
+
+        class TestBroken(AnswerContract):
+            @pytest.fixture
+            def answer(self):
+                return Hasty()
+        """,
+    ),
+    "counts how often it was asked": (
+        "test_it_follows_from_the_records",
+        """
+        import itertools
+        from kdsearch.analysis import Answer
+        from kdsearch.testing import AnswerContract
+
+        class Counts(Answer):
+            name = "counts"
+            keys = ("asked",)
+            numbers = itertools.count()
+            def compute(self, context):
+                return next(self.numbers)
+            def document(self, info, context):
+                return {"asked": info}
+
+        class TestBroken(AnswerContract):
+            @pytest.fixture
+            def answer(self):
+                return Counts()
+        """,
+    ),
+    "writes NaN": (
+        "test_its_document_is_json",
+        """
+        import math
+        from kdsearch.analysis import Answer
+        from kdsearch.testing import AnswerContract
+
+        class NoNumber(Answer):
+            name = "no_number"
+            keys = ("mean",)
+            def compute(self, context):
+                known = [s.distilled.val_score or math.nan for s in context.strata.confirmed]
+                return sum(known) / len(known) if known else math.nan
+            def document(self, info, context):
+                return {"mean": info}
+
+        class TestBroken(AnswerContract):
+            @pytest.fixture
+            def answer(self):
+                return NoNumber()
         """,
     ),
 }

@@ -6,7 +6,7 @@ import torch
 from kdsearch.config import KdDistillation, MlpModel
 from kdsearch.models import build_model
 from kdsearch.models.mlp import Mlp
-from kdsearch.training import Member, MlpPopulation, Progress, TrainingData
+from kdsearch.training import MlpPopulation, PopulationStudent, Progress, TrainingData
 from tests.training.problem import (
     NUM_CLASSES,
     NUM_FEATURES,
@@ -60,7 +60,8 @@ def test_a_population_on_cuda_is_the_reference_loop(
     teach = [KdDistillation(temperature=2.0 + row, alpha=row / 3) for row in range(4)]
     moved = data.to(torch.device("cuda"))
     members = [
-        Member(build(row), config, teach[row], Progress(config), ORDERS[row]) for row in range(4)
+        PopulationStudent(build(row), config, teach[row], Progress(config), ORDERS[row])
+        for row in range(4)
     ]
     together = MlpPopulation(members, type(data)(*moved))
     for _ in together.epochs(until=config.epochs):

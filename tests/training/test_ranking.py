@@ -25,8 +25,8 @@ from kdsearch.results import EpochMetrics
 from kdsearch.results.score import epoch_score, measured_each_epoch
 from kdsearch.training import (
     FunctionalPopulation,
-    Member,
     MlpPopulation,
+    PopulationStudent,
     Progress,
     StudentRun,
     TrainingData,
@@ -103,8 +103,8 @@ def trained(
     progress = Progress(config, score, measured)
     other = Progress(TrainingConfig(epochs=6, batch_size=32))
     members = [
-        Member(model, config, TEACH, progress, 0),
-        Member(body(), TrainingConfig(epochs=6, batch_size=32), TEACH, other, 0),
+        PopulationStudent(model, config, TEACH, progress, 0),
+        PopulationStudent(body(), TrainingConfig(epochs=6, batch_size=32), TEACH, other, 0),
     ]
     if engine == "mlp":
         population: MlpPopulation | FunctionalPopulation = MlpPopulation(members, data)

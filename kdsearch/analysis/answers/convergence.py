@@ -1,4 +1,7 @@
-"""Do distilled students need fewer epochs? Epochs to 95 % of the final accuracy, by arm."""
+"""Do distilled students need fewer epochs? Epochs to within 5 % of the final value, by arm.
+
+The value is the headline metric's on validation, where epochs were measured by it, or accuracy.
+"""
 
 import math
 from typing import Any, NamedTuple
@@ -20,6 +23,7 @@ from kdsearch.analysis.estimate import (
     estimate_document,
     estimate_mean,
 )
+from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.statistics.scale import Unit
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
 from kdsearch.results import TrialRecord
@@ -27,16 +31,18 @@ from kdsearch.results.pairing import are_alike
 
 EPOCHS = Unit(1.0, 0, " epochs", " epochs")
 SHARE = 0.95
-"""Of the final accuracy: what counts as arrived."""
+"""Of the final accuracy: what counts as arrived; a loss arrives at `2 - SHARE` of its final."""
 EARLY = 2.0
 """Epochs before which an arrival is not measured: validation once an epoch sees no difference
 between students that arrive within the first, and little within the second."""
 SAME = math.log(1.05)
 """Log ratios within five per cent are called equally fast."""
+MOST_DIGITS = 6
+"""Decimals of a ratio."""
 
 
 class Speed(NamedTuple):
-    """One stratum: epochs to `SHARE` of each arm's own final validation accuracy."""
+    """One stratum: epochs to near each arm's own final value on validation."""
 
     label: str
     distilled: Estimate
@@ -46,7 +52,7 @@ class Speed(NamedTuple):
     by_replicate: dict[int, float]
     """The logarithm for each replicate of both arms; empty where they are not paired."""
     same_target: Estimate | None
-    """The same, where both must reach `SHARE` of the baseline's final accuracy."""
+    """The same, where both must come as near to the baseline's final value."""
 
     @property
     def is_early(self) -> bool:
@@ -64,11 +70,22 @@ class ConvergenceInfo(NamedTuple):
     same_target: Estimate | None
     confidence: float
     missing: str
+    headline: Headline = ACCURACY
+    """Whose final value it is."""
+
+    @property
+    def nearly(self) -> str:
+        """Before a final value: `95 % of`, `within 5 % of`."""
+        if self.headline.is_minimised:
+            return f"within {100 * (1 - SHARE):.3g} % of"
+        return f"{100 * SHARE:g} % of"
 
 
 def compute_convergence(info: StrataInfo) -> ConvergenceInfo:
-    """Epochs to 95 % of the final accuracy in the confirm runs, paired by replicate."""
-    made = [own for s in info.strata if (own := _speed(s, info.confidence)) is not None]
+    """Epochs to near the final value in the confirm runs, paired by replicate."""
+    arms = [choice for s in info.strata for choice in (s.distilled, s.baseline) if choice]
+    headline = info.headline.by_epoch(run for choice in arms for run in choice.replicates)
+    made = [own for s in info.strata if (own := _speed(s, headline, info.confidence)) is not None]
     speeds, targets = [speed for speed, _ in made], [target for _, target in made]
     return ConvergenceInfo(
         speeds=tuple(speeds),
@@ -78,6 +95,7 @@ def compute_convergence(info: StrataInfo) -> ConvergenceInfo:
         ),
         confidence=info.confidence,
         missing="" if speeds else _why(info),
+        headline=headline,
     )
 
 
@@ -87,21 +105,52 @@ def _why(info: StrataInfo) -> str:
     return "No stratum has confirmed students of both arms with recorded epochs."
 
 
-def _speed(stratum: Stratum, confidence: float) -> tuple[Speed, dict[int, float]] | None:
-    distilled, baseline = _runs(stratum.distilled), _runs(stratum.baseline)
-    own = {r: _epochs_to(t, SHARE * _final(t)) for r, t in distilled.items()}
-    hard = {r: _epochs_to(t, SHARE * _final(t)) for r, t in baseline.items()}
+class _Run(NamedTuple):
+    """One confirm run."""
+
+    trial: TrialRecord
+    scores: tuple[float, ...]
+    """The metric on validation by epoch, turned so that higher is better."""
+
+    @property
+    def final(self) -> float:
+        """Of the weights that were kept."""
+        return self.scores[min(self.trial.best_epoch or len(self.scores), len(self.scores)) - 1]
+
+    @property
+    def near(self) -> float:
+        """What counts as arrived: scores of a loss are below zero."""
+        return self.final * (SHARE if self.final > 0 else 2 - SHARE)
+
+    def epochs_to(self, level: float) -> float:
+        """When it first reaches `level`, between epochs by interpolation.
+
+        At least 1, the first that is measured; a run that never arrives counts as one epoch
+        longer than it lasted.
+        """
+        values = self.scores
+        at = next((i for i, v in enumerate(values) if v >= level), None)
+        if at is None:
+            return len(values) + 1.0
+        if at == 0:
+            return 1.0
+        return at + (level - values[at - 1]) / (values[at] - values[at - 1])
+
+
+def _speed(
+    stratum: Stratum, headline: Headline, confidence: float
+) -> tuple[Speed, dict[int, float]] | None:
+    distilled, baseline = _runs(stratum.distilled, headline), _runs(stratum.baseline, headline)
+    own = {r: run.epochs_to(run.near) for r, run in distilled.items()}
+    hard = {r: run.epochs_to(run.near) for r, run in baseline.items()}
     first = estimate_mean(list(own.values()), confidence=confidence)
     second = estimate_mean(list(hard.values()), confidence=confidence)
     if first is None or second is None:
         return None
-    paired = are_alike(*(next(iter(runs.values())) for runs in (distilled, baseline)))
+    paired = are_alike(*(next(iter(runs.values())).trial for runs in (distilled, baseline)))
     shared = sorted(own.keys() & hard.keys()) if paired else []
     ratios = {r: math.log(hard[r] / own[r]) for r in shared}
-    targets = {}
-    for r in shared:
-        level = SHARE * _final(baseline[r])
-        targets[r] = math.log(hard[r] / _epochs_to(distilled[r], level))
+    targets = {r: math.log(hard[r] / distilled[r].epochs_to(baseline[r].near)) for r in shared}
     if paired:
         ratio = estimate_mean(list(ratios.values()), confidence=confidence)
     else:
@@ -111,31 +160,15 @@ def _speed(stratum: Stratum, confidence: float) -> tuple[Speed, dict[int, float]
     return Speed(stratum.label, first, second, ratio, ratios, same), targets
 
 
-def _runs(choice: Choice | None) -> dict[int, TrialRecord]:
-    if choice is None:
-        return {}
-    return {t.replicate: t for t in choice.replicates if t.history and _final(t) > 0}
+def _runs(choice: Choice | None, headline: Headline) -> dict[int, _Run]:
+    """By replicate; without those of whose final value no share can be taken."""
+    runs = {} if choice is None else {t.replicate: _run(t, headline) for t in choice.replicates}
+    return {r: run for r, run in runs.items() if run.scores and headline.own(run.final) > 0}
 
 
-def _final(trial: TrialRecord) -> float:
-    """Validation accuracy of the weights that were kept."""
-    kept = min(trial.best_epoch or len(trial.history), len(trial.history))
-    return trial.history[kept - 1].val_accuracy
-
-
-def _epochs_to(trial: TrialRecord, level: float) -> float:
-    """When validation accuracy first reaches `level`, between epochs by interpolation.
-
-    At least 1, the first that is measured; a run that never arrives counts as one epoch longer
-    than it lasted.
-    """
-    values = [e.val_accuracy for e in trial.history]
-    at = next((i for i, v in enumerate(values) if v >= level), None)
-    if at is None:
-        return len(values) + 1.0
-    if at == 0:
-        return 1.0
-    return at + (level - values[at - 1]) / (values[at] - values[at - 1])
+def _run(trial: TrialRecord, headline: Headline) -> _Run:
+    scores = (headline.of_epoch(epoch) for epoch in trial.history)
+    return _Run(trial, tuple(score for score in scores if score is not None))
 
 
 def _overall(strata: list[dict[int, float]], confidence: float) -> Estimate | None:
@@ -159,28 +192,33 @@ def convergence_sentence(info: ConvergenceInfo) -> str:
     late = [s for s in info.speeds if not s.is_early]
     if not late:
         return (
-            f"How fast students converge is not measured: they reach {100 * SHARE:g} % of their "
-            f"final validation accuracy within {EARLY:g} epochs, and validation is once an epoch."
+            f"How fast students converge is not measured: they {_come(info)} their final "
+            f"validation {info.headline.words} within {EARLY:g} epochs, and validation is once an "
+            "epoch."
         )
     distilled = float(np.mean([s.distilled.mean for s in late]))
     baseline = float(np.mean([s.baseline.mean for s in late]))
     arrival = (
-        f"{100 * SHARE:g} % of their final validation accuracy after {distilled:.1f} epochs, "
-        f"those on hard labels after {baseline:.1f}"
+        f"{_come(info)} their final validation {info.headline.words} after {distilled:.1f} "
+        f"epochs, those on hard labels after {baseline:.1f}"
     )
     e = info.overall
     if e is None or e.low is None or e.high is None:
-        return f"Distilled students reach {arrival}; without paired replicates no more is known."
+        return f"Distilled students {arrival}; without paired replicates no more is known."
     basis = f"{_factor(e, info)}, {_basis(e, info)}"
     if e.low > -SAME and e.high < SAME:
-        lead = f"Distilled students converge as fast as the others: they reach {arrival}"
+        lead = f"Distilled students converge as fast as the others: they {arrival}"
     elif e.low > 0:
-        lead = f"Distilled students converge faster: they reach {arrival}"
+        lead = f"Distilled students converge faster: they {arrival}"
     elif e.high < 0:
-        lead = f"Distilled students converge more slowly: they reach {arrival}"
+        lead = f"Distilled students converge more slowly: they {arrival}"
     else:
-        lead = f"Distilled students are not shown to converge faster: they reach {arrival}"
+        lead = f"Distilled students are not shown to converge faster: they {arrival}"
     return f"{lead} ({basis}).{_same_target_words(info)}"
+
+
+def _come(info: ConvergenceInfo) -> str:
+    return f"{'come' if info.headline.is_minimised else 'reach'} {info.nearly}"
 
 
 def _same_target_words(info: ConvergenceInfo) -> str:
@@ -192,18 +230,28 @@ def _same_target_words(info: ConvergenceInfo) -> str:
         verdict = "faster"
     elif e.high < 0:
         verdict = "slower"
+    to = "To come" if info.headline.is_minimised else "To"
     return (
-        f" To {100 * SHARE:g} % of the final accuracy on hard labels they are "
+        f" {to} {info.nearly} the final {info.headline.words} on hard labels they are "
         f"{verdict} ({_factor(e, info)})."
     )
 
 
 def _factor(e: Estimate, info: ConvergenceInfo) -> str:
-    assert e.low is not None
-    assert e.high is not None
-    ends = f"{math.exp(e.low):.2f} to {math.exp(e.high):.2f}"
-    level = wording.level(info.confidence)
-    return f"{math.exp(e.mean):.2f} times as fast, {level} interval {ends}"
+    mean, ends = _times(e)
+    return f"{mean} times as fast, {wording.level(info.confidence)} interval {ends}"
+
+
+def _times(e: Estimate) -> tuple[str, str]:
+    """A ratio and its interval; with more decimals where an end would be rounded to 1.
+
+    Whether 1 lies inside is what the interval is looked at for.
+    """
+    digits = 2
+    ends = [] if e.low is None or e.high is None else [math.exp(e.low), math.exp(e.high)]
+    while digits < MOST_DIGITS and any(end != 1 == round(end, digits) for end in ends):
+        digits += 1
+    return f"{math.exp(e.mean):.{digits}f}", " to ".join(f"{end:.{digits}f}" for end in ends)
 
 
 def _basis(e: Estimate, info: ConvergenceInfo) -> str:
@@ -220,7 +268,7 @@ def convergence_table(info: ConvergenceInfo) -> Table:
     header = (
         "Stratum", "Distilled (epochs)", f"{level} interval", "Hard labels (epochs)",
         f"{level} interval", "n", "Times as fast", f"{level} interval",
-        "Times as fast to the same accuracy", f"{level} interval",
+        f"Times as fast to the same {info.headline.words}", f"{level} interval",
     )  # fmt: skip
     rows = [
         (
@@ -236,8 +284,8 @@ def convergence_table(info: ConvergenceInfo) -> Table:
     return Table(
         header,
         tuple(rows),
-        caption=f"Confirm runs, validation: epochs to {100 * SHARE:g} % of each student's own "
-        f"final accuracy, and (last columns) of the hard-labels student's. Above 1: the "
+        caption=f"Confirm runs, validation: epochs to {info.nearly} each student's own final "
+        f"{info.headline.words}, and (last columns) of the hard-labels student's. Above 1: the "
         "distilled student is faster. No ratio where an arm arrives within "
         f"{EARLY:g} epochs: validation once an epoch cannot measure it.",
     )
@@ -252,9 +300,8 @@ def _ends(e: Estimate) -> str:
 def _ratio_cells(e: Estimate | None) -> tuple[str, str]:
     if e is None:
         return wording.DASH, wording.DASH
-    if e.low is None or e.high is None:
-        return f"{math.exp(e.mean):.2f}", wording.DASH
-    return f"{math.exp(e.mean):.2f}", f"{math.exp(e.low):.2f} to {math.exp(e.high):.2f}"
+    mean, ends = _times(e)
+    return mean, ends or wording.DASH
 
 
 def draw_convergence(info: ConvergenceInfo, ax: Axes) -> None:
@@ -274,13 +321,13 @@ def draw_convergence(info: ConvergenceInfo, ax: Axes) -> None:
     style.category_ticks(ax, [s.label or "best settings" for s in info.speeds])
     ax.set_xlim(-0.6, len(info.speeds) - 0.4)
     ax.set_ylim(bottom=0)
-    ax.set_ylabel(f"Epochs to {100 * SHARE:g} % of final accuracy")
+    ax.set_ylabel(f"Epochs to {info.nearly} final {info.headline.words}")
     ax.grid(axis="x", visible=False)
     ax.legend(loc="best")
 
 
 class _Convergence(Answer[ConvergenceInfo]):
-    """Epochs to nearly the final accuracy, by arm."""
+    """Epochs to nearly the final value, by arm."""
 
     name = "convergence"
     asked = ("epochs",)
@@ -307,6 +354,7 @@ class _Convergence(Answer[ConvergenceInfo]):
         explanation = (
             f"{convergence_sentence(info)} Each arm has its own tuned settings, the learning rate "
             "among them, which changes the speed as well."
+            f"{context.strata.headline.instead(info.headline)}"
         )
         table = convergence_table(info)
         return (ReportFigure("convergence", "Fewer epochs", explanation, figure, "", table),)
@@ -316,9 +364,10 @@ class _Convergence(Answer[ConvergenceInfo]):
             return {}
         return {
             "convergence": {
-                "share_of_final_accuracy": SHARE,
+                "metric": info.headline.metric.name,
+                "share_of_final": 2 - SHARE if info.headline.is_minimised else SHARE,
                 "log_speed_ratio": estimate_document(info.overall),
-                "log_speed_ratio_to_baseline_accuracy": estimate_document(info.same_target),
+                "log_speed_ratio_to_baseline_final": estimate_document(info.same_target),
                 "strata": [_speed_document(s) for s in info.speeds],
             }
         }
@@ -330,7 +379,7 @@ def _speed_document(speed: Speed) -> dict[str, Any]:
         "distilled_epochs": estimate_document(speed.distilled),
         "baseline_epochs": estimate_document(speed.baseline),
         "log_speed_ratio": estimate_document(speed.log_ratio),
-        "log_speed_ratio_to_baseline_accuracy": estimate_document(speed.same_target),
+        "log_speed_ratio_to_baseline_final": estimate_document(speed.same_target),
     }
 
 

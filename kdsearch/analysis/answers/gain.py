@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from scipy import stats
 
 from kdsearch.analysis import wording
 from kdsearch.analysis.answer import Answer
-from kdsearch.analysis.comparison import Verdict, compare
+from kdsearch.analysis.comparison import Verdict, compare, joint_verdicts
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
 from kdsearch.analysis.drawing.captions import estimates_caption
@@ -24,7 +23,6 @@ from kdsearch.analysis.estimate import (
 )
 from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.luck import luck_words
-from kdsearch.analysis.statistics.joint import holm
 from kdsearch.analysis.stratum import StrataInfo, Stratum
 from kdsearch.results.pairing import are_alike, paired_differences
 
@@ -61,6 +59,8 @@ class GainInfo(NamedTuple):
     """Of each interval alone, and of all verdicts together."""
     headline: Headline = ACCURACY
     """What the scores are of."""
+    chosen_by: str = ""
+    """What both arms' settings were chosen by, where that is something else."""
 
     @property
     def all_paired(self) -> bool:
@@ -80,7 +80,12 @@ def compute_gain(info: StrataInfo) -> GainInfo:
     sizes = {s.size for s in scores.values()}
     examples = bootstrap_examples(scores, confidence=info.confidence) if len(sizes) == 1 else {}
     estimates = _estimates(shown, info)
-    verdicts = _verdicts([e for e, _ in estimates], [d for _, d in estimates], info)
+    verdicts = joint_verdicts(
+        estimates,
+        tolerance=info.tolerance,
+        confidence=info.confidence,
+        includes_hard_labels=info.includes_hard_labels,
+    )
     gains = tuple(
         Gain(
             label=s.label,
@@ -94,7 +99,7 @@ def compute_gain(info: StrataInfo) -> GainInfo:
         for s, (estimate, _), verdict in zip(shown, estimates, verdicts, strict=True)
     )
     missing = "" if any(g.estimate for g in gains) else _nothing_to_compare(info)
-    return GainInfo(gains, missing, info.tolerance, info.confidence, info.headline)
+    return GainInfo(gains, missing, info.tolerance, info.confidence, info.headline, info.chosen_by)
 
 
 def _nothing_to_compare(info: StrataInfo) -> str:
@@ -121,40 +126,6 @@ def _estimates(strata: Sequence[Stratum], info: StrataInfo) -> list[tuple[Estima
         else:
             found.append(own.estimate(lucks, info.confidence))
     return found
-
-
-def _verdicts(
-    estimates: Sequence[Estimate | None], freedoms: Sequence[float], info: StrataInfo
-) -> list[Verdict]:
-    """What the intervals say, with a level that holds for all strata together."""
-    differs, equals = [], []
-    for estimate, dof in zip(estimates, freedoms, strict=True):
-        if estimate is None or estimate.se is None:
-            differs.append(math.nan)
-            equals.append(math.nan)
-            continue
-        away = abs(estimate.mean) / estimate.se
-        room = (info.tolerance - abs(estimate.mean)) / estimate.se
-        differs.append(2 * float(stats.t.sf(away, dof)))
-        equals.append(float(stats.t.sf(room, dof)))
-    different = holm(differs, 1 - info.confidence)
-    equal = holm(equals, (1 - info.confidence) / 2)
-    return [
-        _verdict(e, different[i], equal[i], includes_hard_labels=info.includes_hard_labels)
-        for i, e in enumerate(estimates)
-    ]
-
-
-def _verdict(
-    estimate: Estimate | None, is_different: bool, is_equal: bool, *, includes_hard_labels: bool
-) -> Verdict:
-    if estimate is None or estimate.se is None:
-        return "not measured"
-    if is_different and estimate.mean > 0:
-        return "helps"
-    if is_different:
-        return "fell short" if includes_hard_labels else "hurts"
-    return "no difference" if is_equal else "unclear"
 
 
 def _differences(stratum: Stratum, headline: Headline) -> tuple[float, ...]:
@@ -189,11 +160,13 @@ def gain_sentence(info: GainInfo) -> str:
         return (
             "Distillation does not help: it makes no difference of "
             f"{_tolerance(info)} anywhere"
-            f"{_basis_words(info)}{_unpaired_words(info)}."
+            f"{_basis_words(info)}{_unpaired_words(info)}{_chosen_words(info)}."
         )
-    clauses = [_PHRASES[v] + _places(gains, info) for v, gains in where.items() if gains]
+    phrases = _PHRASES | (_ELSEWHERE if info.chosen_by else {})
+    clauses = [phrases[v] + _places(gains, info) for v, gains in where.items() if gains]
     lead = "Distillation " if where["helps"] else "Distillation is not shown to help: it "
-    return f"{lead}{wording.listing(clauses)}{_basis_words(info)}{_unpaired_words(info)}."
+    words = f"{wording.listing(clauses)}{_basis_words(info)}{_unpaired_words(info)}"
+    return f"{lead}{words}{_chosen_words(info)}."
 
 
 def _tolerance(info: GainInfo) -> str:
@@ -220,6 +193,13 @@ def _unpaired_words(info: GainInfo) -> str:
     )
 
 
+def _chosen_words(info: GainInfo) -> str:
+    """That the search looked at something else than what is compared here."""
+    if not info.chosen_by:
+        return ""
+    return f"; the settings of both arms were chosen by {info.chosen_by}"
+
+
 def pairing_words(info: GainInfo) -> str:
     """How the two arms are compared, for a figure's explanation."""
     shown = [g for g in info.gains if g.estimate is not None]
@@ -240,6 +220,8 @@ _PHRASES: dict[Verdict, str] = {
     "hurts": "hurts ",
     "fell short": "was not found to help, although alpha 1, hard labels, was among its settings, ",
 }
+_ELSEWHERE: dict[Verdict, str] = {"fell short": "falls short of hard labels "}
+"""Where the search looked at another metric, so that it could not have found this one's best."""
 
 
 def _places(gains: list[Gain], info: GainInfo) -> str:

@@ -10,5 +10,5 @@ class Table(NamedTuple):
     rows: tuple[tuple[str, ...], ...]
     text_columns: int = 1
     highlight: int | None = None
-    """Row of the recommended stratum."""
+    """StudentSpec of the recommended stratum."""
     caption: str = ""

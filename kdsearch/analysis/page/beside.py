@@ -64,8 +64,11 @@ def caveats(context: Context) -> list[str]:
     if not budget.equal and context.strata.scientific:
         who = wording.capitalized(context.strata.noun.many)
         notes.append(f"{who} and arms have not had the same number of trials: see the last box.")
-    if "fixed rate" in learning_rate_policy(context.results) and len(context.strata.strata) > 1:
-        notes.append(f"Learning rate: {learning_rate_policy(context.results)}.")
+    if (
+        "fixed rate" in learning_rate_policy(context.results.config)
+        and len(context.strata.strata) > 1
+    ):
+        notes.append(f"Learning rate: {learning_rate_policy(context.results.config)}.")
     failed = sum(t.state == "FAIL" for t in context.results.trials)
     if failed:
         notes.append(f"{wording.plural(failed, 'trial')} failed: {'; '.join(budget.failures)}.")

@@ -13,6 +13,7 @@ from kdsearch.analysis.headline import Headline
 from kdsearch.analysis.searching.budget import budget_in
 from kdsearch.analysis.searching.rungs import rungs_in
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
+from kdsearch.config import StudyConfig
 from kdsearch.errors import UserInputError
 from kdsearch.results import Results, TeacherBankRecord
 from kdsearch.results.pairing import replicate_scores
@@ -53,7 +54,7 @@ def json_document(context: Context, finding: FindingInfo, answers: Answers) -> d
         "importance": dict(results.importance),
         "pareto": list(results.pareto),
         "alpha_convention": "alpha * CE + (1 - alpha) * T^2 * KL: alpha weights the hard loss",
-        "learning_rate_policy": learning_rate_policy(results),
+        "learning_rate_policy": learning_rate_policy(results.config),
         "trials": {
             "search_states": budget.states,
             "per_stratum": [
@@ -102,9 +103,8 @@ def seeds(results: Results) -> dict[str, Any]:
     }
 
 
-def learning_rate_policy(results: Results) -> str:
+def learning_rate_policy(config: StudyConfig) -> str:
     """How the study keeps the learning rate from being confounded with the student's size."""
-    config = results.config
     names = ("learning_rate", "training.learning_rate")
     parameter = next((config.search[n] for n in names if n in config.search), None)
     mup = config.training.lr_scaling == "mup"

@@ -23,7 +23,7 @@ def making_rows(context: Context) -> list[tuple[str, str]]:
         *((("Rungs", rung_words(rungs)),) if rungs else ()),
         ("Test set", "sealed during the search; opened in the confirm stage, once for each of "
          f"{wording.plural(budget.test_openings, 'confirmed student')}"),
-        ("Learning rate", learning_rate_policy(results)),
+        ("Learning rate", learning_rate_policy(results.config)),
         ("Versions", ", ".join(f"{n} {v}" for n, v in versions().items())),
     ]  # fmt: skip
 

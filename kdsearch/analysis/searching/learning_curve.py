@@ -1,4 +1,4 @@
-"""Validation accuracy by epoch of the confirmed best, in both arms."""
+"""The headline metric by epoch, on validation, of the confirmed best, in both arms."""
 
 from typing import NamedTuple
 
@@ -10,9 +10,11 @@ from kdsearch.analysis.context import Context
 from kdsearch.analysis.drawing import style
 from kdsearch.analysis.drawing.captions import origin
 from kdsearch.analysis.drawing.report_figure import ReportFigure
+from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.recommendation import recommendation_in
+from kdsearch.analysis.statistics.scale import PERCENT
 from kdsearch.analysis.stratum import Choice, Stratum
-from kdsearch.results import Arm
+from kdsearch.results import Arm, TrialRecord
 
 
 class Curve(NamedTuple):
@@ -20,7 +22,8 @@ class Curve(NamedTuple):
 
     arm: Arm
     replicates: tuple[tuple[float, ...], ...]
-    """Validation accuracy by epoch, from epoch 1; lengths differ with early stopping."""
+    """The metric on validation by epoch, with its own sign, from epoch 1; lengths differ with
+    early stopping."""
     mean: tuple[float, ...]
     """Mean over replicates, up to the epoch that all of them reached."""
     confirmed: bool
@@ -33,9 +36,11 @@ class LearningCurveInfo(NamedTuple):
     label: str
     curves: tuple[Curve, ...]
     missing: str
+    headline: Headline = ACCURACY
+    """What the curves are of: accuracy where epochs were not measured by the study's own."""
 
 
-def compute_learning_curve(stratum: Stratum | None) -> LearningCurveInfo:
+def compute_learning_curve(stratum: Stratum | None, headline: Headline) -> LearningCurveInfo:
     """Learning curves of a stratum's chosen settings."""
     if stratum is None:
         return LearningCurveInfo("", (), "No stratum has a complete trial yet.")
@@ -43,22 +48,29 @@ def compute_learning_curve(stratum: Stratum | None) -> LearningCurveInfo:
         ("distilled", stratum.distilled),
         ("baseline", stratum.baseline),
     )
-    curves = tuple(c for arm, choice in arms if (c := _curve(arm, choice)) is not None)
-    return LearningCurveInfo(stratum.label, curves, "" if curves else "No epoch was recorded.")
+    shown = headline.by_epoch(run for _, choice in arms for run in _runs(choice))
+    curves = tuple(c for arm, choice in arms if (c := _curve(arm, choice, shown)) is not None)
+    missing = "" if curves else "No epoch was recorded."
+    return LearningCurveInfo(stratum.label, curves, missing, shown)
 
 
-def _curve(arm: Arm, choice: Choice | None) -> Curve | None:
+def _runs(choice: Choice | None) -> list[TrialRecord]:
     if choice is None:
+        return []
+    return [t for t in (choice.replicates or (choice.trial,)) if t.history]
+
+
+def _curve(arm: Arm, choice: Choice | None, headline: Headline) -> Curve | None:
+    runs = _runs(choice)
+    if choice is None or not runs:
         return None
-    runs = [t for t in (choice.replicates or (choice.trial,)) if t.history]
-    if not runs:
-        return None
-    accuracies = tuple(tuple(e.val_accuracy for e in t.history) for t in runs)
-    shared = min(map(len, accuracies))
-    mean = np.mean([a[:shared] for a in accuracies], axis=0)
+    name = headline.metric.name
+    values = tuple(tuple(v for e in t.history if (v := e.value(name)) is not None) for t in runs)
+    shared = min(map(len, values))
+    mean = np.mean([a[:shared] for a in values], axis=0)
     return Curve(
         arm=arm,
-        replicates=accuracies,
+        replicates=values,
         mean=tuple(float(m) for m in mean),
         confirmed=bool(choice.replicates),
     )
@@ -76,16 +88,21 @@ def draw_learning_curve(info: LearningCurveInfo, ax: Axes) -> None:
         epochs = range(1, len(curve.mean) + 1)
         ax.plot(epochs, curve.mean, color=color, lw=2.2,
                 label=f"{style.ARM_NAMES[curve.arm]} ({where})")  # fmt: skip
+    # What the first epochs are away from the rest would press the rest flat.
     settled = [v for c in info.curves for v in c.mean[len(c.mean) // 5 :]]
-    low, high = min(settled), max(v for c in info.curves for run in c.replicates for v in run)
+    every = [v for c in info.curves for run in c.replicates for v in run]
+    low, high = min(settled), max(every)
+    if info.headline.is_minimised:
+        low, high = min(every), max(settled)
     pad = 0.08 * max(high - low, 0.005)
     ax.set_ylim(low - pad, high + pad)
     ax.set_xlim(1, max(2, *(len(run) for c in info.curves for run in c.replicates)))
     ax.set_xlabel("Epoch")
-    ax.set_ylabel("Validation accuracy")
+    ax.set_ylabel(info.headline.label("validation"))
     ax.set_title(info.label)
-    ax.legend(loc="lower right")
-    style.percent_axis(ax.yaxis)
+    ax.legend(loc="upper right" if info.headline.is_minimised else "lower right")
+    if info.headline.unit == PERCENT:
+        style.percent_axis(ax.yaxis)
 
 
 class _LearningCurves(Answer[LearningCurveInfo]):
@@ -96,7 +113,8 @@ class _LearningCurves(Answer[LearningCurveInfo]):
     def compute(self, context: Context) -> LearningCurveInfo:
         first = (s for s in context.strata.strata if s.distilled is not None)
         return compute_learning_curve(
-            context.of(recommendation_in).recommended or next(first, None)
+            context.of(recommendation_in).recommended or next(first, None),
+            context.strata.headline,
         )
 
     def figures(self, info: LearningCurveInfo, context: Context) -> tuple[ReportFigure, ...]:
@@ -109,7 +127,8 @@ class _LearningCurves(Answer[LearningCurveInfo]):
             caption = f"validation set · thin lines: replicates · {origin(context)}"
             style.add_caption(figure, caption)
         explanation = (
-            f"Validation accuracy by epoch of {whose}, with each arm's own tuned settings."
+            f"Validation {info.headline.words} by epoch of {whose}, with each arm's own tuned "
+            f"settings.{context.strata.headline.instead(info.headline)}"
         )
         title = "Learning curves"
         return (ReportFigure("learning_curves", title, explanation, figure, info.missing),)

@@ -22,7 +22,7 @@ from kdsearch.distill.losses.transfer import SIGNALS, Signal, TeacherSignals, Tr
 class KdLoss(TransferLoss):
     """`kind: kd`. Its closed forms for many students at once stand with the engines.
 
-    Those are `kdsearch.training.mlp.loss` and `kdsearch.training.vmap.row_loss`, tested against
+    Those are `kdsearch.training.mlp.loss` and `kdsearch.training.vmap.closed_loss`, tested against
     this one.
     """
 

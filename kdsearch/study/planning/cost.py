@@ -3,7 +3,14 @@
 import math
 from typing import NamedTuple
 
-from kdsearch.config import Conv1dModel, MlpModel, ModelConfig, StudyConfig, TrialConfig
+from kdsearch.config import (
+    Conv1dModel,
+    MlpModel,
+    ModelConfig,
+    PrunerConfig,
+    StudyConfig,
+    TrialConfig,
+)
 from kdsearch.data import Dataset
 from kdsearch.models import count_model
 from kdsearch.study.proposal.lane import Lane
@@ -41,7 +48,9 @@ class LaneCost(NamedTuple):
         """Of students in `lane`."""
         whole = train_seconds(config.trial_config(dict(lane.stratum)), dataset)
         again = 1 + len(dataset.val) / len(dataset.train) if config.confirm.refit else 0.0
-        return cls(whole, whole * search_cost(config), whole * (1 + again))
+        return cls(
+            whole, whole * search_share(config.pruner, config.training.epochs), whole * (1 + again)
+        )
 
 
 def train_seconds(trial: TrialConfig, dataset: Dataset) -> float:
@@ -59,16 +68,15 @@ def train_seconds(trial: TrialConfig, dataset: Dataset) -> float:
     return training.epochs * (steps * pace.step_seconds + arithmetic)
 
 
-def search_cost(config: StudyConfig) -> float:
+def search_share(pruner: PrunerConfig, epochs: int) -> float:
     """Epochs of a search trial as a share of the whole training, as the pruner leaves them."""
-    rungs = [*rung_epochs(config.pruner, config.training.epochs), config.training.epochs]
-    keep = 0.5 if config.pruner.kind == "median" else 1 / config.pruner.reduction_factor
+    rungs = [*rung_epochs(pruner, epochs), epochs]
+    keep = 0.5 if pruner.kind == "median" else 1 / pruner.reduction_factor
     spent, share, before = 0.0, 1.0, 0
     for rung in rungs:
         spent += share * (rung - before)
         share, before = share * keep, rung
-    exempt = config.pruner.exempt
-    return exempt + (1 - exempt) * spent / config.training.epochs
+    return pruner.exempt + (1 - pruner.exempt) * spent / epochs
 
 
 def _pace_of(model: ModelConfig) -> Pace:

@@ -63,15 +63,15 @@ def check_pieces(config: StudyConfig) -> Dataset:
         check_model("teacher.model", teacher, dataset, at_once=1)
     for metric in config.own_metrics:
         check_metric(metric, dataset.num_classes)
-    loss = config.trial_config(first_values(config)).distillation
+    loss = config.trial_config(first_values(config.space)).distillation
     if isinstance(loss, ImportDistillation):
         try_out(loss.target, loss.options, num_classes=dataset.num_classes)
     return dataset
 
 
-def first_values(config: StudyConfig) -> dict[str, Scalar]:
+def first_values(space: Mapping[str, SearchParameter]) -> dict[str, Scalar]:
     """The first value that the file gives for each parameter."""
-    return {name: value for name, p in config.space.items() for _, value in p.given()[:1]}
+    return {name: value for name, p in space.items() for _, value in p.given()[:1]}
 
 
 def largest_sizes(search: Mapping[str, SearchParameter]) -> dict[str, Scalar]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kdsearch.cache import cache_folder
-from kdsearch.config import StudyConfig, TeacherConfig
+from kdsearch.config import DataConfig, PrunerConfig, StudyConfig, TeacherConfig
 from kdsearch.config.saturation import FIRST_SIZES
 from kdsearch.data import Dataset
 from kdsearch.errors import UnknownStudyError
@@ -59,7 +59,7 @@ def plan_study(config: StudyConfig) -> StudyPlan:
     confirm_done = sum(r.stage == "confirm" and r.state != "RUNNING" for r in records)
     teachers = planned_teachers(config)
     members = len(teachers) * config.teacher.members
-    missing = missing_members(config, teachers)
+    missing = missing_members(teachers, config.data)
     seconds = estimate_seconds(
         config,
         dataset,
@@ -83,7 +83,7 @@ def plan_study(config: StudyConfig) -> StudyPlan:
         confirm_runs=f"{most}{confirm_total}: {candidates_in_words(config)}"
         f"{config.confirm.replicates} fresh seeds each; "
         f"{confirm_done} done",
-        method=f"{config.sampler_kind}, {pruning_in_words(config)}",
+        method=f"{config.sampler_kind}, {pruning_in_words(config.pruner, config.training.epochs)}",
         resolution=told.in_words if told else "nothing is tuned by accuracy",
         storage=without_password(config.storage),
         estimated_time=f"about {in_words(seconds)} on {available_cores()} cores (rough)",
@@ -133,9 +133,9 @@ def planned_teachers(config: StudyConfig) -> list[TeacherConfig]:
     return teachers
 
 
-def missing_members(config: StudyConfig, teachers: Sequence[TeacherConfig]) -> int:
+def missing_members(teachers: Sequence[TeacherConfig], data: DataConfig) -> int:
     """Teachers that are not cached."""
-    banks = [open_bank(teacher, config.data, cache_folder()) for teacher in teachers]
+    banks = [open_bank(teacher, data, cache_folder()) for teacher in teachers]
     return sum(not bank.is_cached(member) for bank in banks for member in bank.members)
 
 
@@ -170,11 +170,11 @@ def estimate_seconds(
     return (students + missing * train_seconds(teacher, dataset)) / available_cores()
 
 
-def pruning_in_words(config: StudyConfig) -> str:
+def pruning_in_words(pruner: PrunerConfig, epochs: int) -> str:
     """The pruner and its rungs."""
-    rungs = rung_epochs(config.pruner, config.training.epochs)
+    rungs = rung_epochs(pruner, epochs)
     if not rungs:
         return "no pruning"
-    return f"{config.pruner.kind} at {'epoch' if len(rungs) == 1 else 'epochs'} " + ", ".join(
+    return f"{pruner.kind} at {'epoch' if len(rungs) == 1 else 'epochs'} " + ", ".join(
         map(str, rungs)
     )

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.results import TrialRecord
-from kdsearch.results.objective import best_score
+from kdsearch.results.objective import complete_score
 from kdsearch.study.proposal.lane import nuisances
 from kdsearch.study.proposal.space import distributions
 
@@ -33,7 +33,9 @@ def parameter_importance(config: StudyConfig, records: Sequence[TrialRecord]) ->
         return {}
     peers: defaultdict[frozenset[tuple[str, Scalar]], list[float]] = defaultdict(list)
     for record in complete:
-        peers[frozenset(record.stratum.items())].append(best_score(record, config))
+        peers[frozenset(record.stratum.items())].append(
+            complete_score(record, config.objective[0])
+        )
     means = {stratum: sum(scores) / len(scores) for stratum, scores in peers.items()}
     study = optuna.create_study(direction="maximize")
     for record in complete:
@@ -43,7 +45,7 @@ def parameter_importance(config: StudyConfig, records: Sequence[TrialRecord]) ->
                 state=TrialState.COMPLETE,
                 params={name: record.settings[name] for name in space},
                 distributions=space,
-                value=best_score(record, config) - mean,
+                value=complete_score(record, config.objective[0]) - mean,
             )
         )
     return optuna.importance.get_param_importances(study)

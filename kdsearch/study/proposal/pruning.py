@@ -97,10 +97,10 @@ def _top_of_brackets(
 ) -> frozenset[int]:
     kept: set[int] = set()
     for bracket in range(brackets):
-        members = {i: score for i, score in scores.items() if i % brackets == bracket}
+        mine = {i: score for i, score in scores.items() if i % brackets == bracket}
         others = {i: score for i, score in earlier.items() if i % brackets == bracket}
         if rung < bracket:
-            kept |= set(members)  # bracket b is compared from rung b on
-        elif members:
-            kept |= _top_share(members, others, pruner.reduction_factor)
+            kept |= set(mine)  # bracket b is compared from rung b on
+        elif mine:
+            kept |= _top_share(mine, others, pruner.reduction_factor)
     return frozenset(kept)

@@ -5,9 +5,9 @@ so a sampler has no state besides what the storage holds: a resumed study asks f
 an uninterrupted one would have.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import assert_never
 
 import optuna
@@ -19,7 +19,10 @@ from kdsearch.config.seed import derive_seed
 from kdsearch.errors import UserInputError
 from kdsearch.study.proposal.lane import Lane, Proposal, nuisances
 from kdsearch.study.proposal.space import distributions, grid_points, sobol_point
-from kdsearch.user_code import UserCode, call_target
+from kdsearch.user_code import UserCode, call_target, import_target
+
+MakeSampler = Callable[..., BaseSampler]
+"""`make(seed=..., **options)`: what `sampler.target` names, and what `run_study` may be given."""
 
 
 class LaneSampler:
@@ -138,3 +141,38 @@ def imported_sampler(config: SamplerConfig, seed: int) -> BaseSampler:
             "optuna.samplers.BaseSampler is allowed"
         )
     return made
+
+
+def with_sampler(config: StudyConfig, make: MakeSampler) -> StudyConfig:
+    """The study as if its file named a sampler that was passed in.
+
+    So what is stored says who proposed, and a study that goes on without it is refused.
+
+    Args:
+        config: A study whose file leaves `sampler.kind` open, or names this very sampler.
+        make: A function or class of a module; `functools.partial` gives it options.
+
+    Raises:
+        ValueError: The file names another sampler, or `make` has no name that finds it again.
+    """
+    plain, options = make, {}
+    if isinstance(make, partial):
+        plain, options = make.func, dict(make.keywords)
+    target = f"{getattr(plain, '__module__', '')}:{getattr(plain, '__qualname__', '')}"
+    try:
+        is_found = import_target(target) is plain and not getattr(make, "args", ())
+    except UserInputError:
+        is_found = False
+    if not is_found:
+        raise ValueError(
+            f"sampler: {target} is not a function or class that its module has by that name, with "
+            "options by keyword: a study that goes on must find its sampler again"
+        )
+    update = {"kind": "import", "target": target, "options": options}
+    sampler = SamplerConfig.model_validate(config.sampler.model_dump() | update)
+    if config.sampler.kind is not None and config.sampler != sampler:
+        raise ValueError(
+            f"sampler: the study names one itself (sampler.kind is {config.sampler.kind}); give "
+            "one of the two"
+        )
+    return config.model_copy(update={"sampler": sampler})

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from kdsearch.config import Scalar, StudyConfig
 from kdsearch.results import TrialRecord
-from kdsearch.results.objective import best_score
+from kdsearch.results.objective import complete_score
 from kdsearch.study.proposal.lane import Lane, nuisances
 
 
@@ -51,7 +51,7 @@ def warm_starts(
     copied: list[dict[str, Scalar]] = []
     for neighbour in neighbours(lane, lanes, earlier):
         complete = [r for r in neighbour.of(earlier) if r.state == "COMPLETE"]
-        best = max(complete, key=lambda r: (best_score(r, config), -r.trial))
+        best = max(complete, key=lambda r: (complete_score(r, config.objective[0]), -r.trial))
         settings = {name: best.settings[name] for name in tuned}
         if settings and settings not in tried and settings not in copied:
             copied.append(settings)

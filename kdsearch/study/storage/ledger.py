@@ -198,7 +198,7 @@ class Ledger:
     def open_round(self, running: Iterable[str]) -> frozenset[str]:
         """The keys of all trials of the round that some running ones belong to.
 
-        Remembered until the next round: a round that goes on must have the members that it began
+        Remembered until the next round: a round that goes on must have the students that it began
         with, because those that are compared and trained together decide who goes on.
         """
         wanted = frozenset(running)

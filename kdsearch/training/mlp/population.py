@@ -22,46 +22,48 @@ from kdsearch.training.mlp.loss import Lesson, PopulationLoss
 from kdsearch.training.mlp.stack import MlpStack, Pass, UpperStack, layer_names, make_layout, runs
 from kdsearch.training.mlp.step import PopulationStep
 from kdsearch.training.mlp.update import LayerFactors, Update
-from kdsearch.training.population import Member, Population
+from kdsearch.training.population import Population, PopulationStudent
 
 
 class MlpPopulation(Population[Mlp, Lesson]):
     """Students of equal depth, batch size and optimizer.
 
-    They may be in different epochs. Any order of members is right; fast are those in which
-    members of one order seed and epoch are neighbours, and among these those of one width.
+    They may be in different epochs. Any order of students is right; fast are those in which
+    students of one order seed and epoch are neighbours, and among these those of one width.
     """
 
     def epochs(self, *, until: int) -> Iterator[dict[int, EpochMetrics | DivergedError]]:
         """See `Population.epochs`."""
         built_for = [block.rows for block in self._layout.blocks]
         if [rows for _, rows in runs(self._sources())] != built_for:
-            self.regroup(self.members)  # a loaded member is in another epoch than it was
+            self.regroup(self.students)  # a loaded student is in another epoch than it was
         yield from super().epochs(until=until)
 
-    def row_state(self, row: int) -> dict[str, Any]:
-        """See `Population.row_state`."""
+    def student_state(self, row: int) -> dict[str, Any]:
+        """See `Population.student_state`."""
         weights, *moments = self._stacks
         return {
             "weights": weights.take(row),
             "moments": [stack.take(row) for stack in moments],
             "steps": self._update.steps[row].clone(),
-            "progress": self.members[row].progress.state_dict(),
+            "progress": self.students[row].progress.state_dict(),
         }
 
-    def load_row(self, row: int, state: dict[str, Any]) -> None:
-        """See `Population.load_row`."""
+    def load_student(self, row: int, state: dict[str, Any]) -> None:
+        """See `Population.load_student`."""
         weights, *moments = self._stacks
         weights.put(row, state["weights"])
         for stack, named in zip(moments, state["moments"], strict=True):
             stack.put(row, named)
         self._update.steps[row].copy_(state["steps"])
-        self.members[row].progress.load_state_dict(state["progress"])
+        self.students[row].progress.load_state_dict(state["progress"])
 
-    def _build(self, members: tuple[Member[Mlp], ...], lessons: Sequence[Lesson | None]) -> None:
-        first, device = members[0], self._data.train_y.device
+    def _build(
+        self, students: tuple[PopulationStudent[Mlp], ...], lessons: Sequence[Lesson | None]
+    ) -> None:
+        first, device = students[0], self._data.train_y.device
         self._layout = make_layout(
-            [m.model.readout.in_features for m in members],
+            [m.model.readout.in_features for m in students],
             self._sources(),
             depth=len(first.model.hidden),
             fan_in=self._data.train_x[0].numel(),
@@ -69,14 +71,14 @@ class MlpPopulation(Population[Mlp, Lesson]):
         )
         layout = self._layout
         weights = MlpStack(layout, device)
-        for row, member in enumerate(members):
-            weights.put(row, initial_weights(member))
+        for row, student in enumerate(students):
+            weights.put(row, initial_weights(student))
         weights.fix_constants()
         self._stacks = (weights, MlpStack(layout, device), MlpStack(layout, device))
         self._grads = UpperStack(layout, device)
-        configs, factors = [m.training for m in members], [layer_factors(m) for m in members]
+        configs, factors = [m.training for m in students], [layer_factors(m) for m in students]
         self._update = Update(configs, factors, layout, self._stacks, self._grads)
-        teach = in_closed_form([m.distillation for m in members])
+        teach = in_closed_form([m.distillation for m in students])
         assert teach is not None
         self._loss = PopulationLoss(teach, layout, device, list(lessons))
         self._steps: dict[int, PopulationStep] = {}
@@ -86,10 +88,10 @@ class MlpPopulation(Population[Mlp, Lesson]):
         return self._loss.lessons
 
     def _sources(self) -> list[tuple[int, int]]:
-        return [(m.order_seed, m.progress.epoch) for m in self.members]
+        return [(m.order_seed, m.progress.epoch) for m in self.students]
 
     def _train_epoch(self) -> Tensor:
-        firsts = [self.members[block.rows.start] for block in self._layout.blocks]
+        firsts = [self.students[block.rows.start] for block in self._layout.blocks]
         by_epoch = {e: self._data.at_epoch(e + 1) for e in {m.progress.epoch for m in firsts}}
         views = [by_epoch[m.progress.epoch] for m in firsts]
         if self._loss.show(views):
@@ -102,7 +104,7 @@ class MlpPopulation(Population[Mlp, Lesson]):
         ]
         batches = list(zip(*(order.split(self._batch_size) for order in orders), strict=True))
         self._loss.begin(self._batch_size)
-        self._update.plan([m.progress.epoch for m in self.members], len(batches))
+        self._update.plan([m.progress.epoch for m in self.students], len(batches))
         for index, positions in enumerate(batches):
             self._update.at_step(index)
             self._step(len(positions[0]), views).run(positions)
@@ -148,9 +150,9 @@ class MlpPopulation(Population[Mlp, Lesson]):
         return self._stacks[0].take(row)
 
 
-def initial_weights(member: Member[Mlp]) -> dict[str, Tensor]:
-    """A member's weights as built, its readout scaled where muP wants it."""
-    model, config = member.model, member.training
+def initial_weights(student: PopulationStudent[Mlp]) -> dict[str, Tensor]:
+    """A student's weights as built, its readout scaled where muP wants it."""
+    model, config = student.model, student.training
     if config.lr_scaling != "mup":
         return dict(model.state_dict())
     scaled = copy.deepcopy(model)
@@ -158,9 +160,9 @@ def initial_weights(member: Member[Mlp]) -> dict[str, Tensor]:
     return dict(scaled.state_dict())
 
 
-def layer_factors(member: Member[Mlp]) -> list[LayerFactors] | None:
+def layer_factors(student: PopulationStudent[Mlp]) -> list[LayerFactors] | None:
     """How the layers learn under muP; None without it."""
-    config, model = member.training, member.model
+    config, model = student.training, student.model
     if config.lr_scaling != "mup":
         return None
     factors = mup_rate_factors(

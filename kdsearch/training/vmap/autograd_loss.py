@@ -8,7 +8,7 @@ P students, B batch, N samples, C classes.
 import torch
 from torch import Tensor
 
-from kdsearch.training.vmap.stack_loss import EVERY_ROW, StackLoss
+from kdsearch.training.vmap.stack_loss import EVERY_STUDENT, StackLoss
 
 
 class AutogradLoss(StackLoss):
@@ -30,7 +30,7 @@ class AutogradLoss(StackLoss):
         targets.copy_(batch)
 
     def slope(
-        self, logits: Tensor, labels: Tensor, targets: Tensor, rows: slice = EVERY_ROW
+        self, logits: Tensor, labels: Tensor, targets: Tensor, rows: slice = EVERY_STUDENT
     ) -> Tensor:
         """See `StackLoss`."""
         slope = torch.empty_like(logits)

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from kdsearch.distill import in_closed_form
 from kdsearch.models import mup_rate_factors, scale_readout
 from kdsearch.training.data import TrainingData, epoch_order
-from kdsearch.training.population import Member, Population
+from kdsearch.training.population import Population, PopulationStudent
 from kdsearch.training.vmap.autograd_loss import AutogradLoss
+from kdsearch.training.vmap.closed_loss import ClosedLoss
 from kdsearch.training.vmap.module_stack import ModuleStack
-from kdsearch.training.vmap.row_loss import RowLoss
-from kdsearch.training.vmap.row_optimizer import RowOptimizer
 from kdsearch.training.vmap.stack_loss import Targets
+from kdsearch.training.vmap.stack_optimizer import StackOptimizer
 from kdsearch.training.vmap.stacking import build_stack
 from kdsearch.training.vmap.step import FunctionalStep
 
@@ -32,61 +32,61 @@ class FunctionalPopulation(Population[nn.Module, Targets]):
     """Students of one architecture and width, batch size and optimizer."""
 
     def __init__(
-        self, members: Sequence[Member[nn.Module]], data: TrainingData, *, width: int
+        self, students: Sequence[PopulationStudent[nn.Module]], data: TrainingData, *, width: int
     ) -> None:
-        """Stack the members; `load_row` puts those in their place that have trained before.
+        """Stack the students; `load_student` puts those in their place that have trained before.
 
         Args:
-            members: Their `training` may differ in everything but batch size and optimizer.
-                Fastest are members of one order seed, in one epoch.
+            students: Their `training` may differ in everything but batch size and optimizer.
+                Fastest are students of one order seed, in one epoch.
             data: What all see, on the device to train on.
             width: The models' width, for muP.
         """
         self._width = width
-        super().__init__(members, data)
+        super().__init__(students, data)
 
-    def row_state(self, row: int) -> dict[str, Any]:
-        """See `Population.row_state`."""
+    def student_state(self, row: int) -> dict[str, Any]:
+        """See `Population.student_state`."""
         moments = [self._stack.numbers(flat, row) for flat in self._optimizer.moments]
         return {
             "weights": self._stack.take(row),
             "moments": [{name: v.clone() for name, v in named.items()} for named in moments],
             "steps": torch.tensor(self._optimizer.steps[row]),
-            "progress": self.members[row].progress.state_dict(),
+            "progress": self.students[row].progress.state_dict(),
         }
 
-    def load_row(self, row: int, state: dict[str, Any]) -> None:
-        """See `Population.load_row`."""
+    def load_student(self, row: int, state: dict[str, Any]) -> None:
+        """See `Population.load_student`."""
         self._stack.put(row, state["weights"])
         for flat, named in zip(self._optimizer.moments, state["moments"], strict=True):
             for name, view in self._stack.numbers(flat, row).items():
                 view.copy_(named[name])
         self._optimizer.steps[row] = int(state["steps"])
-        self.members[row].progress.load_state_dict(state["progress"])
+        self.students[row].progress.load_state_dict(state["progress"])
 
     def _build(
-        self, members: tuple[Member[nn.Module], ...], lessons: Sequence[Targets | None]
+        self, students: tuple[PopulationStudent[nn.Module], ...], lessons: Sequence[Targets | None]
     ) -> None:
         self._targets = list(lessons)
-        self._stack = build_stack([scaled_body(m, self._width) for m in members])
-        configs = [m.training for m in members]
-        factors = rate_factors(members, self._stack, self._width)
-        self._optimizer = RowOptimizer(configs, factors, self._stack.flat.detach())
-        teach = [m.distillation for m in members]
+        self._stack = build_stack([scaled_body(m, self._width) for m in students])
+        configs = [m.training for m in students]
+        factors = rate_factors(students, self._stack, self._width)
+        self._optimizer = StackOptimizer(configs, factors, self._stack.flat.detach())
+        teach = [m.distillation for m in students]
         closed, like = in_closed_form(teach), self._stack.flat
-        self._loss = AutogradLoss(teach, like) if closed is None else RowLoss(closed, like)
+        self._loss = AutogradLoss(teach, like) if closed is None else ClosedLoss(closed, like)
         self._steps: dict[tuple[int, bool], FunctionalStep] = {}
 
     def _lessons(self) -> Sequence[Targets | None]:
         return self._targets
 
     def _train_epoch(self) -> Tensor:
-        epochs = [m.progress.epoch for m in self.members]
+        epochs = [m.progress.epoch for m in self.students]
         views = {epoch: self._data.at_epoch(epoch + 1) for epoch in set(epochs)}
         data = [views[epoch] for epoch in epochs]
         self._targets = self._loss.show(data, self._targets)
         num_samples, device = len(self._data.train_y), self._data.train_y.device
-        sources = [(m.order_seed, epoch) for m, epoch in zip(self.members, epochs, strict=True)]
+        sources = [(m.order_seed, epoch) for m, epoch in zip(self.students, epochs, strict=True)]
         made = {(seed, e): epoch_order(seed, e + 1, num_samples) for seed, e in set(sources)}
         shared = len(made) == 1
         orders = list(made.values()) if shared else [made[source] for source in sources]
@@ -123,27 +123,27 @@ class FunctionalPopulation(Population[nn.Module, Targets]):
         return self._stack.take(row)
 
 
-def scaled_body(member: Member[nn.Module], width: int) -> nn.Module:
-    """A member's model as built, its readout scaled where muP wants it."""
-    if member.training.lr_scaling != "mup":
-        return member.model
-    model = copy.deepcopy(member.model)
-    scale_readout(model, width=width, base_width=member.training.mup_base_width)
+def scaled_body(student: PopulationStudent[nn.Module], width: int) -> nn.Module:
+    """A student's model as built, its readout scaled where muP wants it."""
+    if student.training.lr_scaling != "mup":
+        return student.model
+    model = copy.deepcopy(student.model)
+    scale_readout(model, width=width, base_width=student.training.mup_base_width)
     return model
 
 
 def rate_factors(
-    members: Sequence[Member[nn.Module]], stack: ModuleStack, width: int
+    students: Sequence[PopulationStudent[nn.Module]], stack: ModuleStack, width: int
 ) -> Tensor | None:
     """MuP's factor for each trained number [P, M]; None where nobody asks for it."""
-    if all(m.training.lr_scaling != "mup" for m in members):
+    if all(m.training.lr_scaling != "mup" for m in students):
         return None
     factors = torch.ones_like(stack.flat, requires_grad=False)
-    for row, member in enumerate(members):
-        config = member.training
+    for row, student in enumerate(students):
+        config = student.training
         if config.lr_scaling == "mup":
             by_name = mup_rate_factors(
-                member.model,
+                student.model,
                 optimizer=config.optimizer,
                 width=width,
                 base_width=config.mup_base_width,

@@ -14,7 +14,7 @@ from kdsearch.config import DistillationConfig
 from kdsearch.distill import build_loss, prepared_rows
 from kdsearch.training.data import TrainingData
 
-EVERY_ROW = slice(None)
+EVERY_STUDENT = slice(None)
 
 
 class Targets(NamedTuple):
@@ -93,7 +93,7 @@ class StackLoss(ABC):
 
     @abstractmethod
     def slope(
-        self, logits: Tensor, labels: Tensor, targets: Tensor, rows: slice = EVERY_ROW
+        self, logits: Tensor, labels: Tensor, targets: Tensor, rows: slice = EVERY_STUDENT
     ) -> Tensor:
         """D mean loss / d logits [p, C, B]; adds the losses to `total`.
 

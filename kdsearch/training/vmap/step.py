@@ -12,8 +12,8 @@ from torch import Tensor
 
 from kdsearch.training.graph import StepGraph
 from kdsearch.training.vmap.module_stack import ModuleStack
-from kdsearch.training.vmap.row_optimizer import RowOptimizer
 from kdsearch.training.vmap.stack_loss import StackLoss
+from kdsearch.training.vmap.stack_optimizer import StackOptimizer
 
 
 class FunctionalStep:
@@ -23,7 +23,7 @@ class FunctionalStep:
         self,
         stack: ModuleStack,
         loss: StackLoss,
-        optimizer: RowOptimizer,
+        optimizer: StackOptimizer,
         like: Tensor,
         *,
         batch_size: int,

@@ -168,6 +168,21 @@ def test_distillation_hurts_only_where_hard_labels_were_not_to_be_chosen():
         assert gain.verdict == ("fell short" if includes else "hurts")
 
 
+def test_a_search_that_looked_at_something_else_is_not_said_to_have_missed_it():
+    worse = {16: gained(-0.02)}
+    by_agreement = study_config(study={"metric": "agreement"})
+    info = with_strata(worse, config=by_agreement)
+    (gain,) = measured(info)
+    assert gain.verdict == "fell short"
+    assert info.chosen_by == "validation accuracy"
+    sentence = gain_sentence(info)
+    assert "alpha 1" not in sentence
+    assert sentence.startswith("Distillation is not shown to help: it falls short of hard labels ")
+    assert sentence.endswith("; the settings of both arms were chosen by validation accuracy.")
+    same = study_config(study={"metric": "agreement"}, objective={"metric": "val_agreement"})
+    assert "although alpha 1" in gain_sentence(with_strata(worse, config=same))
+
+
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [

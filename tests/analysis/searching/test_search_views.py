@@ -1,6 +1,7 @@
 import dataclasses
 
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from summary import compute_summary
 from synthetic import make_results, study_config
@@ -9,15 +10,19 @@ from kdsearch.analysis import wording
 from kdsearch.analysis.answers.ensemble_size import compute_ensemble_size
 from kdsearch.analysis.answers.optimum import compute_optimum
 from kdsearch.analysis.drawing import style
+from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.searching.importance import compute_importance
-from kdsearch.analysis.searching.learning_curve import compute_learning_curve
+from kdsearch.analysis.searching.learning_curve import (
+    compute_learning_curve,
+    draw_learning_curve,
+)
 from kdsearch.analysis.searching.optimization_history import compute_optimization_history
 from kdsearch.analysis.searching.temperature_alpha import (
     compute_temperature_alpha,
     draw_temperature_alpha,
 )
 from kdsearch.analysis.strata import compute_strata
-from kdsearch.config import Objective
+from kdsearch.config import METRICS, Objective
 from kdsearch.results.score import best_trial, objective_value
 
 
@@ -103,11 +108,34 @@ def test_running_best_ignores_pruned_trials(results):
 
 def test_learning_curve_is_the_mean_over_replicates(results):
     stratum = compute_strata(results).strata[2]
-    info = compute_learning_curve(stratum)
+    info = compute_learning_curve(stratum, ACCURACY)
     curve = info.curves[0]
     assert len(curve.replicates) == 5
     assert curve.mean[9] == pytest.approx(sum(r[9] for r in curve.replicates) / 5)
-    assert compute_learning_curve(None).missing
+    assert compute_learning_curve(None, ACCURACY).missing
+
+
+def test_learning_curves_are_of_the_headline_where_epochs_were_measured_by_it(results):
+    stratum = compute_strata(results).strata[2]
+    loss, f1 = (Headline(METRICS[name]) for name in ("loss", "f1_macro"))
+    info = compute_learning_curve(stratum, loss)
+    (first, *_) = info.curves
+    runs = stratum.distilled.replicates
+    assert first.replicates == tuple(tuple(e.val_loss for e in t.history) for t in runs)
+    ax = Figure().add_subplot()
+    draw_learning_curve(info, ax)
+    assert ax.get_ylabel() == "Validation loss (nats)"
+    low, high = ax.get_ylim()
+    assert 0 < low < high < max(max(r) for r in first.replicates), "its first epochs are cut"
+    assert loss.instead(info.headline) == ""
+
+    instead = compute_learning_curve(stratum, f1)
+    assert instead.headline == ACCURACY
+    assert instead.curves == compute_learning_curve(stratum, ACCURACY).curves
+    assert f1.instead(instead.headline) == (
+        " Epochs were not measured by macro-averaged F1, so this is about accuracy; an objective "
+        "of val_f1_macro would measure them."
+    )
 
 
 def test_ensemble_groups_count_every_complete_trial(results):

@@ -79,7 +79,7 @@ def test_a_minimised_metric_of_the_table_decides_everything(write_study: WriteSt
 def test_the_example_of_the_page_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "my_metrics", raising=False)
-    (code,), (study,) = blocks(PAGE, "python"), blocks(PAGE, "yaml")
+    (code, _), (study,) = blocks(PAGE, "python"), blocks(PAGE, "yaml")
     (folder / "my_metrics.py").write_text(code)
     (folder / "nines.yaml").write_text(study + "tracking: {models: none}\n")
     results = run(folder / "nines.yaml")

@@ -1,13 +1,17 @@
-"""A user's own executor and sink, passed to `run_study`."""
+"""A user's own executor, sink and sampler, passed to `run_study`."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.samplers import BaseSampler
 
 from kdsearch import run_study
 from kdsearch.analysis import results_table
-from kdsearch.config import StudyConfig
+from kdsearch.config import SamplerConfig, StudyConfig
+from kdsearch.errors import StudyChangedError
 from kdsearch.execution import Executor, InlineExecutor, Task
 from kdsearch.execution.task import Idle, Notify, nothing_to_do
 from kdsearch.results import Results, TeacherBankRecord, TeacherRecord, TrialRecord
@@ -122,4 +126,44 @@ def test_results_do_not_depend_on_who_trains_and_who_listens(
 def test_workers_and_an_executor_are_one_too_many(folder: Path) -> None:
     with pytest.raises(ValueError, match="give one of the two"):
         run_study(CONFIG, workers=1, executor=Backwards())
+    assert not list(folder.iterdir())
+
+
+def patient(seed: int, startup: int = 10) -> BaseSampler:
+    """What `tpe` is in the small study, with `startup` 3."""
+    return optuna.samplers.TPESampler(n_startup_trials=startup, multivariate=True, seed=seed)
+
+
+def test_a_sampler_may_be_passed_in_and_is_remembered(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_open = CONFIG.model_copy(update={"sampler": SamplerConfig(), "name": "open"})
+    make = functools.partial(patient, startup=3)
+    passed = run_study(left_open, workers=0, sink=Listing(), sampler=make).results
+    named = passed.config.sampler
+    assert (named.kind, named.target) == ("import", f"{__name__}:patient")
+    assert named.options == {"startup": 3}
+    again = run_study(left_open, workers=0, sink=Listing(), sampler=make)
+    assert again.new_trials == 0
+    by_file = CONFIG.model_copy(update={"sampler": named, "name": "open"})
+    assert run_study(by_file, workers=0, sink=Listing()).new_trials == 0, "the same study"
+    for other in (None, patient):
+        with pytest.raises(StudyChangedError, match=r"sampler\.options"):
+            run_study(left_open, workers=0, sink=Listing(), sampler=other)
+
+    tpe = run_study(CONFIG, workers=0, sink=Listing()).results
+    asked = [[t.settings for t in found.select(stage="search")] for found in (passed, tpe)]
+    assert asked[0] == asked[1]
+
+
+def test_a_sampler_that_cannot_be_found_again_is_refused(folder: Path) -> None:
+    def local(seed: int) -> BaseSampler:
+        return patient(seed)
+
+    left_open = CONFIG.model_copy(update={"sampler": SamplerConfig()})
+    for make in (local, lambda seed: patient(seed), functools.partial(patient, 3)):
+        with pytest.raises(ValueError, match="must find its sampler again"):
+            run_study(left_open, sampler=make)
+    with pytest.raises(ValueError, match=r"sampler\.kind is tpe.*; give one of the two"):
+        run_study(CONFIG, sampler=patient)
     assert not list(folder.iterdir())

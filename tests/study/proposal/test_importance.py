@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from kdsearch.config import StudyConfig
+from kdsearch.config import Objective
 from kdsearch.results import TrialRecord
-from kdsearch.results.objective import best_score
+from kdsearch.results.objective import complete_score
 from kdsearch.study.proposal import importance
 from kdsearch.study.proposal.importance import parameter_importance
 from kdsearch.testing.small_study import small_study
@@ -65,11 +65,11 @@ def test_each_score_is_worked_out_a_fixed_number_of_times(
 ) -> None:
     calls = 0
 
-    def counted(record: TrialRecord, config: StudyConfig) -> float:
+    def counted(record: TrialRecord, objective: Objective) -> float:
         nonlocal calls
         calls += 1
-        return best_score(record, config)
+        return complete_score(record, objective)
 
-    monkeypatch.setattr(importance, "best_score", counted)
+    monkeypatch.setattr(importance, "complete_score", counted)
     importance.parameter_importance(CONFIG, trials(60))
     assert calls <= 3 * 60

@@ -16,7 +16,7 @@ from kdsearch.training.mlp.loss import Teachers
 from kdsearch.training.mlp.population import MlpPopulation
 from kdsearch.training.mlp.stack import make_layout
 from kdsearch.training.mlp.update import make_pieces
-from kdsearch.training.population import Member
+from kdsearch.training.population import PopulationStudent
 from kdsearch.training.progress import Progress
 
 WIDTHS = (3, 3, 8, 17, 17, 17, 5)
@@ -65,9 +65,11 @@ def build(row: int, depth: int) -> Mlp:
     return model
 
 
-def make_member(row: int, depth: int = 2, **training: object) -> Member[Mlp]:
+def make_member(row: int, depth: int = 2, **training: object) -> PopulationStudent[Mlp]:
     config, distillation = settings(row, **training)
-    return Member(build(row, depth), config, distillation, Progress(config), ORDERS[row])
+    return PopulationStudent(
+        build(row, depth), config, distillation, Progress(config), ORDERS[row]
+    )
 
 
 def population(
@@ -103,9 +105,9 @@ def finish(together: MlpPopulation) -> dict[Progress, dict[str, torch.Tensor]]:
     while True:
         for _ in together.epochs(until=EPOCHS):
             pass
-        for row, member in enumerate(together.members):
-            final[member.progress] = together.row_state(row)["weights"]
-        left = [m for m in together.members if not m.progress.is_finished]
+        for row, member in enumerate(together.students):
+            final[member.progress] = together.student_state(row)["weights"]
+        left = [m for m in together.students if not m.progress.is_finished]
         if not left:
             return final
         together.regroup(left)
@@ -123,10 +125,10 @@ def test_every_student_is_the_one_that_the_reference_loop_trains(
     together = population(ROWS, data, depth, **choice)
     for _ in together.epochs(until=EPOCHS):
         pass
-    for row, member in enumerate(together.members):
+    for row, member in enumerate(together.students):
         alone = reference(row, data, depth, **choice)
         assert_equal_training(member.progress, alone)
-        final = together.row_state(row)["weights"]
+        final = together.student_state(row)["weights"]
         for name, value in alone.model.state_dict().items():
             torch.testing.assert_close(final[name], value, atol=1e-5, rtol=1e-4)
         assert set(member.progress.kept_state) == set(alone.kept_state)
@@ -142,12 +144,12 @@ def test_rows_can_leave_and_the_others_do_not_notice(data: TrainingData) -> None
         pass
     rest = population(kept, data, 2)
     for place, row in enumerate(kept):
-        rest.load_row(place, first.row_state(row))
+        rest.load_student(place, first.student_state(row))
     for _ in rest.epochs(until=EPOCHS):
         pass
     for place, row in enumerate(kept):
-        mine = rest.members[place].progress.history
-        its = whole.members[row].progress.history
+        mine = rest.students[place].progress.history
+        its = whole.students[row].progress.history
         assert len(mine) == len(its) == EPOCHS
         for a, b in zip(mine, its, strict=True):
             assert a.train_loss == pytest.approx(b.train_loss, abs=1e-5)
@@ -162,13 +164,13 @@ def test_resuming_is_exact(data: TrainingData) -> None:
         pass
     again = population(ROWS, data, 2)
     for row in ROWS:
-        again.load_row(row, first.row_state(row))
+        again.load_student(row, first.student_state(row))
     for _ in again.epochs(until=EPOCHS):
         pass
     for row in ROWS:
-        assert again.members[row].progress.history == whole.members[row].progress.history
-        for name, value in whole.row_state(row)["weights"].items():
-            assert torch.equal(again.row_state(row)["weights"][name], value)
+        assert again.students[row].progress.history == whole.students[row].progress.history
+        for name, value in whole.student_state(row)["weights"].items():
+            assert torch.equal(again.student_state(row)["weights"][name], value)
 
 
 def test_a_diverged_student_fails_alone(data: TrainingData) -> None:
@@ -177,7 +179,9 @@ def test_a_diverged_student_fails_alone(data: TrainingData) -> None:
         training, distillation = settings(row, optimizer="sgd", weight_decay=0.0)
         if row == 1:
             training = training.model_copy(update={"learning_rate": 1e30})
-        members.append(Member(build(row, 2), training, distillation, Progress(training), 5))
+        members.append(
+            PopulationStudent(build(row, 2), training, distillation, Progress(training), 5)
+        )
     together = MlpPopulation(members, data)
     outcome = next(iter(together.epochs(until=1)))
     assert isinstance(outcome[1], DivergedError)
@@ -198,7 +202,7 @@ def test_students_wider_than_a_piece_and_narrower_ones(
     choice = {"lr_scaling": scaling, "mup_base_width": 8}
     together = population(ROWS, data, 2, **choice)
     finish(together)
-    for row, member in enumerate(together.members):
+    for row, member in enumerate(together.students):
         assert_equal_training(member.progress, reference(row, data, **choice))
 
 
@@ -207,13 +211,13 @@ def test_members_in_different_epochs_train_together(data: TrainingData) -> None:
     together = MlpPopulation([members[row] for row in (0, 1, 5, 6)], data)
     for _ in together.epochs(until=1):
         pass
-    waiting = together.row_state(3)
+    waiting = together.student_state(3)
     together.regroup([members[row] for row in (2, 3, 1, 5, 0)])
-    assert [m.progress.epoch for m in together.members] == [0, 0, 1, 1, 1]
+    assert [m.progress.epoch for m in together.students] == [0, 0, 1, 1, 1]
     for _ in together.epochs(until=2):
         pass
     together.regroup([members[row] for row in (2, 6, 1, 4, 5, 3, 0)])
-    together.load_row(1, waiting)
+    together.load_student(1, waiting)
     final = finish(together)
     for row, member in enumerate(members):
         alone = reference(row, data)
@@ -227,13 +231,13 @@ def test_resuming_members_in_different_epochs_is_exact(data: TrainingData) -> No
         together = population([0, 1, 5], data, 2)
         for _ in together.epochs(until=1):
             pass
-        together.regroup([make_member(2), *together.members, make_member(4)])
+        together.regroup([make_member(2), *together.students, make_member(4)])
         return together
 
     first, whole = begin(), begin()
     again = population([2, 0, 1, 5, 4], data, 2)
     for row in range(5):
-        again.load_row(row, first.row_state(row))
+        again.load_student(row, first.student_state(row))
     finals = [finish(together) for together in (whole, again)]
     for mine, its in zip(finals[0].values(), finals[1].values(), strict=True):
         for name, value in its.items():
@@ -258,7 +262,7 @@ def test_soft_targets_of_those_who_stay_are_not_made_again(
         pass
     assert len(asked) == 4
     newcomer = make_member(6)
-    together.regroup([together.members[3], newcomer, together.members[0]])
+    together.regroup([together.students[3], newcomer, together.students[0]])
     for _ in together.epochs(until=2):
         pass
     assert asked[4:] == [newcomer.distillation]

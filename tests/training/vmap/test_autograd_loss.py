@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kdsearch.config import ImportDistillation, TrainingConfig
 from kdsearch.distill import TransferLoss
-from kdsearch.training import FunctionalPopulation, Member, Progress, StudentRun
+from kdsearch.training import FunctionalPopulation, PopulationStudent, Progress, StudentRun
 from tests.training.problem import make_data, make_model, training_config
 
 ROWS = 5
@@ -52,9 +52,9 @@ def config(row: int) -> TrainingConfig:
     return training_config(learning_rate=1e-3 * (1 + row))
 
 
-def member(row: int, seeds: Callable[[int], int]) -> Member[torch.nn.Module]:
+def member(row: int, seeds: Callable[[int], int]) -> PopulationStudent[torch.nn.Module]:
     mine = config(row)
-    return Member(make_model(row), mine, taught(row), Progress(mine), seeds(row))
+    return PopulationStudent(make_model(row), mine, taught(row), Progress(mine), seeds(row))
 
 
 @pytest.mark.parametrize("shared", [True, False])

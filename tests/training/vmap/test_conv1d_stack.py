@@ -11,7 +11,13 @@ from torch import Tensor
 from kdsearch.config import KdDistillation, TrainingConfig
 from kdsearch.errors import DivergedError
 from kdsearch.models.conv1d import Conv1dNet
-from kdsearch.training import FunctionalPopulation, LoneRun, Member, Progress, StudentRun
+from kdsearch.training import (
+    FunctionalPopulation,
+    LoneRun,
+    PopulationStudent,
+    Progress,
+    StudentRun,
+)
 from kdsearch.training.data import TrainingData
 from kdsearch.training.vmap import conv1d_stack as stacks
 from kdsearch.training.vmap.conv1d_stack import Conv1dStack, split
@@ -194,7 +200,9 @@ def together(nets: Sequence[Conv1dNet], data: TrainingData) -> FunctionalPopulat
     members = []
     for row, net in enumerate(nets):
         training, teach = settings(row)
-        members.append(Member(net, training, teach, Progress(training), order_seed=row % 2))
+        members.append(
+            PopulationStudent(net, training, teach, Progress(training), order_seed=row % 2)
+        )
     return FunctionalPopulation(members, data, width=DATA_CASE.width)
 
 
@@ -214,11 +222,11 @@ def test_groups_train_the_students_of_the_reference_loop(group_bytes: int) -> No
             order_seed=row % 2,
         )
         history = list(alone.epochs(until=3))
-        for mine, its in zip(population.members[row].progress.history, history, strict=True):
+        for mine, its in zip(population.students[row].progress.history, history, strict=True):
             assert mine.train_loss == pytest.approx(its.train_loss, abs=1e-5)
             assert mine.val_loss == pytest.approx(its.val_loss, abs=1e-5)
             assert mine.val_agreement == pytest.approx(its.val_agreement)
-        for name, value in population.row_state(row)["weights"].items():
+        for name, value in population.student_state(row)["weights"].items():
             its = alone.model.state_dict()[name]
             torch.testing.assert_close(value, its, atol=1e-5, rtol=1e-4)
 
@@ -229,11 +237,11 @@ def test_groups_resume_to_the_bit(group_bytes: int) -> None:
     list(whole.epochs(until=3))
     list(first.epochs(until=1))
     for row in range(len(nets)):
-        again.load_row(row, first.row_state(row))
+        again.load_student(row, first.student_state(row))
     list(again.epochs(until=3))
     for row in range(len(nets)):
-        expected = whole.row_state(row)["weights"]
-        for name, value in again.row_state(row)["weights"].items():
+        expected = whole.student_state(row)["weights"]
+        for name, value in again.student_state(row)["weights"].items():
             assert torch.equal(value, expected[name])
 
 

@@ -12,7 +12,7 @@ from kdsearch.config import CnnModel, Conv1dModel, KdDistillation, MlpModel, Tra
 from kdsearch.errors import DivergedError
 from kdsearch.models import build_model
 from kdsearch.training import StudentRun, TrainingData, load_checkpoint, save_checkpoint
-from kdsearch.training.mlp.population import Member
+from kdsearch.training.mlp.population import PopulationStudent
 from kdsearch.training.progress import Progress
 from kdsearch.training.vmap.population import FunctionalPopulation
 
@@ -103,8 +103,10 @@ def member(
     training: TrainingConfig,
     distillation: KdDistillation,
     order_seed: int = 5,
-) -> Member[nn.Module]:
-    return Member(build(kind, row), training, distillation, Progress(training), order_seed)
+) -> PopulationStudent[nn.Module]:
+    return PopulationStudent(
+        build(kind, row), training, distillation, Progress(training), order_seed
+    )
 
 
 def run(population: FunctionalPopulation, until: int = EPOCHS) -> FunctionalPopulation:
@@ -120,7 +122,7 @@ def assert_is_reference(
     seeds: Callable[[int], int] = lambda row: 5,
     **training: object,
 ) -> None:
-    for row, one in enumerate(together.members):
+    for row, one in enumerate(together.students):
         config, distillation = settings(row, **training)
         alone = StudentRun(
             build(kind, row),
@@ -137,7 +139,7 @@ def assert_is_reference(
             assert mine.val_accuracy == pytest.approx(its.val_accuracy)
             assert mine.val_agreement == pytest.approx(its.val_agreement)
             assert mine.learning_rate == pytest.approx(its.learning_rate)
-        final = together.row_state(row)["weights"]
+        final = together.student_state(row)["weights"]
         expected = alone.model.state_dict()
         assert final.keys() == expected.keys() == one.progress.kept_state.keys()
         for name, value in expected.items():
@@ -218,7 +220,7 @@ def test_without_any_teacher_all_learn_from_labels() -> None:
         order_seed=5,
     )
     list(alone.epochs(until=EPOCHS))
-    for mine, its in zip(together.members[0].progress.history, alone.history, strict=True):
+    for mine, its in zip(together.students[0].progress.history, alone.history, strict=True):
         assert mine.train_loss == pytest.approx(its.train_loss, abs=1e-5)
         assert mine.val_agreement == its.val_agreement == 0
 
@@ -228,22 +230,22 @@ def test_resuming_from_disk_is_exact(optimizer: str, tmp_path: Path) -> None:
     data = make_data("conv1d")
     whole = run(stacked("conv1d", data, optimizer=optimizer))
     first = run(stacked("conv1d", data, optimizer=optimizer), until=2)
-    save_checkpoint(tmp_path / "rows.pt", {str(r): first.row_state(r) for r in range(ROWS)})
+    save_checkpoint(tmp_path / "rows.pt", {str(r): first.student_state(r) for r in range(ROWS)})
     saved = load_checkpoint(tmp_path / "rows.pt")
     assert saved is not None
     again = stacked("conv1d", data, optimizer=optimizer)
     for row in range(ROWS):
-        again.load_row(row, saved[str(row)])
+        again.load_student(row, saved[str(row)])
     run(again)
     for row in range(ROWS):
-        assert again.members[row].progress.history == whole.members[row].progress.history
-        for name, value in whole.row_state(row)["weights"].items():
-            assert torch.equal(again.row_state(row)["weights"][name], value)
+        assert again.students[row].progress.history == whole.students[row].progress.history
+        for name, value in whole.student_state(row)["weights"].items():
+            assert torch.equal(again.student_state(row)["weights"][name], value)
 
 
 def test_a_saved_row_does_not_move_with_the_population() -> None:
     together = run(stacked("conv1d", make_data("conv1d")), until=1)
-    state = together.row_state(1)
+    state = together.student_state(1)
     before = {name: value.clone() for name, value in state["weights"].items()}
     moments = [value.clone() for named in state["moments"] for value in named.values()]
     run(together)
@@ -259,11 +261,11 @@ def test_rows_can_leave_and_the_others_do_not_notice() -> None:
     kept = [0, 3]
     rest = stacked("conv1d", data, kept)
     for place, row in enumerate(kept):
-        rest.load_row(place, first.row_state(row))
+        rest.load_student(place, first.student_state(row))
     run(rest)
     whole = run(stacked("conv1d", data))
     for place, row in enumerate(kept):
-        mine, its = rest.members[place].progress.history, whole.members[row].progress.history
+        mine, its = rest.students[place].progress.history, whole.students[row].progress.history
         assert len(mine) == len(its) == EPOCHS
         for a, b in zip(mine, its, strict=True):
             assert a.train_loss == pytest.approx(b.train_loss, abs=1e-5)
@@ -273,18 +275,18 @@ def test_regrouped_rows_are_those_of_populations_of_their_own() -> None:
     data = make_data("conv1d")
     together = run(stacked("conv1d", data), until=1)
     newcomer = member("conv1d", 1, *settings(1))
-    third, first = together.members[2], together.members[0]
+    third, first = together.students[2], together.students[0]
     together.regroup([third, newcomer, first])
     run(together, until=2)
-    assert [m.progress.epoch for m in together.members] == [2, 1, 2]
+    assert [m.progress.epoch for m in together.students] == [2, 1, 2]
     run(together)
-    assert [m.progress.epoch for m in together.members] == [3, 2, 3]
+    assert [m.progress.epoch for m in together.students] == [3, 2, 3]
     together.regroup([newcomer])
     run(together)
     together.regroup([first, newcomer, third])
     whole = run(stacked("conv1d", data))
     for mine, row in ((first, 0), (newcomer, 1), (third, 2)):
-        its = whole.members[row].progress.history
+        its = whole.students[row].progress.history
         assert len(mine.progress.history) == len(its) == EPOCHS
         for a, b in zip(mine.progress.history, its, strict=True):
             assert a.train_loss == pytest.approx(b.train_loss, abs=1e-5)
@@ -309,24 +311,24 @@ def view_of(data: TrainingData, epoch: int) -> TrainingData:
 def test_students_see_the_view_of_their_epoch() -> None:
     plain = make_data("conv1d")
     together = run(stacked("conv1d", Viewed(*plain)))
-    states = [stacked("conv1d", plain).row_state(row) for row in range(ROWS)]
+    states = [stacked("conv1d", plain).student_state(row) for row in range(ROWS)]
     for epoch in range(1, EPOCHS + 1):
         by_hand = stacked("conv1d", view_of(plain, epoch))
         for row, state in enumerate(states):
-            by_hand.load_row(row, state)
+            by_hand.load_student(row, state)
         run(by_hand, until=epoch)
-        states = [by_hand.row_state(row) for row in range(ROWS)]
-    for mine, its in zip(together.members, by_hand.members, strict=True):
+        states = [by_hand.student_state(row) for row in range(ROWS)]
+    for mine, its in zip(together.students, by_hand.students, strict=True):
         assert mine.progress.history == its.progress.history
     # A newcomer in its first epoch beside one in its second: each sees its own view.
     mixed = run(stacked("conv1d", Viewed(*plain), [0]), until=1)
-    old, new = mixed.members[0], member("conv1d", 1, *settings(1))
+    old, new = mixed.students[0], member("conv1d", 1, *settings(1))
     mixed.regroup([old, new])
     run(mixed)
     mixed.regroup([new])
     run(mixed)
     for one, row in ((old, 0), (new, 1)):
-        expected = together.members[row].progress.history
+        expected = together.students[row].progress.history
         for a, b in zip(one.progress.history, expected, strict=True):
             assert a.train_loss == pytest.approx(b.train_loss, abs=1e-5)
 
@@ -361,5 +363,5 @@ def test_patience_ends_the_step_in_which_it_runs_out() -> None:
     members = [member("mlp", 0, training, distillation) for _ in range(2)]
     together = FunctionalPopulation(members, data, width=WIDTH)
     list(together.epochs(until=EPOCHS))
-    assert all(m.progress.is_finished for m in together.members)
-    assert together.members[0].progress.epoch == 2
+    assert all(m.progress.is_finished for m in together.students)
+    assert together.students[0].progress.epoch == 2

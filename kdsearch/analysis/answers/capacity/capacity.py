@@ -20,6 +20,7 @@ from kdsearch.analysis.answers.capacity.saturation import (
     SaturationInfo,
     compute_saturation,
     compute_saturations,
+    gains_little,
     saturation_document,
 )
 from kdsearch.analysis.context import Context
@@ -211,6 +212,8 @@ def _verdict(info: CapacityInfo, level: str) -> str:
     if own.verdict == "not_saturated" and fit is not None:
         rising = fit.last_doubling.low > RISING * fit.tolerance
         still = f"Still {headline.scale.moving} at the largest size tested"
+        if gains_little(fit):
+            still += ", by less than the tolerance"
         return still if rising else _VERDICTS[own.verdict]
     if own.verdict == "saturated" and fit is not None:
         width = f", about width {own.width:.0f}" if own.width else ""

@@ -15,6 +15,7 @@ from kdsearch.analysis.answers.capacity.capacity_curve import (
 from kdsearch.analysis.headline import Headline
 from kdsearch.analysis.statistics.capacity import (
     MIN_SIZES,
+    RISING,
     CapacityFit,
     Verdict,
     fit_scores,
@@ -112,7 +113,7 @@ def _of_series(
     width = _width_at(points, fit.saturation_size)
     return SaturationInfo(
         verdict=fit.verdict,
-        reason=fit.reason,
+        reason=_reason(fit),
         # So few sizes were not meant to tell; the section on the curve says why it does not.
         clause=_clause(fit, headline, width, labels) if len(points) >= MIN_SIZES else "",
         beyond=_beyond(fit, headline),
@@ -164,10 +165,33 @@ def _clause(
                 f"tested {headline.gain_words} at most {most}"
             )
         case "not_saturated":
-            is_whole = fit.reason.startswith("the curve")
-            return fit.reason if is_whole else f"{headline.words} is {fit.reason}"
+            reason = _reason(fit)
+            is_whole = reason.startswith("the curve")
+            return reason if is_whole else f"{headline.words} is {reason}"
         case "undetermined":
             return f"where {headline.words} saturates cannot be told: {fit.reason}"
+
+
+def gains_little(fit: CapacityFit) -> bool:
+    """Whether it is not saturated although the last doubling gained less than the tolerance.
+
+    So it is where less than an octave below the largest is shown to be enough, or nothing.
+    """
+    return fit.verdict == "not_saturated" and 0 < fit.last_doubling.median <= fit.tolerance
+
+
+def _reason(fit: CapacityFit) -> str:
+    """The fit's own, but for a curve that rises by less than counts."""
+    last, unit, scale = fit.last_doubling, fit.scores.unit, fit.scores
+    if not gains_little(fit) or last.low <= RISING * fit.tolerance:
+        return fit.reason
+    median, low, high = (unit.fixed(part, 2) for part in last)
+    return (
+        f"still {scale.moving}, but little: the last doubling of size {scale.gained_words} "
+        f"{median}{unit.of_differences} ({low} to {high}), less than the tolerance of "
+        f"{unit.amount(fit.tolerance)}, and the students at hand do not show that half the "
+        "largest size is enough"
+    )
 
 
 def _beyond(fit: CapacityFit, headline: Headline) -> str:

@@ -80,6 +80,26 @@ def test_saturation_in_words_and_numbers():
     json.dumps(document, allow_nan=False)
 
 
+def test_a_curve_that_rises_by_less_than_counts_is_not_simply_called_rising():
+    rises, little = (
+        verdict(replicates(lambda n, by=by: 0.3 - by * np.log2(n / 8))) for by in (0.0075, 0.004)
+    )
+    for info in (rises, little):
+        assert info.verdict == "not_saturated"
+        assert info.fit.last_doubling.low > 0.002
+    assert rises.clause.startswith(
+        "accuracy is still rising: the last doubling of size gained 0.7"
+    )
+    assert little.clause.startswith(
+        "accuracy is still rising, but little: the last doubling of size gained 0.39 points (0.2"
+    )
+    assert little.clause.endswith(
+        ", less than the tolerance of 0.5 points, and the students at hand do not show that half "
+        "the largest size is enough"
+    )
+    assert saturation_document(little, ACCURACY)["reason"] in little.clause
+
+
 def test_what_lies_beyond_is_always_called_extrapolated():
     for error in (power_law, line, flat):
         beyond = verdict(replicates(error)).beyond

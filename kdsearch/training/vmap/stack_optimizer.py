@@ -15,14 +15,14 @@ ADAM_BETAS, ADAM_EPS = (0.9, 0.999), 1e-8
 """PyTorch's defaults, which the reference loop has."""
 
 
-class RowOptimizer:
-    """Adam, AdamW or SGD with rates, decays and moments of its own for each row."""
+class StackOptimizer:
+    """Adam, AdamW or SGD with rates, decays and moments of its own for each student."""
 
     def __init__(self, configs: Sequence[TrainingConfig], factors: Tensor | None, like: Tensor):
         """Start from zero moments.
 
         Args:
-            configs: Each row's settings; one kind of optimizer for all.
+            configs: Each student's settings; one kind of optimizer for all.
             factors: By how much each number's rate is multiplied [P, M] (muP); None for 1.
             like: What will be stepped, [P, M].
         """
@@ -34,13 +34,13 @@ class RowOptimizer:
         self.moments = (torch.zeros_like(like), torch.zeros_like(like))
         """[P, M] each; the second stays zero with SGD."""
         self.steps = [0] * len(configs)
-        """How often each row has been stepped."""
+        """How often each student has been stepped."""
 
     def plan(self, epochs: Sequence[int], num_steps: int) -> Tensor:
         """The numbers that the steps of an epoch need, in one transfer to the device.
 
         Args:
-            epochs: That each row has done before.
+            epochs: That each student has done before.
             num_steps: Steps of this epoch, all of which must now be taken.
 
         Returns:

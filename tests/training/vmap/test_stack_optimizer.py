@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kdsearch.training import build_optimizer, schedule_factor
-from kdsearch.training.vmap.row_optimizer import RowOptimizer
+from kdsearch.training.vmap.stack_optimizer import StackOptimizer
 from tests.training.problem import training_config
 
 ROWS, SIZE, STEPS = 3, 6, 5
@@ -30,7 +30,7 @@ def test_rows_equal_the_optimizers_of_pytorch(optimizer: str) -> None:
         with torch.no_grad():
             model.weight.copy_(weights[row])
         alone.append((model, build_optimizer(model, configs[row], width=1)))
-    rows = RowOptimizer(configs, factors, weights)
+    rows = StackOptimizer(configs, factors, weights)
     for epoch in range(3):
         plan = rows.plan([epoch] * ROWS, STEPS)
         assert plan.shape == (STEPS, 3, ROWS, 1)
@@ -50,7 +50,7 @@ def test_rows_equal_the_optimizers_of_pytorch(optimizer: str) -> None:
 
 def test_rows_in_different_epochs_have_the_rates_of_their_epochs() -> None:
     config = training_config(epochs=4, learning_rate=0.5)
-    rows = RowOptimizer([config, config], None, torch.zeros(2, 3, dtype=torch.float64))
+    rows = StackOptimizer([config, config], None, torch.zeros(2, 3, dtype=torch.float64))
     rows.steps[1] = 10
     rates = rows.plan([0, 2], 2)[:, 0, :, 0]
     expected = [[schedule_factor(config, e + i / 2) / 2 for e in (0, 2)] for i in (0, 1)]

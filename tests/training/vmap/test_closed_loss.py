@@ -6,7 +6,7 @@ import torch
 from kdsearch.config import KdDistillation
 from kdsearch.distill import build_loss, prepared_rows, soft_target_loss
 from kdsearch.training import TrainingData
-from kdsearch.training.vmap.row_loss import RowLoss
+from kdsearch.training.vmap.closed_loss import ClosedLoss
 
 NUM, CLASSES = 40, 5
 TEACH = [
@@ -26,7 +26,7 @@ def data() -> TrainingData:
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_rows_have_the_loss_and_slope_of_a_student_alone(data: TrainingData, shared: bool) -> None:
-    loss = RowLoss(TEACH, data.train_x)
+    loss = ClosedLoss(TEACH, data.train_x)
     loss.show([data] * 4, [None] * 4)
     draw = torch.Generator().manual_seed(1)
     logits = 5 * torch.randn(4, 7, CLASSES, generator=draw, dtype=torch.float64)
@@ -47,15 +47,15 @@ def test_rows_have_the_loss_and_slope_of_a_student_alone(data: TrainingData, sha
 
 def test_without_a_teacher_there_is_no_room_for_targets(data: TrainingData) -> None:
     alone = data._replace(teacher_train=None)
-    loss = RowLoss([KdDistillation(alpha=1.0)], data.train_x)
+    loss = ClosedLoss([KdDistillation(alpha=1.0)], data.train_x)
     loss.show([alone], [None])
     assert loss.room(7).numel() == 0
     with pytest.raises(ValueError, match="needs teacher logits"):
-        RowLoss(TEACH[:1], data.train_x).show([alone], [None])
+        ClosedLoss(TEACH[:1], data.train_x).show([alone], [None])
 
 
 def test_targets_are_made_once_for_a_view(data: TrainingData) -> None:
-    loss = RowLoss(TEACH, data.train_x)
+    loss = ClosedLoss(TEACH, data.train_x)
     first = loss.show([data] * 4, [None] * 4)
     again = loss.show([data] * 4, [None] * 4)
     assert all(a is b for a, b in zip(first, again, strict=True))

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from kdsearch.config import KdDistillation
-from kdsearch.training.vmap.stack_loss import EVERY_ROW, StackLoss
+from kdsearch.training.vmap.stack_loss import EVERY_STUDENT, StackLoss
 
 
-class RowLoss(StackLoss):
+class ClosedLoss(StackLoss):
     """`kind: kd`, its slope written out."""
 
     is_replayable = True
@@ -64,7 +64,7 @@ class RowLoss(StackLoss):
             targets.copy_(found.transpose(1, 2))
 
     def slope(
-        self, logits: Tensor, labels: Tensor, targets: Tensor, rows: slice = EVERY_ROW
+        self, logits: Tensor, labels: Tensor, targets: Tensor, rows: slice = EVERY_STUDENT
     ) -> Tensor:
         """See `StackLoss`."""
         alpha, cooling, soft, soft_scale = self._constants[:, rows]
