@@ -26,7 +26,6 @@ from curves import (
 from scipy import stats
 
 from kdsearch.analysis import fit_capacity_curve
-from kdsearch.analysis.statistics.capacity import _at_hand
 from kdsearch.analysis.statistics.measured import Measured
 from kdsearch.analysis.statistics.search_luck import SearchSpread
 
@@ -128,8 +127,8 @@ def test_one_better_student_among_the_larger_ones_is_enough_to_forbid():
     rows = np.array([0.80, 0.80, 0.81, 0.80, 0.80])[:, None] + [-1e-4, 0.0, 1e-4]
     data = Measured.of(SIZES[:5], rows, None)
     # 1 point more at the third size, whatever the fourth and fifth reach
-    assert _at_hand(data, TOLERANCE, 1.7).tolist() == [False, False, True, True, True]
-    assert _at_hand(data, 0.011, 1.7).tolist() == [True] * 5
+    assert data.none_better(TOLERANCE, 1.7).tolist() == [False, False, True, True, True]
+    assert data.none_better(0.011, 1.7).tolist() == [True] * 5
 
 
 def test_the_upper_end_is_raised_to_what_is_shown_to_be_enough():
