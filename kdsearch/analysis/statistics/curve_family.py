@@ -65,7 +65,9 @@ def families(span: float) -> tuple[Family, ...]:
             "second rise", _second_rise,
             ((log(0.3), log(3.0)), (0.4 * span, 1.1 * span), (0.0, 0.6)), (6, 8, 6),
         ),
-        Family("power of log N", _octave_power, ((-3.0, 2.0), (log(0.25), log(4.0))), (12, 4)),
+        Family(
+            "power of log N", _octave_power, ((-3.0, 2.0), (log(0.25), log(4.0))), (12, 4),
+        ),
         Family("late rise", _late_rise, ((0.4 * span, span - 0.5), (0.0, 0.6)), (14, 5)),
         Family(
             "two steps", _two_steps,
@@ -120,10 +122,14 @@ def _second_rise(shapes: Array, octaves: Array) -> Array:
 
 
 def _octave_power(shapes: Array, octaves: Array) -> Array:
-    """A power of octaves, by Box and Cox: from their square over their logarithm to a limit."""
+    """A power of octaves, by Box and Cox: from their square over their logarithm to a limit.
+
+    Below the smallest size it goes on as a line.
+    """
     power, start = _columns(shapes)
     power = np.where(np.abs(power) < 1e-6, 1e-6, power)
-    return ((octaves / np.exp(start) + 1.0) ** power - 1) / power
+    above = np.maximum(octaves, 0.0) / np.exp(start)
+    return ((above + 1.0) ** power - 1) / power + np.minimum(octaves, 0.0) / np.exp(start)
 
 
 def _late_rise(shapes: Array, octaves: Array) -> Array:
