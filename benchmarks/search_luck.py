@@ -93,7 +93,7 @@ def run(tree: dict[str, Any], seed: int, kept: Path | None = None) -> list[Point
         for what, choice in (("distilled", stratum.distilled), ("baseline", stratum.baseline)):
             assert choice is not None
             tested = tuple(t.test.accuracy for t in choice.replicates if t.test)
-            points.append(_point(what, width, choice.test_accuracy, tested))
+            points.append(_point(what, width, choice.test_score, tested))
         told = _point("gain", width, gain.estimate, gain.differences)
         points.append(told._replace(verdict=gain.verdict))
     return points
