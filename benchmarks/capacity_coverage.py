@@ -5,7 +5,8 @@ time under another design: how many sizes and replicates, how replicates scatter
 everywhere, or less for large students), how far the luck of each size's search moves it (the
 size effect), and whether all sizes share a test set whose draw counts. A claim of "saturated" is
 false if a larger tested size is truly better than the one called enough by more than the
-tolerance. Half of the curves are not in the dictionary that the fit averages over.
+tolerance; one of "still rising", if the last doubling truly gains less than counts as a rise.
+Nearly half of the curves are not in the dictionary that the fit averages over.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import add_json_option, header, print_table, this_machine, write_json
 from kdsearch.analysis import fit_capacity_curve
+from kdsearch.analysis.statistics.gains import RISING as RISE
 
 Array = NDArray[np.float64]
 TOLERANCE = 0.005
@@ -32,6 +34,7 @@ SHARED = 0.8
 BARS = {
     "false claims, mean": 0.03,
     "false claims, worst curve": 0.10,
+    "false rises, mean": 0.05,
     "coverage": (0.88, 0.97),
     "undetermined": 0.05,
     "power": 0.7,
@@ -58,10 +61,14 @@ SATURATING = (
     Curve("plateau", True, lambda u, s: 0.7 + 0.2 * np.minimum(u / (0.5 * s), 1.0)),
     Curve("Michaelis-Menten", False, lambda u, s: 0.92 - 0.3 / (1 + 2 ** (1.3 * u * 6 / s))),
     Curve("Gaussian integral", False, lambda u, s: 0.7 + 0.1 * _erf((u - 0.25 * s) * 4 / s)),
-    Curve("two plateaus", False, lambda u, s: 0.7 + _flat_until(u, 0.12 * s, 0.1, 0.03 * s)
+    Curve("two plateaus", True, lambda u, s: 0.7 + _flat_until(u, 0.12 * s, 0.1, 0.03 * s)
           + _flat_until(u, 0.45 * s, 0.08, 0.03 * s)),
     Curve("exponential in octaves", False, lambda u, s: 0.9 - 0.2 * np.exp(-7 * u / s)),
-    Curve("all equal", False, lambda u, s: np.full_like(u, 0.9)),
+    Curve("three plateaus", False, lambda u, s: 0.7 + _flat_until(u, 0.08 * s, 0.06, 0.02 * s)
+          + _flat_until(u, 0.25 * s, 0.05, 0.02 * s) + _flat_until(u, 0.45 * s, 0.05, 0.02 * s)),
+    Curve("sine to a plateau", False,
+          lambda u, s: 0.7 + 0.2 * np.sin(np.pi / 2 * np.minimum(u / (0.45 * s), 1.0))),
+    Curve("all equal", True, lambda u, s: np.full_like(u, 0.9)),
 )  # fmt: skip
 """Flat by the middle of the range."""
 
@@ -83,14 +90,19 @@ RISING = (
     _last(1.3, "slow power law", True, lambda u, s: -(2 ** (-0.25 * u))),
     _last(2.0, "power law", True, lambda u, s: -(2 ** (-0.35 * u))),
     _last(1.5, "square root of log N", False, lambda u, s: np.sqrt(u)),
-    _last(1.5, "logarithm of log N", False, lambda u, s: np.log1p(u)),
+    _last(1.5, "logarithm of log N", True, lambda u, s: np.log1p(u)),
     _last(1.5, "convex", False, lambda u, s: u**1.5),
-    _last(2.0, "flat, then a late rise", False,
+    _last(2.0, "flat, then a late rise", True,
           lambda u, s: _flat_until(u, 0.9 * s, 1.0, 0.08 * s)),
-    _last(2.0, "flat, then a rise at the last size", False,
+    _last(2.0, "flat, then a rise at the last size", True,
           lambda u, s: np.maximum(u - (s - 1), 0.0)),
     _last(1.5, "saturating, then a second rise", True, lambda u, s: 1 - 2 ** (-1.5 * u)
           + 0.6 / (1 + np.exp(-(u - 0.9 * s) / 0.5))),
+    _last(1.5, "line in waves", False, lambda u, s: u + 0.4 * np.sin(2 * u)),
+    _last(2.0, "four steps", False, lambda u, s: sum(
+        _flat_until(u, at * s, 1.0, 0.04 * s) for at in (0.2, 0.45, 0.7, 0.95)) + 0 * u),
+    _last(1.5, "pause in the middle", False,
+          lambda u, s: np.minimum(u, 0.3 * s) + np.maximum(u - 0.7 * s, 0.0)),
 )  # fmt: skip
 """Not saturated: the largest size is better than half of it by more than the tolerance."""
 
@@ -114,6 +126,7 @@ class Draw(NamedTuple):
     """Whether the draw of the test set counted."""
     verdict: str
     false: bool
+    false_rise: bool
     covered: bool
     resolvable: bool
     """Replicates of at most half the tolerance, and five or more of them."""
@@ -160,12 +173,14 @@ def simulate(curve: Curve, rising: bool, number: int, seed: int) -> Draw:
         if (better > TOLERANCE).any()
         else 0.0
     )
+    rise = fit.verdict == "not_saturated" and fit.is_rising
+    false_rise = bool(rise and gain[-2] <= RISE * TOLERANCE)
     low, high = fit.saturation_interval
     covered = (low == 0 or np.log2(low / 100) <= at + 1e-3) and at - 1e-3 <= np.log2(high / 100)
     resolvable = replicates >= 5 and float(sd.mean()) <= TOLERANCE / 2
     return Draw(
         curve.name, rising, num_sizes, replicates, scatter, effect, tested, fit.verdict, false,
-        bool(covered), resolvable,
+        false_rise, bool(covered), resolvable,
     )  # fmt: skip
 
 
@@ -186,6 +201,7 @@ def row(name: str, draws: Sequence[Draw]) -> dict[str, str]:
         "simulations": name,
         "n": str(len(draws)),
         "false saturated": share(draws, lambda d: d.false),
+        "false rise": share(draws, lambda d: d.false_rise),
         "coverage": share(draws, lambda d: d.covered),
         "undetermined": share(draws, lambda d: d.verdict == "undetermined"),
         "power": share(power, lambda d: d.verdict == "saturated"),
@@ -209,6 +225,7 @@ def report(draws: Sequence[Draw]) -> None:
     found = [
         ("false claims, mean", share(draws, lambda d: d.false)),
         ("false claims, worst curve", f"{worst[0]:.3f} ({worst[1]}; size effect up to 0.2)"),
+        ("false rises, mean", share(draws, lambda d: d.false_rise)),
         ("coverage", share(draws, lambda d: d.covered)),
         ("undetermined", share(resolvable, lambda d: d.verdict == "undetermined")),
         (

@@ -29,10 +29,14 @@ def luck_of(choices: Iterable[Choice | None], tolerance: float, headline: Headli
     ]
     if not beside:
         return SearchLuck.of(None, tolerance)
-    places = size_positions([size for size, _ in beside])
+    sizes = [size for size, _ in beside]
     means, own, counts, freedoms = np.array([found for _, found in beside], dtype=float).T
-    variances = shrunk_variances(places, own, freedoms)
-    return SearchLuck.of(SearchSpread(means, np.sqrt(variances.values / counts)), tolerance)
+    variances = shrunk_variances(size_positions(sizes), own, freedoms)
+    spread = SearchSpread(
+        means, np.sqrt(variances.values / counts),
+        np.array(sizes, dtype=float) if all(sizes) else None,
+    )  # fmt: skip
+    return SearchLuck.of(spread, tolerance)
 
 
 def distinct(choices: Iterable[Choice | None]) -> dict[Key, Choice]:

@@ -33,6 +33,13 @@ def saturating_elsewhere(n):
     return 0.08 + 0.3 / (1 + (n / 16) ** 1.3)
 
 
+def staircase(n):
+    """Two steps in log N, each within less than a doubling."""
+    octaves = np.log2(n / 8)
+    lower, upper = (1 / (1 + np.exp(-(octaves - at) / 0.2)) for at in (0.8, 3.2))
+    return 0.3 - 0.1 * lower - 0.08 * upper
+
+
 def line(n):
     return 0.3 - 0.0075 * np.log2(n / 8)
 

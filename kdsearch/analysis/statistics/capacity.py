@@ -19,7 +19,7 @@ from kdsearch.analysis.statistics.curve_posterior import (
     fit_curves,
 )
 from kdsearch.analysis.statistics.equivalence import SecondOpinions, second_opinions
-from kdsearch.analysis.statistics.gains import Beyond, Gain, Gains, crossing
+from kdsearch.analysis.statistics.gains import Beyond, Gain, Gains, LastDoubling, crossing
 from kdsearch.analysis.statistics.measured import Measured
 from kdsearch.analysis.statistics.power_law import PowerLaw, SizeMeans, fit_power_law
 from kdsearch.analysis.statistics.scale import Scale
@@ -35,9 +35,6 @@ MIN_OCTAVES = 2.0
 """A factor of 4 between the smallest and the largest size."""
 SEARCHED_OCTAVES = 6.0
 """Doublings beyond the sizes tested in which a student of a given accuracy is looked for."""
-RISING = 0.2
-"""Share of the tolerance that the last doubling must have gained for a curve to be called
-rising."""
 
 
 class Band(NamedTuple):
@@ -67,6 +64,9 @@ class CapacityFit:
     """What the largest size gains over it."""
     last_doubling: Gain
     """Gained up to the largest size, from half of it."""
+    last_at_hand: Gain
+    """By the largest student at hand over the largest of at most half its size, whatever the
+    curves say."""
     gains: tuple[Gain, ...]
     """From each tested size to the largest."""
     beyond: Beyond
@@ -94,6 +94,15 @@ class CapacityFit:
     """Least squares error = E + A N^-a, for show: one of the families, decides nothing alone."""
     opinions: SecondOpinions
     _posterior: CurvePosterior = field(repr=False)
+
+    @property
+    def is_rising(self) -> bool:
+        """Whether the largest size is shown to be better than half of it."""
+        return self._ends.is_rising(self.tolerance)
+
+    @property
+    def _ends(self) -> LastDoubling:
+        return LastDoubling(self.last_doubling, self.last_at_hand)
 
     @property
     def asymptote(self) -> float:
@@ -189,7 +198,7 @@ def fit_capacity_curve(
     """Judge whether accuracy saturates within the sizes tested.
 
     The saturation size is the smallest from which no larger tested size is better by more than
-    `tolerance`. Six families of curves are averaged by their evidence, with a size effect for
+    `tolerance`. Nine families of curves are averaged by their evidence, with a size effect for
     the luck of each size's search, so that a misfit widens intervals; and what the curves say
     must be confirmed by the students at hand. What lies beyond the largest size is extrapolated.
 
@@ -245,24 +254,26 @@ def fit_scores(
         if not isinstance(value, int | float | np.floating) or not 0 < value < end:
             raise ValueError(f"{name} must be a number between 0 and {end:g}, not {value}")
     data = Measured.of(sizes, scores, covariance, scale.bounds)
-    posterior = fit_curves(
-        Means(
-            data.octaves, data.means, np.diag(data.errors) + data.shared,
-            data.dof or len(data.means) - 2.0,
-        ),
-        tolerance=tolerance,
-        spread=spread,
+    means = Means(
+        data.octaves, data.means, np.diag(data.errors) + data.shared,
+        data.dof or len(data.means) - 2.0, float(data.sizes[0]),
     )  # fmt: skip
+    posterior = fit_curves(means, tolerance=tolerance, spread=spread)
     found = Gains(posterior, data.octaves, tolerance, confidence)
     quantile = float(stats.t.ppf(found.level, max(data.dof, 1.0)))
-    at_hand = _at_hand(data, tolerance, quantile)
+    confirmed = data.none_better(tolerance, quantile)
     last = len(data.means) - 1
     first = last
-    while first > 0 and found.surely_enough(data.octaves[first - 1]) and at_hand[first - 1]:
+    while first > 0 and found.surely_enough(data.octaves[first - 1]) and confirmed[first - 1]:
         first -= 1
-    last_doubling = found.gain(data.octaves[-1] - 1.0, data.octaves[-1])
+    half = max(int(np.searchsorted(data.octaves, data.octaves[-1] - 1 + SLACK_OCTAVES)) - 1, 0)
+    ends = LastDoubling(
+        found.gain(data.octaves[-1] - 1.0, data.octaves[-1]), found.at_hand(means, half, last)
+    )
     too_little = _too_little(data)
-    verdict = _verdict(data.octaves, first, last_doubling, tolerance)
+    verdict: Verdict = "undetermined" if ends.is_unsure(tolerance) else "not_saturated"
+    if first <= half:
+        verdict = "saturated"
     if too_little:
         verdict = "undetermined"
     interval = found.interval(first if verdict == "saturated" else None)
@@ -281,7 +292,8 @@ def fit_scores(
         ),
         enough_size=float(data.sizes[first]) if is_enough else None,
         gain_from_enough=gains[first] if is_enough else None,
-        last_doubling=last_doubling,
+        last_doubling=ends.curve,
+        last_at_hand=ends.students,
         gains=gains,
         beyond=found.beyond(most - float(data.means[-1])),
         sizes=tuple(data.sizes.tolist()),
@@ -303,23 +315,6 @@ def fit_scores(
         _posterior=posterior,
     )  # fmt: skip
     return replace(fit, reason=too_little or _reason(fit))
-
-
-def _verdict(octaves: Array, first: int, last_doubling: Gain, tolerance: float) -> Verdict:
-    """What follows from the smallest size that is shown to be enough."""
-    if octaves[first] <= octaves[-1] - 1.0 + SLACK_OCTAVES:
-        return "saturated"
-    unsure = last_doubling.low <= tolerance < last_doubling.high
-    if unsure and last_doubling.high - last_doubling.median > tolerance:
-        return "undetermined"
-    return "not_saturated"
-
-
-def _at_hand(data: Measured, tolerance: float, quantile: float) -> NDArray[np.bool_]:
-    """Whether no larger student at hand can be better by more than the tolerance, [S]."""
-    better = data.means[None, :] - data.means[:, None]
-    better = better + quantile * np.sqrt(data.errors[None, :] + data.errors[:, None])
-    return np.array([(better[k, k + 1 :] < tolerance).all() for k in range(len(data.means))])
 
 
 def _joint_quantile(data: Measured, level: float) -> float:
@@ -359,8 +354,9 @@ def _reason(fit: CapacityFit) -> str:
                 f"{most}{points}"
             )
         case "not_saturated":
-            if last.low > RISING * fit.tolerance:
-                return f"still {scale.moving}: {won}"
+            if fit.is_rising:
+                shown = won if fit._ends.curve_rises(fit.tolerance) else _at_hand_words(fit)
+                return f"still {scale.moving}: {shown}"
             if last.high <= fit.tolerance:
                 return (
                     f"the curve flattens ({won}), but these replicates do not show that no "
@@ -378,6 +374,15 @@ def _reason(fit: CapacityFit) -> str:
                 f"{won}, which may be more or less than {tolerance}: about "
                 f"{fit.needed_replicates} replicates for each size would tell"
             )
+
+
+def _at_hand_words(fit: CapacityFit) -> str:
+    unit = fit.scores.unit
+    median, low, high = (unit.fixed(part) for part in fit.last_at_hand)
+    return (
+        f"the largest student at hand {fit.scores.gained_words} {median}{unit.of_differences} "
+        f"({low} to {high}) over one of half its size"
+    )
 
 
 def _power_law(data: Measured, scale: Scale, tolerance: float, confidence: float) -> PowerLaw:

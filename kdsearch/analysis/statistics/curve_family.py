@@ -65,6 +65,15 @@ def families(span: float) -> tuple[Family, ...]:
             "second rise", _second_rise,
             ((log(0.3), log(3.0)), (0.4 * span, 1.1 * span), (0.0, 0.6)), (6, 8, 6),
         ),
+        Family(
+            "power of log N", _octave_power, ((-3.0, 2.0), (log(0.25), log(4.0))), (12, 4),
+        ),
+        Family("late rise", _late_rise, ((0.4 * span, span - 0.5), (0.0, 0.6)), (14, 5)),
+        Family(
+            "two steps", _two_steps,
+            ((-0.1 * span, 0.5 * span), (0.2 * span, 1.1 * span), (0.05, 0.95),
+             (log(0.1), log(0.7))), (6, 7, 4, 2),
+        ),
     )  # fmt: skip
 
 
@@ -110,6 +119,33 @@ def _second_rise(shapes: Array, octaves: Array) -> Array:
     first = 1 - np.exp2(-np.exp(a) * octaves)
     step = _sigmoid((octaves - at) / STEP_OCTAVES)
     return (1 - share) * first + share * step
+
+
+def _octave_power(shapes: Array, octaves: Array) -> Array:
+    """A power of octaves, by Box and Cox: from their square over their logarithm to a limit.
+
+    Below the smallest size it goes on as a line.
+    """
+    power, start = _columns(shapes)
+    power = np.where(np.abs(power) < 1e-6, 1e-6, power)
+    above = np.maximum(octaves, 0.0) / np.exp(start)
+    return ((above + 1.0) ** power - 1) / power + np.minimum(octaves, 0.0) / np.exp(start)
+
+
+def _late_rise(shapes: Array, octaves: Array) -> Array:
+    """A line in log N, and a steeper one beyond a size."""
+    at, slope = _columns(shapes)
+    return slope * np.minimum(octaves, at) + np.maximum(octaves - at, 0.0)
+
+
+def _two_steps(shapes: Array, octaves: Array) -> Array:
+    """A staircase of two steps in log N."""
+    first, second, share, width = _columns(shapes)
+    width = np.exp(width)
+    lower, upper = np.minimum(first, second), np.maximum(first, second)
+    return (1 - share) * _sigmoid((octaves - lower) / width) + share * _sigmoid(
+        (octaves - upper) / width
+    )
 
 
 def _sigmoid(x: Array) -> Array:

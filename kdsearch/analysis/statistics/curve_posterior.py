@@ -1,11 +1,11 @@
 """What is known of accuracy over size: families of curves averaged by their evidence.
 
-    means = c0 + c1 phi(size; shape) + u + e,   u ~ N(0, sigma_u^2),   e ~ N(0, variance / n)
+    means = c0 + c1 phi(size; shape) + u + e,   u ~ N(0, sigma_u(size)^2),   e ~ N(0, variance / n)
 
 c0 and c1 > 0 are integrated out exactly (REML, flat priors); shape and sigma_u, the size effect
-(a search that came out better at one size than at the next), on cells that are refined where the
-mass is. Legend for shapes: S sizes, C cells, U values of sigma_u, K kept components, J quantiles
-of c1 in each, Q query points.
+(a search that came out better at one size than at the next; it may fall with size), on cells that
+are refined where the mass is. Legend for shapes: S sizes, C cells, U values of sigma_u, K kept
+components, J quantiles of c1 in each, Q query points.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from kdsearch.analysis.statistics.curve_family import Family, families
-from kdsearch.analysis.statistics.search_luck import SearchSpread, effect_evidence, size_effects
+from kdsearch.analysis.statistics.search_luck import GradedEffects, SearchSpread, graded
 
 Array = NDArray[np.float64]
 
@@ -42,6 +42,8 @@ class Means(NamedTuple):
     """[S, S], of the means, size effect left out."""
     dof: float
     """Degrees of freedom of the variances."""
+    smallest: float = 1.0
+    """Size that octaves are counted from."""
 
     @property
     def span(self) -> float:
@@ -62,7 +64,9 @@ class CurvePosterior(NamedTuple):
     shapes: tuple[tuple[Family, Array, NDArray[np.intp]], ...]
     """For each family: shapes [k, P] and their rows among the components."""
     effects: Array
-    """[K], sigma_u."""
+    """[K], sigma_u at the largest size."""
+    growths: Array
+    """[K], how many times that it is at the smallest."""
     family_weights: dict[str, float]
 
     def curves(self, octaves: Array) -> Array:
@@ -103,12 +107,17 @@ class CurvePosterior(NamedTuple):
         drawn = self.floors.ravel()[picks, None] + self.rises.ravel()[picks, None] * curves
         if luck:
             levels = (np.arange(THINNED) * 0.6180339887498949 + 0.5) % 1.0  # even in any subset
-            drawn = drawn + (self.effects[picks // each] * stats.norm.ppf(levels))[:, None]
+            effects = self.effects_at(octaves)[picks // each]
+            drawn = drawn + effects * stats.norm.ppf(levels)[:, None]
         return drawn
+
+    def effects_at(self, octaves: Array) -> Array:
+        """sigma_u at places, [K, Q]."""
+        return graded(self.effects, self.growths, octaves / self.span)
 
     @property
     def size_effect(self) -> float:
-        """Posterior median of sigma_u, between the values looked at: its mean is in its tail."""
+        """Posterior median of sigma_u at the largest size; its mean is in its tail."""
         values, places = np.unique(self.effects, return_inverse=True)
         mass = np.bincount(places, self.weights)
         return float(np.exp(np.interp(0.5, np.cumsum(mass) - mass / 2, np.log(values))))
@@ -124,8 +133,9 @@ def fit_curves(
         tolerance: Sets the scale that size effects are looked for on.
         spread: What candidates that were confirmed side by side tell of size effects.
     """
-    effects, prior = size_effects(tolerance)
-    parts = _Parts.of(means, effects, np.log(prior) + effect_evidence(spread, tolerance))
+    effects = GradedEffects.of(tolerance)
+    known = effects.evidence(spread, means.smallest, means.span)
+    parts = _Parts.of(means, effects.at(means.octaves / means.span), effects.log_prior + known)
     found = [_Cells.first(family, means, parts) for family in families(means.span)]
     for _ in range(ROUNDS):
         total = special.logsumexp(np.concatenate([cells.mass for cells in found]))
@@ -151,8 +161,9 @@ class _Parts(NamedTuple):
 
     @classmethod
     def of(cls, means: Means, effects: Array, log_prior: Array) -> "_Parts":
+        """From sigma_u [U, S] at each size and its log prior [U]."""
         size = len(means.values)
-        covariance = means.covariance + effects[:, None, None] ** 2 * np.eye(size)
+        covariance = means.covariance + effects[:, :, None] ** 2 * np.eye(size)
         precision = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
         rows = precision.sum(axis=1)
         total = rows.sum(axis=1)
@@ -234,7 +245,7 @@ class _Cells(NamedTuple):
         return _Cells(self.family, *joined)
 
 
-def _posterior(found: list[_Cells], means: Means, effects: Array) -> CurvePosterior:
+def _posterior(found: list[_Cells], means: Means, effects: GradedEffects) -> CurvePosterior:
     """Pairs of a cell and a sigma_u by their mass, with quantiles of c1 and a c0 for each."""
     log_mass = np.concatenate([cells.log_mass for cells in found])
     owner = np.concatenate([np.full(len(c.centres), i) for i, c in enumerate(found)])
@@ -255,7 +266,8 @@ def _posterior(found: list[_Cells], means: Means, effects: Array) -> CurvePoster
         own = cells.centres[within[rows[mine]]]
         shapes.append((cells.family, own, mine))
         curves[mine] = cells.family.curves(own, means.octaves, means.span)
-    parts = _Parts.of(means, effects, np.zeros(len(effects)))
+    each = effects.at(means.octaves / means.span)
+    parts = _Parts.of(means, each, np.zeros(len(each)))
     _, rise, error, slope = (part[np.arange(len(kept)), columns] for part in parts.solve(curves))
     total, row = parts.total[columns], parts.rows[columns]
     levels = (np.arange(QUANTILES) + 0.5) / QUANTILES
@@ -267,8 +279,8 @@ def _posterior(found: list[_Cells], means: Means, effects: Array) -> CurvePoster
     floors = (row @ means.values / total)[:, None] - rises * slope[:, None]
     floors = floors + mixed / np.sqrt(total)[:, None]
     return CurvePosterior(
-        means.span, weights, rises, floors, tuple(shapes), effects[columns],
-        family_weights,
+        means.span, weights, rises, floors, tuple(shapes), effects.largest[columns],
+        effects.growths[columns], family_weights,
     )  # fmt: skip
 
 

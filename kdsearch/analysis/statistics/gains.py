@@ -1,5 +1,7 @@
 """What larger sizes gain, read off a posterior over curves, and from where on it is little.
 
+And what two students at hand differ by, whatever the shape of the curve.
+
 Octaves are doublings above the smallest size tested.
 """
 
@@ -8,16 +10,20 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from kdsearch.analysis.statistics.curve_posterior import CurvePosterior
+from kdsearch.analysis.statistics.curve_posterior import QUANTILES, CurvePosterior, Means
 
 Array = NDArray[np.float64]
 
 GRID = 241
 """Places between the smallest and the largest size that the saturation size is looked for on."""
-BLUR = 0.125
+BLUR = 1 / 32
 """Share of the distance between two tested sizes that an interval is widened by: that much to the
 side pass curves that are in no family (`benchmarks/capacity_coverage.py`)."""
+RISING = 0.2
+"""Share of the tolerance that the last doubling must have gained for a curve to be called
+rising."""
 LIMIT_OCTAVES = 40.0
 """Doublings after which a curve is taken to have reached its limit."""
 
@@ -28,6 +34,32 @@ class Gain(NamedTuple):
     median: float
     low: float
     high: float
+
+
+class LastDoubling(NamedTuple):
+    """What the largest size gains over half of it."""
+
+    curve: Gain
+    """By the curves."""
+    students: Gain
+    """By the two students at hand alone."""
+
+    def curve_rises(self, tolerance: float) -> bool:
+        """Whether the curves show a gain that counts."""
+        return self.curve.low > RISING * tolerance
+
+    def is_rising(self, tolerance: float) -> bool:
+        """Whether the curves or the students do."""
+        return self.curve_rises(tolerance) or self.students.low > RISING * tolerance
+
+    def is_unsure(self, tolerance: float) -> bool:
+        """Whether the gain may lie on either side of the tolerance, and by more than that.
+
+        What is shown to rise is an answer, be it known by how much or not.
+        """
+        if self.is_rising(tolerance) or not self.curve.low <= tolerance < self.curve.high:
+            return False
+        return self.curve.high - self.curve.median > tolerance
 
 
 class Beyond(NamedTuple):
@@ -105,6 +137,27 @@ class Gains:
     def gains_to_largest(self) -> tuple[Gain, ...]:
         """From each size tested."""
         return tuple(self.gain(start, self._octaves[-1]) for start in self._octaves)
+
+    def at_hand(self, means: Means, start: int, end: int) -> Gain:
+        """Of one student at hand over another, by their means alone.
+
+        No family of curves has a say in it, only what they leave as size effects. The interval
+        covers replicates, test examples and the luck of both searches.
+
+        Args:
+            means: What the posterior was made of.
+            start: Index of one size.
+            end: Index of another.
+        """
+        pair = [start, end]
+        spread = means.covariance[np.ix_(pair, pair)]
+        variance = spread[0, 0] + spread[1, 1] - 2 * spread[0, 1]
+        luck = (self._posterior.effects_at(means.octaves[pair]) ** 2).sum(axis=1)
+        steps = stats.t.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES, means.dof)
+        values = means.values[end] - means.values[start]
+        values = values + np.sqrt(variance + luck)[:, None] * steps
+        levels = np.array([0.5, 1 - self.level, self.level])
+        return Gain(*self._posterior.quantiles(values, levels).tolist())
 
     def beyond(self, most: float) -> Beyond:
         """After the largest size tested; no more than `most`."""

@@ -34,6 +34,15 @@ class Measured(NamedTuple):
         """Variances of the means from replicates alone, [S]."""
         return self.variances / self.counts
 
+    def none_better(self, tolerance: float, quantile: float) -> NDArray[np.bool_]:
+        """Whether no larger student at hand can be better by more than the tolerance, [S].
+
+        `quantile` is Student's, for the upper end of each difference.
+        """
+        better = self.means[None, :] - self.means[:, None]
+        better = better + quantile * np.sqrt(self.errors[None, :] + self.errors[:, None])
+        return np.array([(row[k + 1 :] < tolerance).all() for k, row in enumerate(better)])
+
     @classmethod
     def of(
         cls,

@@ -20,6 +20,10 @@ BEST_OF_TWO = 0.826
 """Standard deviation of the better of two draws from a normal, in its own: validation chooses."""
 EFFECT_SCALE = 0.25
 """Scale of its half-Cauchy prior, in tolerances."""
+GROWTHS = (1.0, 6.0, 36.0)
+"""How many times as large sigma_u may be at the smallest size as at the largest, each as likely:
+narrow students are luckier, and what no curve holds at small sizes should not pass for luck at
+large ones."""
 
 
 class SearchSpread(NamedTuple):
@@ -29,6 +33,8 @@ class SearchSpread(NamedTuple):
     """[D], between the mean accuracies of two candidates of one stratum."""
     errors: Array
     """[D], their standard errors from replicates alone."""
+    sizes: Array | None = None
+    """[D], of their students, in the unit of the curve; None where that is not known."""
 
 
 class SearchLuck(NamedTuple):
@@ -49,6 +55,48 @@ class SearchLuck(NamedTuple):
         return cls(spread, search_luck(spread, tolerance), pairs)
 
 
+class GradedEffects(NamedTuple):
+    """Values of sigma_u that fall with size, or do not."""
+
+    largest: Array
+    """[U], at the largest size."""
+    growths: Array
+    """[U], how many times that it is at the smallest."""
+    log_prior: Array
+    """[U]"""
+
+    @classmethod
+    def of(cls, tolerance: float) -> "GradedEffects":
+        """Each of `size_effects` with each of `GROWTHS`."""
+        values, masses = size_effects(tolerance)
+        count = len(GROWTHS)
+        log_prior = np.repeat(np.log(masses / count), count)
+        return cls(np.repeat(values, count), np.tile(GROWTHS, len(values)), log_prior)
+
+    def at(self, places: Array) -> Array:
+        """Sigma_u [U, Q] at places [Q]: 0 for the smallest size, 1 for the largest."""
+        return graded(self.largest, self.growths, places)
+
+    def evidence(self, spread: SearchSpread | None, smallest: float, span: float) -> Array:
+        """Log likelihood of each, [U]; candidates of unknown size count as of the middle.
+
+        Args:
+            spread: Differences between candidates.
+            smallest: Size of place 0.
+            span: Octaves from there to place 1.
+        """
+        if spread is None:
+            return np.zeros_like(self.largest)
+        if spread.sizes is None:
+            return _evidence(spread, self.at(np.array([0.5])))
+        return _evidence(spread, self.at(np.log2(spread.sizes / smallest) / span))
+
+
+def graded(largest: Array, growths: Array, places: Array) -> Array:
+    """Sigma_u [U, Q] at places [Q] from 0, the smallest size, to 1; outside as at the ends."""
+    return largest[:, None] * growths[:, None] ** (1 - np.clip(places, 0.0, 1.0))
+
+
 def size_effects(tolerance: float) -> tuple[Array, Array]:
     """Values of sigma_u [U] and their prior masses [U]; the ends take what lies beyond them."""
     low, high, count = SIZE_EFFECTS
@@ -63,7 +111,12 @@ def effect_evidence(spread: SearchSpread | None, tolerance: float) -> Array:
     effects, _ = size_effects(tolerance)
     if spread is None:
         return np.zeros_like(effects)
-    variance = 2 * effects[:, None] ** 2 + spread.errors[None, :] ** 2
+    return _evidence(spread, effects[:, None])
+
+
+def _evidence(spread: SearchSpread, effects: Array) -> Array:
+    """Log likelihood [U] of sigma_u [U, D] at each difference; or [U, 1], one for all."""
+    variance = 2 * effects**2 + spread.errors[None, :] ** 2
     densities = stats.norm.logpdf(spread.differences, scale=np.sqrt(variance + 1e-12))
     return np.asarray(densities.sum(axis=1))
 

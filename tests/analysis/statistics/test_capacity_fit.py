@@ -21,12 +21,12 @@ from curves import (
     replicates,
     saturating_elsewhere,
     slow_law,
+    staircase,
     true_size,
 )
 from scipy import stats
 
 from kdsearch.analysis import fit_capacity_curve
-from kdsearch.analysis.statistics.capacity import _at_hand
 from kdsearch.analysis.statistics.measured import Measured
 from kdsearch.analysis.statistics.search_luck import SearchSpread
 
@@ -59,6 +59,15 @@ def test_better_data_never_answer_less(error, seed):
     assert true_size(error) <= min(enough)
     assert enough == sorted(enough, reverse=True)
     assert np.ptp(clean.saturation_interval) <= 1.05 * np.ptp(noisy.saturation_interval)
+
+
+@pytest.mark.parametrize(("sd", "effect"), [(0.001, 0.0), (0.002, 0.001)])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_staircase_that_ends_is_saturated(sd, effect, seed):
+    fit = fitted(staircase, sd=sd, effect=effect, seed=seed)
+    assert fit.verdict == "saturated"
+    assert fit.saturation_interval[0] < true_size(staircase) < fit.saturation_interval[1]
+    assert fit.enough_size in (128, 256, 512)
 
 
 @pytest.mark.parametrize("sd", [0.0, 0.001, 0.002])
@@ -112,6 +121,19 @@ def test_a_rise_at_the_last_size_alone_is_not_saturated(seed):
     assert fit.best_size == 1024
 
 
+def test_a_rise_that_only_the_students_at_hand_show_is_an_answer():
+    fit = fitted(late, sd=0.001, effect=0.003, seed=6)
+    assert fit.last_doubling.low < 0.2 * TOLERANCE
+    median, low, high = fit.last_at_hand
+    assert 0.2 * TOLERANCE < low < 0.02 < high
+    assert fit.is_rising
+    assert fit.verdict == "not_saturated"
+    assert fit.reason == (
+        f"still rising: the largest student at hand gained {100 * median:.1f} points "
+        f"({100 * low:.1f} to {100 * high:.1f}) over one of half its size"
+    )
+
+
 def test_a_larger_student_at_hand_that_is_better_forbids_enough_below_it():
     data = alike(plateau, 0.0005)
     assert fit_capacity_curve(SIZES, data).enough_size == 64
@@ -128,8 +150,8 @@ def test_one_better_student_among_the_larger_ones_is_enough_to_forbid():
     rows = np.array([0.80, 0.80, 0.81, 0.80, 0.80])[:, None] + [-1e-4, 0.0, 1e-4]
     data = Measured.of(SIZES[:5], rows, None)
     # 1 point more at the third size, whatever the fourth and fifth reach
-    assert _at_hand(data, TOLERANCE, 1.7).tolist() == [False, False, True, True, True]
-    assert _at_hand(data, 0.011, 1.7).tolist() == [True] * 5
+    assert data.none_better(TOLERANCE, 1.7).tolist() == [False, False, True, True, True]
+    assert data.none_better(0.011, 1.7).tolist() == [True] * 5
 
 
 def test_the_upper_end_is_raised_to_what_is_shown_to_be_enough():
@@ -251,16 +273,29 @@ def test_what_all_sizes_share_changes_nothing_and_what_they_do_not_widens():
 
 
 def test_candidates_that_differ_raise_the_size_effect_and_equal_ones_lower_it():
-    data, errors = replicates(power_law), np.full(6, 0.0005)
+    data, errors, sizes = replicates(power_law), np.full(6, 0.0005), SIZES[2:]
     equal, unknown, different = (
         fit_capacity_curve(SIZES, data, spread=spread)
         for spread in (
-            SearchSpread(np.zeros(6), errors), None, SearchSpread(np.full(6, 0.01), errors)
+            SearchSpread(np.zeros(6), errors, sizes), None,
+            SearchSpread(np.full(6, 0.01), errors, sizes),
         )
     )  # fmt: skip
     assert equal.size_effect_sd < unknown.size_effect_sd < 0.002 < different.size_effect_sd
     widths = [np.ptp(fit.saturation_interval) for fit in (equal, unknown, different)]
     assert widths == sorted(widths)
+
+
+def test_candidates_of_narrow_students_say_little_of_wide_ones():
+    data, errors = replicates(power_law), np.full(6, 0.0005)
+    narrow, wide = (
+        fit_capacity_curve(SIZES, data, spread=SearchSpread(np.full(6, 0.02), errors, sizes))
+        for sizes in (SIZES[[0, 0, 0, 1, 1, 1]], SIZES[[5, 5, 6, 6, 7, 7]])
+    )
+    assert narrow.verdict == "saturated"
+    assert narrow.size_effect_sd < 0.001
+    assert wide.verdict == "undetermined", "four times the tolerance, at the largest sizes"
+    assert wide.size_effect_sd > 0.008
 
 
 # Inputs

@@ -9,6 +9,20 @@ from curves import SIZES, fitted, flat, line, plateau, power_law, replicates, tr
 from kdsearch.analysis import fit_capacity_curve
 
 
+def test_the_last_doubling_at_hand_is_the_difference_of_two_means():
+    data = replicates(line, sd=0.002)
+    fit = fit_capacity_curve(SIZES, data)
+    median, low, high = fit.last_at_hand
+    assert median == pytest.approx(data[-1].mean() - data[-2].mean(), abs=1e-4)
+    # Replicates alone, and no less than they: luck of both searches is in it.
+    least = 2 * 1.68 * fit.replicate_sd * math.sqrt(2 / 5)
+    assert least < high - low < 2 * least
+    wider = fit_capacity_curve(SIZES, data, covariance=4e-6 * np.eye(8)).last_at_hand
+    assert wider.high - wider.low > 1.2 * (high - low)
+    shared = fit_capacity_curve(SIZES, data, covariance=np.full((8, 8), 1e-4)).last_at_hand
+    assert shared == pytest.approx(fit.last_at_hand, abs=1e-6)
+
+
 @pytest.mark.parametrize("error", [power_law, line, flat])
 def test_gains_are_between_sizes_and_fall(error):
     fit = fitted(error)

@@ -58,6 +58,12 @@ BY_HAND = {
         [np.log(1.5), 5.0, 0.3],
         lambda o: 0.7 * power(1.5, o) + 0.3 * sigmoid((o - 5.0) / 0.5),
     ),
+    "power of log N": ([-1.5, np.log(0.5)], lambda o: -((2 * o + 1) ** -1.5)),
+    "late rise": ([5.0, 0.1], lambda o: np.where(o < 5, 0.1 * o, 0.5 + (o - 5))),
+    "two steps": (
+        [1.0, 4.0, 0.3, np.log(0.4)],
+        lambda o: 0.7 * sigmoid((o - 1.0) / 0.4) + 0.3 * sigmoid((o - 4.0) / 0.4),
+    ),
 }  # fmt: skip
 
 
@@ -95,4 +101,4 @@ def test_boxes_hold_what_they_are_divided_into():
     for family in families(5.0):
         assert len(family.box) == len(family.cells)
         assert all(low < high for low, high in family.box)
-    assert len(NAMES) == len(set(NAMES)) == 6
+    assert len(NAMES) == len(set(NAMES)) == 9

@@ -6,7 +6,11 @@ from scipy import special, stats
 
 from kdsearch.analysis.statistics.curve_family import families
 from kdsearch.analysis.statistics.curve_posterior import Means, _Parts, fit_curves
-from kdsearch.analysis.statistics.search_luck import SearchSpread, effect_evidence, size_effects
+from kdsearch.analysis.statistics.search_luck import (
+    GradedEffects,
+    SearchSpread,
+    effect_evidence,
+)
 
 TOLERANCE = 0.005
 OCTAVES = np.arange(8.0)
@@ -59,7 +63,7 @@ def test_evidence_is_the_integral_over_floor_and_rise(accuracies):
         family_of("logistic").curves(np.array([[3.0, 0.0]]), OCTAVES, 7.0),
         family_of("knee").curves(np.array([[4.0, 0.1]]), OCTAVES, 7.0),
     ])  # fmt: skip
-    found = _Parts.of(means, effects, np.zeros(3)).solve(curves)[0]
+    found = _Parts.of(means, effects[:, None], np.zeros(3)).solve(curves)[0]
     expected = np.array([[integral(means, curve, e) for e in effects] for curve in curves])
     assert found - found[0, 0] == pytest.approx(expected - expected[0, 0], abs=2e-3)
 
@@ -67,7 +71,7 @@ def test_evidence_is_the_integral_over_floor_and_rise(accuracies):
 def test_rise_and_its_error_are_generalized_least_squares():
     means = noisy(0.9 - 0.2 * 2.0**-OCTAVES)._replace(covariance=1e-6 * np.eye(8) + SHARED)
     curve = family_of("power law").curves(np.array([[0.1]]), OCTAVES, 7.0)
-    _, rise, error, _ = _Parts.of(means, np.array([0.001]), np.zeros(1)).solve(curve)
+    _, rise, error, _ = _Parts.of(means, np.array([[0.001]]), np.zeros(1)).solve(curve)
     design = np.stack([np.ones(8), curve[0]], axis=1)
     root = np.linalg.cholesky(np.linalg.inv(means.covariance + 1e-6 * np.eye(8))).T
     expected = np.linalg.lstsq(root @ design, root @ means.values, rcond=None)[0][1]
@@ -79,8 +83,8 @@ def test_rise_and_its_error_are_generalized_least_squares():
 def plain_monte_carlo(means, gain_from, *, draws=10_000):
     """P(gain to the largest <= tolerance) from each place, by shapes drawn from the prior."""
     rng = np.random.default_rng(5)
-    effects, prior = size_effects(TOLERANCE)
-    parts = _Parts.of(means, effects, np.log(prior))
+    effects = GradedEffects.of(TOLERANCE)
+    parts = _Parts.of(means, effects.at(means.octaves / means.span), effects.log_prior)
     masses, below = [], []
     for family in families(means.span):
         low, high = np.array(family.box).T
@@ -126,6 +130,9 @@ PRECISE = {
     "broken power law": [np.log(0.25), 6.0, np.log(1.5)],
     "knee": [5.0, 0.1],
     "second rise": [np.log(1.2), 7.0, 0.4],
+    "power of log N": [-0.5, np.log(1.0)],
+    "late rise": [6.0, 0.1],
+    "two steps": [1.5, 5.5, 0.4, np.log(0.4)],
 }
 
 

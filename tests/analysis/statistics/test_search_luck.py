@@ -5,6 +5,8 @@ import pytest
 from scipy import stats
 
 from kdsearch.analysis.statistics.search_luck import (
+    GROWTHS,
+    GradedEffects,
     SearchSpread,
     effect_evidence,
     search_luck,
@@ -42,6 +44,36 @@ def test_evidence_by_hand():
         assert log_mass == pytest.approx(expected, rel=1e-3)
     assert effect_evidence(None, TOLERANCE).tolist() == [0.0] * 12
     assert np.ptp(effect_evidence(spread([], []), TOLERANCE)) == 0
+
+
+def test_graded_effects_fall_from_the_smallest_size_to_the_largest():
+    effects = GradedEffects.of(TOLERANCE)
+    assert np.exp(effects.log_prior).sum() == pytest.approx(1.0)
+    values, masses = size_effects(TOLERANCE)
+    at = effects.at(np.array([-1.0, 0.0, 0.5, 1.0, 2.0]))
+    assert np.unique(at[:, 3]) == pytest.approx(values)
+    for value, mass in zip(values, masses, strict=True):
+        same = np.isclose(effects.largest, value)
+        assert np.exp(effects.log_prior[same]).sum() == pytest.approx(mass)
+        assert np.sort(at[same, 1] / value) == pytest.approx(GROWTHS)
+        assert np.sort(at[same, 2] / value) == pytest.approx(np.sqrt(GROWTHS))
+    assert at[:, [0, 4]] == pytest.approx(at[:, [1, 3]]), "outside as at the ends"
+
+
+def test_graded_evidence_by_hand():
+    effects = GradedEffects.of(TOLERANCE)
+    known = spread([0.004, -0.001], [0.001, 0.0005])._replace(sizes=np.array([80.0, 320.0]))
+    found = effects.evidence(known, 20.0, 4.0)
+    for largest, growth, log_mass in zip(effects.largest, effects.growths, found, strict=True):
+        # Sizes from 20 to 320: 80 is half way, 320 the largest.
+        first = 2 * largest**2 * growth + 0.001**2
+        second = 2 * largest**2 + 0.0005**2
+        expected = -(0.004**2) / (2 * first) - 0.001**2 / (2 * second)
+        expected -= 0.5 * np.log(2 * np.pi * first) + 0.5 * np.log(2 * np.pi * second)
+        assert log_mass == pytest.approx(expected, rel=1e-3)
+    middle = effects.evidence(known._replace(sizes=np.array([80.0, 80.0])), 20.0, 4.0)
+    assert effects.evidence(known._replace(sizes=None), 20.0, 4.0) == pytest.approx(middle)
+    assert not effects.evidence(None, 20.0, 4.0).any()
 
 
 def test_it_is_the_posterior_of_a_continuous_half_cauchy():

@@ -28,7 +28,6 @@ from kdsearch.analysis.drawing import style
 from kdsearch.analysis.drawing.captions import confirmed_caption
 from kdsearch.analysis.drawing.data_table import Table
 from kdsearch.analysis.drawing.report_figure import ReportFigure
-from kdsearch.analysis.statistics.capacity import RISING
 
 
 class CapacityInfo(NamedTuple):
@@ -210,11 +209,10 @@ def _verdict(info: CapacityInfo, level: str) -> str:
         saturated = sum(x.verdict == "saturated" for x in info.saturations.values())
         return f"Saturated within the range tested: {saturated} of {len(info.saturations)} curves"
     if own.verdict == "not_saturated" and fit is not None:
-        rising = fit.last_doubling.low > RISING * fit.tolerance
         still = f"Still {headline.scale.moving} at the largest size tested"
         if gains_little(fit):
             still += ", by less than the tolerance"
-        return still if rising else _VERDICTS[own.verdict]
+        return still if fit.is_rising else _VERDICTS[own.verdict]
     if own.verdict == "saturated" and fit is not None:
         width = f", about width {own.width:.0f}" if own.width else ""
         ends = _size_interval(*fit.saturation_interval)

@@ -246,6 +246,7 @@ def saturation_document(info: SaturationInfo, headline: Headline) -> dict[str, A
         "enough_num_params": fit.enough_size,
         "gain_from_enough": fit.gain_from_enough and list(fit.gain_from_enough),
         "last_doubling": list(fit.last_doubling),
+        "last_at_hand": list(fit.last_at_hand),
         "gain_to_largest": {
             f"{size:g}": list(gain) for size, gain in zip(fit.sizes, fit.gains, strict=True)
         },
