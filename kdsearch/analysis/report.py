@@ -4,11 +4,8 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import pandas as pd
 
 from kdsearch.analysis.answer import Answer, Answers, answer_figures
 from kdsearch.analysis.answers.capacity.capacity import CAPACITY
@@ -30,14 +27,12 @@ from kdsearch.analysis.page.credentials import redact_results, without_credentia
 from kdsearch.analysis.page.document import json_document
 from kdsearch.analysis.page.page import render_page
 from kdsearch.analysis.page.rendering import Links
-from kdsearch.analysis.page.side_by_side import render_side_by_side
 from kdsearch.analysis.recommendation import recommendation_in
 from kdsearch.analysis.searching.budget import budget_in
 from kdsearch.analysis.searching.importance import IMPORTANCE
 from kdsearch.analysis.searching.learning_curve import LEARNING_CURVES
 from kdsearch.analysis.searching.optimization_history import HISTORY
 from kdsearch.analysis.searching.temperature_alpha import TEMPERATURE_ALPHA
-from kdsearch.analysis.studies import compute_studies, studies_figure
 from kdsearch.analysis.table import results_table, write_table
 from kdsearch.results import Results
 
@@ -105,14 +100,14 @@ def write_report(
         draft = Path(draft_name)
         with style.figure_style():
             figures = answer_figures(context, answers)
-            drawn = _save_figures(figures, draft / "figures")
+            drawn = save_figures(figures, draft / "figures")
         page = render_page(context, finding, figures, drawn, links, refresh=refresh)
         (draft / "report.html").write_text(page, encoding="utf-8")
         write_table(results_table(results), draft / "results.csv", "csv")
         document = without_credentials(json_document(context, finding, answers))
         text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
         (draft / "results.json").write_text(text + "\n", encoding="utf-8")
-        _put_in_place(draft, folder)
+        put_in_place(draft, folder)
     return Report(
         html=folder / "report.html",
         finding=finding.finding,
@@ -121,42 +116,7 @@ def write_report(
     )
 
 
-def write_side_by_side(
-    several: Sequence[Results],
-    folder: Path,
-    *,
-    answers: Answers = ANSWERS,
-    links: Links = Links(),  # noqa: B008  # a tuple
-) -> Path:
-    """Write one page on several studies: report.html, its figure, and results.csv of them all.
-
-    Args:
-        several: The studies, in the order in which they are shown.
-        folder: Made if it is not there.
-        answers: As in `write_report`.
-        links: As in `write_report`.
-
-    Raises:
-        OSError: The folder cannot be written.
-        UserInputError: The studies have no common axis.
-    """
-    contexts = [Context(redact_results(results)) for results in several]
-    studies = compute_studies(contexts, answers)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as draft_name:
-        draft = Path(draft_name)
-        with style.figure_style():
-            figure = studies_figure(studies)
-            drawn = _save_figures([figure], draft / "figures")
-        page = render_side_by_side(studies, figure, drawn, links)
-        (draft / "report.html").write_text(page, encoding="utf-8")
-        tables = [results_table(results) for results in several]
-        write_table(pd.concat(tables, ignore_index=True), draft / "results.csv", "csv")
-        _put_in_place(draft, folder)
-    return folder / "report.html"
-
-
-def _save_figures(figures: list[ReportFigure], folder: Path) -> dict[str, Drawn]:
+def save_figures(figures: list[ReportFigure], folder: Path) -> dict[str, Drawn]:
     """Write PNG and SVG of every drawn figure; what the page shows of them, by name."""
     folder.mkdir()
     drawn = {}
@@ -173,7 +133,8 @@ def _save_figures(figures: list[ReportFigure], folder: Path) -> dict[str, Drawn]
     return drawn
 
 
-def _put_in_place(draft: Path, folder: Path) -> None:
+def put_in_place(draft: Path, folder: Path) -> None:
+    """Replace the files of a report by those of a finished draft, and remove figures it lacks."""
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     files = sorted(p.relative_to(draft) for p in draft.rglob("*") if p.is_file())
     for path in files:

@@ -71,7 +71,7 @@ def _watch(name: str, storage: str) -> None:
 
 
 def _side_by_side(names: list[str], storage: str) -> None:
-    from kdsearch.analysis.report import write_side_by_side
+    from kdsearch.analysis.side_by_side.report import write_side_by_side
     from kdsearch.study.storage.paths import StudyPaths
 
     several = [_load(name, storage) for name in names]

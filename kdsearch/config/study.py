@@ -11,7 +11,7 @@ from kdsearch.config.data import DataConfig
 from kdsearch.config.distillation import DistillationConfig, KdDistillation
 from kdsearch.config.metric import ImportMetric, Metric, table_with, with_directions
 from kdsearch.config.model import ModelConfig
-from kdsearch.config.question import Asks, kind_of_question
+from kdsearch.config.question import Asks, derived_question, kind_of_question
 from kdsearch.config.reading import consistency
 from kdsearch.config.saturation import SaturationConfig, with_ladder
 from kdsearch.config.search import (
@@ -26,7 +26,6 @@ from kdsearch.config.search import (
 from kdsearch.config.search_space import is_integer_field
 from kdsearch.config.training import TrainingConfig
 from kdsearch.config.trial import TeacherConfig, TrialConfig, apply_settings, field_of, short_name
-from kdsearch.config.wording import derived_question
 
 
 class TrackingConfig(Section):

@@ -13,11 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from kdsearch.analysis.statistics.curve_posterior import (
-    CurvePosterior,
-    Means,
-    fit_curves,
-)
+from kdsearch.analysis.statistics.curve_posterior import CurvePosterior, Means, fit_curves
 from kdsearch.analysis.statistics.equivalence import SecondOpinions, second_opinions
 from kdsearch.analysis.statistics.gains import Beyond, Gain, Gains, LastDoubling, crossing
 from kdsearch.analysis.statistics.measured import Measured
@@ -99,6 +95,11 @@ class CapacityFit:
     def is_rising(self) -> bool:
         """Whether the largest size is shown to be better than half of it."""
         return self._ends.is_rising(self.tolerance)
+
+    @property
+    def curve_rises(self) -> bool:
+        """Whether the curve alone shows it."""
+        return self._ends.curve_rises(self.tolerance)
 
     @property
     def _ends(self) -> LastDoubling:
@@ -355,7 +356,7 @@ def _reason(fit: CapacityFit) -> str:
             )
         case "not_saturated":
             if fit.is_rising:
-                shown = won if fit._ends.curve_rises(fit.tolerance) else _at_hand_words(fit)
+                shown = won if fit.curve_rises else _at_hand_words(fit)
                 return f"still {scale.moving}: {shown}"
             if last.high <= fit.tolerance:
                 return (

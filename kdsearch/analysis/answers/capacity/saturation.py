@@ -15,7 +15,6 @@ from kdsearch.analysis.answers.capacity.capacity_curve import (
 from kdsearch.analysis.headline import Headline
 from kdsearch.analysis.statistics.capacity import (
     MIN_SIZES,
-    RISING,
     CapacityFit,
     Verdict,
     fit_scores,
@@ -183,7 +182,7 @@ def gains_little(fit: CapacityFit) -> bool:
 def _reason(fit: CapacityFit) -> str:
     """The fit's own, but for a curve that rises by less than counts."""
     last, unit, scale = fit.last_doubling, fit.scores.unit, fit.scores
-    if not gains_little(fit) or last.low <= RISING * fit.tolerance:
+    if not gains_little(fit) or not fit.curve_rises:
         return fit.reason
     median, low, high = (unit.fixed(part, 2) for part in last)
     return (

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from kdsearch.analysis.drawing.report_figure import Drawn, ReportFigure
 from kdsearch.analysis.page.inline_svg import FigureSheet
 from kdsearch.analysis.page.rendering import Links, picture_of, render
-from kdsearch.analysis.studies import StudyAnswer, studies_table, study_notes
+from kdsearch.analysis.side_by_side.studies import StudyAnswer, studies_table, study_notes
 
 
 def render_side_by_side(
