@@ -73,12 +73,12 @@ def chosen_of(results: Results, seed: int, variant: str) -> list[Chosen]:
     found = []
     for stratum in info.strata:
         for arm, choice in (("distilled", stratum.distilled), ("baseline", stratum.baseline)):
-            if choice is None or choice.test_accuracy is None:
+            if choice is None or choice.test_score is None:
                 continue
             found.append(
                 Chosen(
                     seed, variant, int(stratum.key["width"]), arm,
-                    tuned_values(choice.trial.settings), choice.test_accuracy.mean,
+                    tuned_values(choice.trial.settings), choice.test_score.mean,
                     verdicts[stratum.label],
                 )
             )  # fmt: skip

@@ -76,8 +76,9 @@ def _reach(context: Context, lead: str) -> str:
             return f"Nothing can be said about test {headline.words}: {failed}."
         done = sum(s.distilled is not None for s in info.strata)
         return (
-            f"Nothing is confirmed yet ({done} of {len(info.strata)} strata have a complete "
-            f"search trial), so nothing can be said about test {headline.words}."
+            f"Nothing is confirmed yet (search trials are complete at {done} of "
+            f"{info.noun.numbered(len(info.strata))}), so nothing can be said about test "
+            f"{headline.words}."
             if info.strata
             else f"Nothing is confirmed yet, so nothing can be said about test {headline.words}."
         )

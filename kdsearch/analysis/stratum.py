@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from kdsearch.analysis.estimate import Estimate, unpack_correct
 from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.statistics.search_luck import SearchLuck
-from kdsearch.analysis.wording import Noun
+from kdsearch.analysis.wording import STRATUM, Noun
 from kdsearch.results import State, TrialRecord
 from kdsearch.results.record import Scalar
 
@@ -111,7 +111,7 @@ class StrataInfo(NamedTuple):
     baseline_luck: SearchLuck
     headline: Headline = ACCURACY
     """What the report speaks of; the scores of all strata are of it."""
-    noun: Noun = Noun("stratum", "strata")
+    noun: Noun = STRATUM
     """What a stratum is in this study."""
     includes_hard_labels: bool = False
     """Whether the distilled arm's search could choose alpha 1, which is hard labels."""

@@ -193,11 +193,18 @@ class Noun(NamedTuple):
     one: str
     many: str
 
+    @property
+    def head(self) -> str:
+        """Of a column."""
+        return capitalized(self.one)
+
     def numbered(self, number: int) -> str:
         """`1 width`, `6 widths`."""
         return f"{number:,} {self.one if number == 1 else self.many}"
 
 
+STRATUM = Noun("stratum", "strata")
+"""Where nothing better is known."""
 _NOUNS = {"data.train_fraction": Noun("share of the data", "shares of the data")}
 
 

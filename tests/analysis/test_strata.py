@@ -4,7 +4,7 @@ import pytest
 from summary import compute_summary
 from synthetic import evaluation, make_results, study_config, teacher_bank
 
-from kdsearch.analysis.page.page import _made
+from kdsearch.analysis.page.making import making_rows
 from kdsearch.analysis.searching.budget import compute_budget
 from kdsearch.analysis.strata import compute_strata
 from kdsearch.results import Results
@@ -94,7 +94,7 @@ def test_an_arm_with_nothing_to_tune_has_its_whole_budget_in_one_trial():
     budget = compute_budget(results)
     assert budget.equal
     assert budget.untuned == ("baseline",)
-    words = dict(_made(compute_summary(results).context))["Equal budget per stratum and arm"]
+    words = dict(making_rows(compute_summary(results).context))["Equal budget for each width and arm"]
     assert words == (
         "yes: 4 trials in each, 40 to 129 student-epochs; hard labels only has nothing to tune, "
         "so one trial is all there is"

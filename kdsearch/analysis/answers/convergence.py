@@ -26,6 +26,7 @@ from kdsearch.analysis.estimate import (
 from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.statistics.scale import Unit
 from kdsearch.analysis.stratum import Choice, StrataInfo, Stratum
+from kdsearch.analysis.wording import STRATUM, Noun
 from kdsearch.results import TrialRecord
 from kdsearch.results.pairing import are_alike
 
@@ -72,6 +73,8 @@ class ConvergenceInfo(NamedTuple):
     missing: str
     headline: Headline = ACCURACY
     """Whose final value it is."""
+    noun: Noun = STRATUM
+    """What a stratum is in this study."""
 
     @property
     def nearly(self) -> str:
@@ -95,6 +98,7 @@ def compute_convergence(info: StrataInfo) -> ConvergenceInfo:
         ),
         confidence=info.confidence,
         missing="" if speeds else _why(info),
+        noun=info.noun,
         headline=headline,
     )
 
@@ -102,7 +106,7 @@ def compute_convergence(info: StrataInfo) -> ConvergenceInfo:
 def _why(info: StrataInfo) -> str:
     if not info.baseline_asked:
         return "The study has no baseline arm to compare the speed of learning with."
-    return "No stratum has confirmed students of both arms with recorded epochs."
+    return f"No {info.noun.one} has confirmed students of both arms with recorded epochs."
 
 
 class _Run(NamedTuple):
@@ -256,7 +260,7 @@ def _times(e: Estimate) -> tuple[str, str]:
 
 def _basis(e: Estimate, info: ConvergenceInfo) -> str:
     late = sum(not s.is_early for s in info.speeds)
-    several = f", mean of {late} strata" if late > 1 else ""
+    several = f", mean of {info.noun.numbered(late)}" if late > 1 else ""
     if late < len(info.speeds):
         several += f", {len(info.speeds) - late} that arrive within {EARLY:g} epochs left out"
     return f"n = {e.n} replicates paired by seed{several}"
@@ -266,7 +270,7 @@ def convergence_table(info: ConvergenceInfo) -> Table:
     """Epochs by arm and their ratio at every stratum."""
     level = wording.level(info.confidence)
     header = (
-        "Stratum", "Distilled (epochs)", f"{level} interval", "Hard labels (epochs)",
+        info.noun.head, "Distilled (epochs)", f"{level} interval", "Hard labels (epochs)",
         f"{level} interval", "n", "Times as fast", f"{level} interval",
         f"Times as fast to the same {info.headline.words}", f"{level} interval",
     )  # fmt: skip

@@ -111,7 +111,7 @@ def draw_students(info: EnsembleSizeInfo, ax: Axes) -> None:
     ax.set_xlabel("Teachers in the ensemble")
     unit = "points; " if info.in_points else ""
     metric = wording.capitalized(wording.metric(info.metric))
-    ax.set_ylabel(f"{metric} below the\nstratum's best ({unit}line: median)")
+    ax.set_ylabel(f"{metric} below\nthe best alike student's ({unit}line: median)")
     ax.grid(axis="x", visible=False)
 
 

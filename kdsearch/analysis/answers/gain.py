@@ -24,6 +24,7 @@ from kdsearch.analysis.estimate import (
 from kdsearch.analysis.headline import ACCURACY, Headline
 from kdsearch.analysis.luck import luck_words
 from kdsearch.analysis.stratum import StrataInfo, Stratum
+from kdsearch.analysis.wording import STRATUM, Noun
 from kdsearch.results.pairing import are_alike, paired_differences
 
 NO_BASELINE = "No baseline replicates to compare with."
@@ -61,6 +62,8 @@ class GainInfo(NamedTuple):
     """What the scores are of."""
     chosen_by: str = ""
     """What both arms' settings were chosen by, where that is something else."""
+    noun: Noun = STRATUM
+    """What a stratum is in this study."""
 
     @property
     def all_paired(self) -> bool:
@@ -99,7 +102,9 @@ def compute_gain(info: StrataInfo) -> GainInfo:
         for s, (estimate, _), verdict in zip(shown, estimates, verdicts, strict=True)
     )
     missing = "" if any(g.estimate for g in gains) else _nothing_to_compare(info)
-    return GainInfo(gains, missing, info.tolerance, info.confidence, info.headline, info.chosen_by)
+    return GainInfo(
+        gains, missing, info.tolerance, info.confidence, info.headline, info.chosen_by, info.noun
+    )
 
 
 def _nothing_to_compare(info: StrataInfo) -> str:
@@ -237,7 +242,7 @@ def _places(gains: list[Gain], info: GainInfo) -> str:
     span = f"({headline.shift(known[0])} to {headline.shift_words(known[-1])})"
     heads = {g.label.rpartition(" ")[0] for g in everywhere}
     if len(heads) > 1:
-        return f"in {len(gains)} of {len(everywhere)} strata {span}"
+        return f"in {len(gains)} of {info.noun.numbered(len(everywhere))} {span}"
     return f"at {heads.pop()} {_runs([g in gains for g in everywhere], everywhere)} {span}"
 
 
@@ -316,7 +321,7 @@ def gain_table(info: GainInfo) -> Table | None:
     gain = "Distilled minus hard labels" if headline.is_minimised else "Gain"
     sampling = (f"{level} interval, other test sets",) if headline.is_accuracy else ()
     header = (
-        "Stratum", f"{gain}{headline.in_points}", "SE", "n", f"{level} interval",
+        info.noun.head, f"{gain}{headline.in_points}", "SE", "n", f"{level} interval",
         *sampling, "Verdict",
     )  # fmt: skip
     mean = "Mean paired difference." if info.all_paired else "Mean difference."
@@ -378,7 +383,7 @@ class _Distillation(Answer[GainInfo]):
             f"{pairing_words(info)}. The bar is a "
             f"{context.level} interval of the mean, the grey band is {_tolerance(info)} "
             "either way. Blue: helps; vermillion: hurts; grey: cannot be told from zero, "
-            f"all strata judged together. {luck_words(context.strata)}".rstrip()
+            f"all {info.noun.many} judged together. {luck_words(context.strata)}".rstrip()
         )
         title = "What distillation adds"
         table = gain_table(info)

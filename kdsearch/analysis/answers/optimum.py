@@ -30,6 +30,7 @@ from kdsearch.analysis.response.response import fit_response
 from kdsearch.analysis.response.searched import Setting, parameter_setting
 from kdsearch.analysis.response.surface import Array
 from kdsearch.analysis.stratum import StrataInfo
+from kdsearch.analysis.wording import STRATUM, Noun
 from kdsearch.results import Results
 from kdsearch.results.score import ACCURACY_LIKE
 
@@ -114,6 +115,8 @@ class OptimumInfo(NamedTuple):
     left_out: int
     """Strata that are not shown: too few complete trials, or more strata than are looked at."""
     missing: str
+    noun: Noun = STRATUM
+    """What a stratum is in this study."""
 
 
 def compute_optimum(results: Results, info: StrataInfo) -> OptimumInfo:
@@ -147,12 +150,13 @@ def compute_optimum(results: Results, info: StrataInfo) -> OptimumInfo:
         in_points=metric in ACCURACY_LIKE,
         num_trials=0 if response is None else len(response.surface.places),
         left_out=len(info.strata) - len(maps),
-        missing=_missing(results, settings, maps),
+        missing=_missing(results, settings, maps, info.noun),
+        noun=info.noun,
     )
 
 
 def _missing(
-    results: Results, settings: Mapping[Target, Setting], maps: Sequence[StratumMap]
+    results: Results, settings: Mapping[Target, Setting], maps: Sequence[StratumMap], noun: Noun
 ) -> str:
     if len(results.config.objective) > 1:
         return "With several objectives there is no one best temperature."
@@ -161,7 +165,7 @@ def _missing(
     if not maps:
         return (
             "Too few trials are complete to fit a surface through them: it takes 16 in all, and "
-            f"{MIN_TRIALS} distilled ones of a stratum; raise budget.trials, or prune less."
+            f"{MIN_TRIALS} distilled ones of one {noun.one}; raise budget.trials, or prune less."
         )
     return ""
 

@@ -76,7 +76,7 @@ def _region_sentence(info: OptimumInfo) -> str:
     """Where the best is, at up to three strata: the first, the middle one and the last."""
     known = _identified(info)
     level = wording.level(info.confidence)
-    total = wording.plural(len(info.optima), "stratum").replace("stratums", "strata")
+    total = info.noun.numbered(len(info.optima))
     if not known:
         whole = max(info.optima, key=lambda o: o.region.share)
         return (
@@ -142,7 +142,7 @@ def _edge_sentence(info: OptimumInfo) -> str:
         side = "upper" if end == "high" else "lower"
         where = wording.listing(labels) if all(labels) and len(labels) <= 3 else ""
         if not where and len(info.optima) > 1:
-            where = f"{len(labels)} of {len(info.optima)} strata"
+            where = f"{len(labels)} of {info.noun.numbered(len(info.optima))}"
         clauses.append(
             f"the best {wording.words(name)} lies at the {side} end of its range "
             f"({wording.scalar(value)}){f' at {where}' if where else ''}"
@@ -170,8 +170,7 @@ def _trend_sentence(trend: Trend, info: OptimumInfo) -> str:
     if trend.verdict == "falls":
         shape = ", the reverse of what Hinton et al. (2015) saw" if hinton else ""
         return f"The best {name} falls with the {info.size_name}: {amount}{shape}."
-    flat = f"; it is pinned down at {len(known)} of {wording.plural(len(info.optima), 'stratum')}"
-    flat = flat.replace("stratums", "strata")
+    flat = f"; it is pinned down at {len(known)} of {info.noun.numbered(len(info.optima))}"
     shape = "That small students want a lower temperature is not seen here"
     lead = shape if hinton else f"That the best {name} moves with size is not seen here"
     return f"{lead}: the best {name} changes by {amount}{flat}."
@@ -192,8 +191,8 @@ def _regret_sentence(info: OptimumInfo) -> str:
     most = f", most at {worst.label} ({_amount(worst.regret, info)})" if worst.regret else ""
     verdict = "costs" if info.regret.low > 0 else "is not shown to cost anything: it costs"
     return (
-        f"One setting for all strata ({pair}) {verdict} {cost} of validation score on average "
-        f"beside each stratum's own{most}; estimated from the search trials."
+        f"One setting for all {info.noun.many} ({pair}) {verdict} {cost} of validation score on "
+        f"average beside each one's own{most}; estimated from the search trials."
     )
 
 
@@ -214,7 +213,7 @@ def optimum_table(info: OptimumInfo) -> Table:
     targets: list[Target] = list(info.shared)
     level = wording.level(info.confidence)
     header = (
-        "Stratum", "Trials", f"Holds the best ({level})", "Of the range", "Costs at most",
+        info.noun.head, "Trials", f"Holds the best ({level})", "Of the range", "Costs at most",
         "Star", "Random pair", "One pair for all",
     )  # fmt: skip
     rows = tuple(_row(o, targets, info) for o in info.optima)
@@ -246,8 +245,9 @@ def _caption(info: OptimumInfo) -> str:
         f"be larger than the rectangle named here. Costs are in {unit} of validation."
     )
     if info.left_out:
+        all_of_them = info.noun.numbered(info.left_out + len(info.optima))
         text += (
-            f" Left out: {info.left_out} of {info.left_out + len(info.optima)} strata, which have "
+            f" Left out: {info.left_out} of {all_of_them}, which have "
             f"fewer than {MIN_TRIALS} complete trials or are beyond the {MAX_STRATA} looked at."
         )
     return text
@@ -325,9 +325,9 @@ class _BestSettings(Answer[OptimumInfo]):
             draw_optimum(info, target, ax)
         style.add_caption(figure, search_caption(context, "distilled"))
         explanation = (
-            "Where the surface through all search trials puts the best value of each stratum, "
-            f"with its {context.level} interval; hollow and grey where the interval spans most of "
-            "the range, so that nothing is known. Dashed: the best setting for all. "
+            "Where the surface through all search trials puts the best value of each "
+            f"{info.noun.one}, with its {context.level} interval; hollow and grey where the "
+            "interval spans most of the range, so that nothing is known. Dashed: the best setting for all. "
             f"{' '.join(optimum_sentences(info))}"
         )
         title = f"Best {wording.listing(targets)}"

@@ -110,7 +110,11 @@ def learning_rate_policy(config: StudyConfig) -> str:
     mup = config.training.lr_scaling == "mup"
     scaled = f", scaled by the muP rule from width {config.training.mup_base_width}" if mup else ""
     if parameter is not None and parameter.role == "nuisance":
-        where = "in every stratum and arm" if config.parameters("scientific") else "in each arm"
+        where = (
+            "for every scientific value and arm"
+            if config.parameters("scientific")
+            else "in each arm"
+        )
         return f"tuned {where} with the same budget{scaled}"
     if parameter is not None and parameter.role == "scientific":
         return f"a scientific parameter of this study{scaled}"

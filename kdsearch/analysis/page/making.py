@@ -19,13 +19,18 @@ def making_rows(context: Context) -> list[tuple[str, str]]:
         ("Seeds", f"study {known['study']}, data {known['data']}, teacher {known['teacher']}; "
          f"{wording.plural(len(replicates), 'replicate')} with fresh training seeds"),
         ("Search trials", states or "none yet"),
-        (f"Equal budget for each {context.strata.noun.one} and arm", _budget_words(context)),
+        (_equal_words(context), _budget_words(context)),
         *((("Rungs", rung_words(rungs)),) if rungs else ()),
         ("Test set", "sealed during the search; opened in the confirm stage, once for each of "
          f"{wording.plural(budget.test_openings, 'confirmed student')}"),
         ("Learning rate", learning_rate_policy(results.config)),
         ("Versions", ", ".join(f"{n} {v}" for n, v in versions().items())),
     ]  # fmt: skip
+
+
+def _equal_words(context: Context) -> str:
+    whose = f"{context.strata.noun.one} and arm" if context.strata.scientific else "arm"
+    return f"Equal budget for each {whose}"
 
 
 def _budget_words(context: Context) -> str:

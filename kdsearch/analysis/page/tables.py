@@ -17,7 +17,8 @@ def scores_table(context: Context) -> Table:
     sampling, level = _sampling_intervals(context), context.level
     headline = context.strata.headline
     header: tuple[str, ...] = (
-        "Stratum", "Parameters", f"Distilled{headline.in_unit}", f"{level} interval", "n",
+        context.strata.noun.head, "Parameters",
+        f"Distilled{headline.in_unit}", f"{level} interval", "n",
         f"Hard labels{headline.in_unit}", f"{level} interval", "n",
     )  # fmt: skip
     if sampling:
@@ -84,7 +85,7 @@ def settings_table(context: Context) -> Table:
     """The settings that the search chose; search values are labelled as what they are."""
     searched = [n for n, p in context.results.config.search.items() if p.role == "nuisance"]
     header = (
-        "Stratum", "Arm", "Trial", *map(wording.words, searched),
+        context.strata.noun.head, "Arm", "Trial", *map(wording.words, searched),
         f"Search {wording.metric(context.results.config.objective[0].metric)} (best of n)", "n",
     )  # fmt: skip
     rows = []
@@ -152,7 +153,7 @@ def fidelity_table(context: Context) -> Table:
             if choice is not None and choice.replicates
         ]
     header = (
-        "Stratum",
+        context.strata.noun.head,
         "Arm",
         "Agreement",
         "KL to ensemble (nats)",

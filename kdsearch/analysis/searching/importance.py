@@ -35,16 +35,18 @@ def compute_importance(results: Results) -> ImportanceInfo:
     )
 
 
-def importance_sentence(info: ImportanceInfo, results: Results) -> str:
+def importance_sentence(info: ImportanceInfo, context: Context) -> str:
     """What the search says about the tuned parameters; empty where it cannot say."""
     if info.missing:
         return ""
+    config = context.results.config
     shares = [f"{_share(share)} %" for share in info.shares]
     named = [wording.words(name) for name in info.names]
     first = f"the {named[0]} explains {shares[0]} of the differences in "
-    first += wording.metric(results.config.objective[0].metric)
+    first += wording.metric(config.objective[0].metric)
     rest = [f"{name} {share}" for name, share in zip(named[1:], shares[1:], strict=True)]
-    where = "Within strata " if results.config.parameters("scientific") else "In the search "
+    is_split = bool(config.parameters("scientific"))
+    where = f"Within each {context.strata.noun.one} " if is_split else "In the search "
     others = f", {wording.listing(rest)}" if rest else ""
     return (
         f"{where}{first}{others} (n = {info.num_trials} complete distilled trials, pruned ones "
@@ -65,7 +67,7 @@ def draw_importance(info: ImportanceInfo, ax: Axes) -> None:
     ax.set_yticks(rows, [wording.words(name) for name in info.names])
     ax.invert_yaxis()
     ax.set_xlim(0, max(100 * max(info.shares) * 1.15, 10))
-    ax.set_xlabel("Share of the objective's variance within strata (%)")
+    ax.set_xlabel("Share of the objective's variance (%)")
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
 
@@ -80,7 +82,7 @@ class _Importance(Answer[ImportanceInfo]):
         return compute_importance(context.results)
 
     def sentences(self, info: ImportanceInfo, context: Context) -> tuple[str, ...]:
-        return (importance_sentence(info, context.results),)
+        return (importance_sentence(info, context),)
 
     def figures(self, info: ImportanceInfo, context: Context) -> tuple[ReportFigure, ...]:
         figure = None
@@ -91,8 +93,8 @@ class _Importance(Answer[ImportanceInfo]):
             style.add_caption(figure, f"{n} · {origin(context)}")
         explanation = (
             "Share of the search objective's variance that each nuisance parameter explains "
-            "within strata, from complete distilled trials only, over the ranges searched: a "
-            "narrow range makes a parameter look unimportant."
+            f"at one {context.strata.noun.one}, from complete distilled trials only, over the "
+            "ranges searched: a narrow range makes a parameter look unimportant."
         )
         title = "What mattered"
         return (ReportFigure("importance", title, explanation, figure, info.missing),)

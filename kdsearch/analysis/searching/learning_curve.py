@@ -43,7 +43,7 @@ class LearningCurveInfo(NamedTuple):
 def compute_learning_curve(stratum: Stratum | None, headline: Headline) -> LearningCurveInfo:
     """Learning curves of a stratum's chosen settings."""
     if stratum is None:
-        return LearningCurveInfo("", (), "No stratum has a complete trial yet.")
+        return LearningCurveInfo("", (), "No trial is complete yet.")
     arms: tuple[tuple[Arm, Choice | None], ...] = (
         ("distilled", stratum.distilled),
         ("baseline", stratum.baseline),

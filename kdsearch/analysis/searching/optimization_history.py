@@ -137,10 +137,14 @@ class _History(Answer[OptimizationHistoryInfo]):
             for panel, ax in zip(info.panels, axes, strict=True):
                 draw_optimization_history(info, panel, ax)
             y_label = wording.capitalized(wording.metric(info.metric))
-            label_panels(figure, axes, "Trial of the stratum", y_label)
+            label_panels(figure, axes, f"Trial of the {context.strata.noun.one}", y_label)
             _draw_legend(info, figure)
             style.add_caption(figure, search_caption(context))
-        more = f" {info.left_out} further strata are in results.csv." if info.left_out else ""
+        more = (
+            f" {info.left_out} further panels are left out; their trials are in results.csv."
+            if info.left_out
+            else ""
+        )
         explanation = (
             "Search objective of every trial, and the best so far (line). A line still climbing "
             f"at its end asks for a larger budget.{more}"

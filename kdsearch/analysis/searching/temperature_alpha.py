@@ -273,7 +273,7 @@ def axis_labels(info: TemperatureAlphaInfo) -> tuple[str, str, str]:
     """x, y and colour label."""
     unit = " (points)" if info.in_points else ""
     metric = wording.capitalized(wording.metric(info.metric))
-    relative = f"{metric}, relative to the stratum's best{unit}"
+    relative = f"{metric}, relative to the panel's best{unit}"
     if any(panel.map is not None for panel in info.panels):
         relative = f"Expected {metric.lower()} beside the best pair's{unit}"
     names = {"temperature": "Temperature", "alpha": "Alpha (weight of the hard loss)"}
@@ -325,13 +325,13 @@ def _explanation(info: TemperatureAlphaInfo, level: str) -> str:
         return (
             "What a pair is expected to cost, with every other tuned setting at its best for the "
             "pair, by the surface through all search trials. Outlined: the region that holds the "
-            f"best pair ({level}). Star: the pair of it that serves this stratum and its "
+            f"best pair ({level}). Star: the pair of it that serves its "
             "neighbours. White: the trials; crosses were pruned or failed. Alpha weights the hard "
             "loss."
         )
     return (
         "Every distilled search trial, coloured by its validation score relative to the best of "
-        "its stratum (ringed); crosses were pruned or failed. Other settings vary too, so a pale "
+        "its panel (ringed); crosses were pruned or failed. Other settings vary too, so a pale "
         "dot may owe its score to a poor learning rate. Alpha weights the hard loss."
     )
 

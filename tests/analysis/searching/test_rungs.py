@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from summary import compute_summary
 from synthetic import RUNG, make_results, with_curve
 
-from kdsearch.analysis.page.page import _made
+from kdsearch.analysis.page.making import making_rows
 from kdsearch.analysis.searching.rungs import compute_rungs, rung_words
 from kdsearch.results import Results
 
@@ -53,13 +53,13 @@ def test_rungs_that_tell_all_and_nothing() -> None:
 def test_the_box_on_trials_has_it_where_trials_were_stopped() -> None:
     results = study(noise=0.05)
     (rung,) = compute_rungs(results)
-    words = dict(_made(compute_summary(results).context))["Rungs"]
+    words = dict(making_rows(compute_summary(results).context))["Rungs"]
     assert words == (
         f"after epoch 13 12 trials stopped; rank correlation with the end {rung.raw:.2f} of the "
         f"score, {rung.forecast:.2f} of the forecast (n = 24 trained to the end)"
     )
     whole = replace(results, trials=results.select(state="COMPLETE"))
-    assert "Rungs" not in dict(_made(compute_summary(whole).context))
+    assert "Rungs" not in dict(making_rows(compute_summary(whole).context))
     assert compute_rungs(whole) == ()
 
 

@@ -115,7 +115,8 @@ def _strata_figure(context: Context) -> ReportFigure:
     style.add_caption(figure, confirmed_caption(context))
     names = wording.listing([wording.words(n) for n in context.strata.scientific])
     explanation = (
-        f"Confirmed test {words} of each stratum's best settings on fresh seeds; bars are "
+        f"Confirmed test {words} of the best settings of each {context.strata.noun.one}, on fresh "
+        "seeds; bars are "
         f"{context.level} intervals over replicates."
     )
     title = f"{wording.capitalized(words)} by {names}"
