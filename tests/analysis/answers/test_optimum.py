@@ -117,6 +117,24 @@ def test_the_region_holds_the_best_pair_and_its_costs_are_told():
     assert "which costs at most 0." in first
 
 
+def test_the_setting_to_take_serves_the_neighbours_too():
+    info = optimum_of(study(0.4, trials=24))
+    temperatures, alphas = info.axes["temperature"], info.axes["alpha"]
+
+    def cost(strata, pair):
+        row = int(np.abs(temperatures - pair["temperature"]).argmin())
+        column = int(np.abs(alphas - pair["alpha"]).argmin())
+        return float(np.mean([o.region.expected[row, column] for o in strata]))
+
+    for i, o in enumerate(info.optima):
+        near = info.optima[max(i - 1, 0) : i + 2]
+        assert cost([o], o.best) <= cost([o], o.serves)
+        assert cost(near, o.serves) <= cost(near, o.best)
+        row = int(np.abs(temperatures - o.serves["temperature"]).argmin())
+        assert o.region.mask[row, int(np.abs(alphas - o.serves["alpha"]).argmin())]
+    assert any(o.serves != o.best for o in info.optima)
+
+
 def test_pruned_trials_inform_the_region():
     """Their ends are forecast from the rung; without them less is known."""
     whole = study(0.0, trials=48)
