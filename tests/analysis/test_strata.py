@@ -94,7 +94,8 @@ def test_an_arm_with_nothing_to_tune_has_its_whole_budget_in_one_trial():
     budget = compute_budget(results)
     assert budget.equal
     assert budget.untuned == ("baseline",)
-    words = dict(making_rows(compute_summary(results).context))["Equal budget for each width and arm"]
+    rows = dict(making_rows(compute_summary(results).context))
+    words = rows["Equal budget for each width and arm"]
     assert words == (
         "yes: 4 trials in each, 40 to 129 student-epochs; hard labels only has nothing to tune, "
         "so one trial is all there is"
