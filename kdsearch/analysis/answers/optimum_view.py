@@ -327,7 +327,7 @@ class _BestSettings(Answer[OptimumInfo]):
         explanation = (
             "Where the surface through all search trials puts the best value of each "
             f"{info.noun.one}, with its {context.level} interval; hollow and grey where the "
-            "interval spans most of the range, so that nothing is known. Dashed: the best for all. "
+            "interval spans most of the range, so nothing is known. Dashed: the best for all. "
             f"{' '.join(optimum_sentences(info))}"
         )
         title = f"Best {wording.listing(targets)}"
