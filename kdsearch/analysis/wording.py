@@ -1,13 +1,15 @@
 """How the report writes numbers, names and lists."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from kdsearch.analysis.estimate import Estimate
 from kdsearch.analysis.statistics.scale import PERCENT, Unit
 from kdsearch.config import METRICS
 from kdsearch.config.metric import VALIDATION
 from kdsearch.results.record import Scalar
+
+if TYPE_CHECKING:  # it brings SciPy along, which names for things do not need
+    from kdsearch.analysis.estimate import Estimate
 
 DASH = "–"
 
@@ -82,7 +84,7 @@ def places(error: float | None, *, least: int = 1) -> int:
     return max(least, enough)
 
 
-def places_of(value: Estimate, *, least: int = 1) -> int:
+def places_of(value: "Estimate", *, least: int = 1) -> int:
     """`places` of an estimate; half of its interval counts as two errors where there is none."""
     error = value.se
     if error is None and value.low is not None and value.high is not None:
@@ -90,7 +92,7 @@ def places_of(value: Estimate, *, least: int = 1) -> int:
     return places(error, least=least)
 
 
-def estimate(value: Estimate | None, least: int = 1, unit: Unit = PERCENT) -> str:
+def estimate(value: "Estimate | None", least: int = 1, unit: Unit = PERCENT) -> str:
     """`87.3 ± 0.1 %`, with the standard error, which decides the digits; without it where n is 1.
 
     An error that three digits cannot show is bounded: `99.800 ± <0.001 %`.
@@ -107,19 +109,19 @@ def estimate(value: Estimate | None, least: int = 1, unit: Unit = PERCENT) -> st
     return f"{unit.factor * value.mean:.{digits}f} ± {error}{unit.of_values}"
 
 
-def shift(value: Estimate | None, least: int = 1, unit: Unit = PERCENT) -> str:
+def shift(value: "Estimate | None", least: int = 1, unit: Unit = PERCENT) -> str:
     """A difference in percentage points, its error deciding the digits: `+0.21`."""
     return DASH if value is None else points(value.mean, places_of(value, least=least), unit)
 
 
-def shift_interval(value: Estimate | None, least: int = 1, unit: Unit = PERCENT) -> str:
+def shift_interval(value: "Estimate | None", least: int = 1, unit: Unit = PERCENT) -> str:
     """The interval of a difference, in percentage points: `[+0.17, +0.25]`."""
     if value is None or value.low is None or value.high is None:
         return DASH
     return points_interval(value.low, value.high, places_of(value, least=least), unit)
 
 
-def estimate_interval(value: Estimate | None, least: int = 1, unit: Unit = PERCENT) -> str:
+def estimate_interval(value: "Estimate | None", least: int = 1, unit: Unit = PERCENT) -> str:
     """The interval of a fraction, in percent: `[87.05, 87.57]`."""
     if value is None:
         return DASH

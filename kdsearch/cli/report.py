@@ -1,6 +1,5 @@
 """`kdsearch report`."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +9,6 @@ from kdsearch.cli.study import DEFAULT_STORAGE, Storage
 
 if TYPE_CHECKING:
     from kdsearch.results import Results
-
-WATCH_SECONDS = 5
 
 
 def report(
@@ -53,21 +50,11 @@ def _write(results: "Results", *, refresh: int | None = None) -> None:
 
 
 def _watch(name: str, storage: str) -> None:
-    """Until nobody runs the study from this folder any more."""
-    from kdsearch.study.storage.lock import is_held
-    from kdsearch.study.storage.paths import StudyPaths
+    """Until nobody runs the study any more."""
+    from kdsearch.study.storage.watching import LOOK_SECONDS, looks_at
 
-    seen = None
-    while True:
-        is_running = is_held(StudyPaths(Path.cwd(), name))
-        results = _load(name, storage)
-        state = [(t.key, t.state) for t in results.trials]
-        if state != seen or not is_running:
-            _write(results, refresh=WATCH_SECONDS if is_running else None)
-        if not is_running:
-            return
-        seen = state
-        time.sleep(WATCH_SECONDS)
+    for look in looks_at(name, storage=storage, root=Path.cwd(), derived=True):
+        _write(look.results, refresh=round(LOOK_SECONDS) if look.is_running else None)
 
 
 def _side_by_side(names: list[str], storage: str) -> None:

@@ -1,10 +1,13 @@
 """`kdsearch study ...`."""
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from kdsearch.cli.templates import DEFAULT_TEMPLATE, write_study_file
 
 app = typer.Typer(help="Run studies and look at them.", no_args_is_help=True)
 
@@ -20,12 +23,30 @@ Storage = Annotated[
 DEFAULT_STORAGE = "sqlite:///kdsearch.db"
 
 
+Template = Annotated[
+    str, typer.Option("--from", metavar="STUDY", help="The study file to begin with.")
+]
+
+
 class Format(StrEnum):
     """Table formats."""
 
     CSV = "csv"
     JSON = "json"
     PARQUET = "parquet"
+
+
+@app.command()
+def new(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The study file to write (YAML).")],
+    template: Template = DEFAULT_TEMPLATE,
+) -> None:
+    """Write a study file to begin with; its name becomes the study's."""
+    write_study_file(file, template)
+    typer.echo(
+        f"{file} is like {template}.yaml of kdsearch; change it, then see what it would do:"
+    )
+    typer.echo(f"  kdsearch study plan {shlex.quote(str(file))}")
 
 
 @app.command()
@@ -42,9 +63,10 @@ def run(
 
     config = load_study(file, overrides)
     from kdsearch.cli.display import show_run
-    from kdsearch.study.run import run_study
 
     with show_run(config) as display:
+        from kdsearch.study.run import run_study  # takes seconds, with the display on
+
         result = run_study(config, workers=workers, listener=display)
     display.summary(result)
 
@@ -62,26 +84,41 @@ def plan(file: StudyFile, overrides: Overrides = []) -> None:  # noqa: B006
 
 
 @app.command()
-def status(name: StudyName, storage: Storage = DEFAULT_STORAGE) -> None:
+def status(
+    name: StudyName,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Print it again as it changes, while the study runs.")
+    ] = False,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
     """Print how far a study has come."""
     from kdsearch.cli.tables import print_status
     from kdsearch.study.storage.outcome import load_results
 
-    print_status(load_results(name, storage=storage, derived=False))
+    if not follow:
+        print_status(load_results(name, storage=storage, derived=False))
+        return
+    from kdsearch.study.storage.watching import looks_at
+
+    for look in looks_at(name, storage=storage, root=Path.cwd(), derived=False):
+        if look.is_new:
+            print_status(look.results)
+            typer.echo()
+    typer.echo(f"nobody runs {name} now")
 
 
 @app.command("list")
 def list_studies(storage: Storage = DEFAULT_STORAGE) -> None:
     """Print the studies of a storage."""
     from kdsearch.cli.tables import print_studies
-    from kdsearch.study.storage.outcome import list_results
+    from kdsearch.study.storage.listing import list_studies
 
-    print_studies(list_results(storage))
+    print_studies(list_studies(storage, root=Path.cwd()))
 
 
 @app.command()
 def best(name: StudyName, storage: Storage = DEFAULT_STORAGE) -> None:
-    """Print the best settings of every stratum and what they were confirmed to reach."""
+    """Print the best settings at every size or other point asked about, and what they reach."""
     from kdsearch.cli.tables import print_best
     from kdsearch.study.storage.outcome import load_results
 
@@ -130,3 +167,33 @@ def predict(
 
     results = load_results(name, storage=storage, derived=False)
     print_sentences(predict_students(results, Query(params, size_bytes, accuracy)))
+
+
+@app.command()
+def delete(
+    name: StudyName,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Remove a study from storage, MLflow and this folder; cached teachers stay."""
+    from kdsearch.cli.tables import print_sentences
+    from kdsearch.study.storage.removal import doomed_study
+
+    with doomed_study(name, storage=storage, root=Path.cwd()) as study:
+        if not yes:
+            print_sentences(study.describe())
+            if not _agreed("Remove it?"):
+                typer.echo("nothing was removed")
+                raise typer.Exit(1)
+        print_sentences(study.remove())
+
+
+def _agreed(question: str) -> bool:
+    """What the user answers; nobody there to answer is a mistake."""
+    from kdsearch.errors import UserInputError
+
+    try:
+        return typer.confirm(question)
+    except typer.Abort:
+        typer.echo()
+        raise UserInputError("nothing was removed, because nobody answered; say --yes") from None

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 from rich.table import Table
 
+from kdsearch.analysis import wording
+from kdsearch.cli.scoreboard import Scoreboard
+from kdsearch.config import Scalar
 from kdsearch.errors import UserInputError
 from kdsearch.results import Results, TeacherBankRecord, TeacherRecord, sizes_tried
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:  # analysis and plan take seconds to import, which most tables
     from kdsearch.analysis.headline import Headline
     from kdsearch.analysis.stratum import Choice
     from kdsearch.study.planning.plan import StudyPlan
+    from kdsearch.study.storage.listing import Standing
 
 WIDE = 1000
 """Columns where no terminal limits them: a file or a pipe gets one line a row."""
@@ -28,7 +32,7 @@ def print_plan(plan: "StudyPlan") -> None:
         ("question", plan.question),
         ("data", plan.data),
         ("teachers", plan.teachers),
-        ("strata", plan.strata),
+        (plan.axis, plan.strata),
         ("search trials", plan.search_trials),
         ("confirm runs", plan.confirm_runs),
         ("sampler, pruner", plan.method),
@@ -41,51 +45,66 @@ def print_plan(plan: "StudyPlan") -> None:
 
 def print_status(results: Results) -> None:
     """How far a study has come."""
-    table = _table("arm", "stratum", "running", "complete", "pruned", "failed", "confirmed")
-    keys = dict.fromkeys((t.arm, _words(t.stratum)) for t in results.trials)
-    for arm, stratum in keys:
-        mine = [t for t in results.trials if (t.arm, _words(t.stratum)) == (arm, stratum)]
-        search = [t.state for t in mine if t.stage == "search"]
-        confirmed = sum(t.stage == "confirm" and t.state == "COMPLETE" for t in mine)
-        counts = [search.count(s) for s in ("RUNNING", "COMPLETE", "PRUNED", "FAIL")]
-        table.add_row(arm, stratum, *(str(count) for count in (*counts, confirmed)))
-    _console().print(table)
+    board = Scoreboard(results.config)
+    for trial in results.trials:
+        board.count(trial)
+    _console().print(board.table())
+    running = len(results.select(state="RUNNING"))
+    training = f"{running} in training" if running else ""
+    lines = [", ".join(filter(None, (training, board.losses_in_words()))), board.best_in_words()]
     if results.config.study.ladder is not None:
-        _console().print(_climb_in_words(results), markup=False, soft_wrap=True)
-    for trial in results.select(state="FAIL"):
-        _console().print(f"{trial.key} failed: {trial.failure}", markup=False, soft_wrap=True)
+        lines.append(_climb_in_words(results))
+    lines += [f"{t.key} failed: {t.failure}" for t in results.select(state="FAIL")]
+    print_sentences([line for line in lines if line])
 
 
-def print_studies(studies: Sequence[Results]) -> None:
+def print_studies(studies: Sequence["Standing"]) -> None:
     """The studies of a storage."""
-    table = _table("study", "search trials", "confirm runs", "running", "question")
-    for results in studies:
-        running = len(results.select(state="RUNNING"))
-        search = len(results.select(stage="search"))
-        confirm = len(results.select(stage="confirm"))
-        counts = (str(search), str(confirm), str(running))
-        table.add_row(results.config.name, *counts, results.config.question_text)
+    table = _table("study", "state", "students", "last change", "report")
+    for study in studies:
+        changed = study.last_change
+        table.add_row(
+            study.name,
+            state_in_words(study),
+            str(study.ended),
+            "" if changed is None else f"{changed:%Y-%m-%d %H:%M}",
+            _relative(study.report) if study.report is not None else "none here",
+        )
     _console().print(table)
 
 
-def print_best(results: Results) -> None:
+def state_in_words(study: "Standing") -> str:
+    """`finished`, `running, 24 of 96` or `24 of 96`."""
+    if study.state == "finished":
+        return "finished"
+    total = "" if study.expected is None else f" of {study.expected}"
+    trials = f"{study.ended}{total} trials"
+    return f"running, {trials}" if study.state == "running" else trials
+
+
+def print_best(results: Results, console: Console | None = None) -> None:
     """Best settings and what they reach on test, of every stratum and arm."""
     from kdsearch.analysis.strata import compute_strata
 
+    console = console or _console()
     info = compute_strata(results)
     headline = info.headline
-    table = _table("stratum", "arm", "trial", "settings", f"test {headline.words} (mean ± SE, n)")
+    scientific = tuple(results.config.parameters("scientific"))
+    noun = wording.axis_noun(scientific, is_front=len(results.config.objective) > 1)
+    heads = [noun.one] if scientific or len(results.config.objective) > 1 else []
+    table = _table(*heads, "arm", "trial", f"test {headline.words} (mean ± SE)", "settings")
     for stratum in info.strata:
-        for arm, choice in (("distilled", stratum.distilled), ("baseline", stratum.baseline)):
+        named = [_point(stratum.label, scientific)] if heads else []
+        for arm, choice in (("distilled", stratum.distilled), ("hard labels", stratum.baseline)):
             if choice is not None:
-                table.add_row(
-                    stratum.label,
-                    arm,
-                    str(choice.trial.trial),
-                    _words({k: _short(v) for k, v in choice.trial.settings.items()}),
-                    _reached(choice, headline),
-                )
-    _console().print(table)
+                settings = {
+                    name: value
+                    for name, value in choice.trial.settings.items()
+                    if name not in scientific and (arm == "distilled" or name != "alpha")
+                }
+                trial = str(choice.trial.trial)
+                table.add_row(*named, arm, trial, _reached(choice, headline), _settings(settings))
+    console.print(table)
 
 
 def print_bank(bank: TeacherBankRecord) -> None:
@@ -168,12 +187,23 @@ def _reached(choice: "Choice", headline: "Headline") -> str:
     return f"{estimate.mean:.2%}{error}, n = {estimate.n}"
 
 
-def _words(settings: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
+def _settings(settings: Mapping[str, Scalar]) -> str:
+    """Settings in words, none of which breaks in the middle."""
+    return ", ".join(
+        f"{wording.words(name)} {wording.scalar(value)}".replace(" ", "\u00a0")
+        for name, value in settings.items()
+    )
 
 
-def _short(value: object) -> object:
-    return f"{value:.3g}" if isinstance(value, float) else value
+def _point(label: str, scientific: Sequence[str]) -> str:
+    """A stratum's label without the name that is the column's head."""
+    return label.removeprefix(f"{wording.leaf(scientific[0])} ") if len(scientific) == 1 else label
+
+
+def _relative(path: Path) -> str:
+    """As short as the current folder allows."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _console() -> Console:

@@ -17,9 +17,10 @@ def train(file: StudyFile, overrides: Overrides = []) -> None:  # noqa: B006
     config = load_study(file, overrides)
     from kdsearch.cli.display import show_run
     from kdsearch.cli.tables import print_bank
-    from kdsearch.study.teachers import train_teachers
 
     with show_run(config) as display:
+        from kdsearch.study.teachers import train_teachers  # takes seconds, with the display on
+
         bank = train_teachers(config, listener=display)
     print_bank(bank)
 

@@ -43,11 +43,10 @@ def _measure(tasks: Sequence[CohortTask], ledger: Ledger, listener: Listener) ->
         if speedup is not None:
             engine = _decide(_usual(task), speedup)
             is_known = len(task.specs) >= LEAST_MEASURED
-            how = "together" if engine == "population" else "one by one"
+            how = "together in one step" if engine == "population" else "one after another"
             listener.note(
-                f"{task.specs[0].trial.student.kind} students are trained {how} (engine: "
-                f"{engine}): together is {speedup:.1f} times as fast here, for the widest of them"
-                f"{_beside(tasks)}"
+                f"{task.specs[0].trial.student.kind} students are trained {how}: together is "
+                f"{speedup:.1f} times as fast here, for the widest of them{_beside(tasks)}"
             )
             break
     if is_known:

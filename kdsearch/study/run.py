@@ -101,6 +101,7 @@ def run_study(
         refuse_change(ledger.config, config)
         ledger.bind_data(dataset.fingerprint)
         ledger.update(config, command=command)
+        ledger.mark(is_finished=False)
         before = num_ended(ledger)
         listener.resumed(ledger.records())
         mirror = Mirror(
@@ -129,6 +130,7 @@ def run_study(
         with mirror:
             crew.write_missing_teachers()
             search_and_confirm(config, ledger, crew, paths)
+            ledger.mark(is_finished=True)
             listener.stage("report", total=1, done=0)
             champion = registered(config, ledger.records())
             if champion is not None:

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from kdsearch.analysis import Report
 from kdsearch.cli.display import Display
+from kdsearch.cli.pace import Pace
 from kdsearch.results import (
     EnsembleRecord,
     EpochMetrics,
@@ -94,14 +95,15 @@ def test_a_resumed_study_shows_what_it_had() -> None:
             make_record(CONFIG, 2),
         ]
     )
-    row = next(line for line in shown(display).splitlines() if line.startswith("distilled"))
-    assert row.split()[-5:] == ["1", "1", "0", "0", "80.0%"]
     display.stage("search", total=6, done=2)
+    row = next(line for line in shown(display).splitlines() if line.startswith("4 "))
+    assert row.split() == ["4", "2/6", "80.0%", "0/6", "0/4"]
+    assert "1 stopped early" in shown(display)
     display.stage("teachers", total=2, done=0)
     display.trial(make_record(CONFIG, 3, val=0.7))
     assert "3/6" in shown(display)
     assert "0/2" in shown(display)
-    assert "search: 3 of 6, best validation accuracy so far 80.0%" in out.getvalue()
+    assert "search: 3 of 6, best validation accuracy 80.0%" in out.getvalue()
 
 
 def test_a_percent_sign_stays_with_its_number() -> None:
@@ -128,3 +130,74 @@ def test_the_report_is_told_of_when_it_is_written() -> None:
     display.stage("report", total=1, done=1)
     assert out.getvalue().splitlines() == ["report: 0 of 1 done", "report: 1 of 1 done"]
     assert "1/1" in shown(display)
+
+
+def test_rows_are_in_the_studys_order_and_arms_are_columns() -> None:
+    display, _ = make_display()
+    display.stage("search", total=24, done=0)
+    for lane, val in ((3, 0.5), (1, 0.9), (2, 0.6), (0, 0.7)):
+        display.trial(make_record(CONFIG, 0, lane=lane, val=val))
+    lines = [line.rstrip() for line in shown(display).splitlines()]
+    start = next(i for i, line in enumerate(lines) if line.startswith("width "))
+    assert lines[start].split() == [
+        "width",
+        "distilled",
+        "best",
+        "hard",
+        "labels",
+        "best",
+        "confirmed",
+    ]
+    assert [line.split() for line in lines[start + 1 :]] == [
+        ["4", "1/6", "70.0%", "1/6", "60.0%", "0/4"],
+        ["8", "1/6", "90.0%", "1/6", "50.0%", "0/4"],
+    ]
+    (best,) = [line for line in lines if line.startswith("best so far")]
+    assert best.startswith("best so far: validation accuracy 90.0% with width 8, temperature 2")
+
+
+def test_the_first_frame_says_what_goes_on_before_anything_does() -> None:
+    display, out = make_display(width=80, terminal=True)
+    display.start()
+    first = out.getvalue()
+    display.stop()
+    assert f"study small: {CONFIG.question_text}"[:60] in first
+    assert "loading PyTorch, Optuna and MLflow, 0:00:00 so far" in first
+
+
+def test_one_time_is_left_for_the_whole_study() -> None:
+    display, _ = make_display()
+    display.stage("search", total=24, done=0)
+    display.time_left(200)
+    assert shown(display).count(" left") == 1
+    assert "searching, 0:00:00 so far, about 3 minutes left" in shown(display)
+    display.stage("confirm", total=8, done=0)
+    assert "confirming on fresh seeds, 0:00:00 so far, about 3 minutes left" in shown(display)
+    display.stage("report", total=1, done=0)
+    assert "left" not in shown(display)
+
+
+def test_a_display_in_a_narrow_terminal_cuts_no_number() -> None:
+    out = io.StringIO()
+    display, _ = make_display()
+    display.stage("search", total=24, done=0)
+    display.trial(make_record(CONFIG, 0, val=0.7))
+    Console(file=out, width=80, force_terminal=True, color_system=None).print(display._render())
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in out.getvalue()
+
+
+def test_the_pace_is_that_of_the_last_minute() -> None:
+    now = [0.0]
+    pace = Pace(clock=lambda: now[0])
+    assert pace.in_words() == ""
+    for second in range(10):
+        now[0] = float(second)
+        for _ in range(16):
+            pace.epoch()
+    pace.student()
+    now[0] = 10.0
+    assert pace.in_words() == "6 students and 960 student-epochs a minute"
+    now[0] = 200.0
+    assert pace.in_words() == "", "nothing was trained for a minute"

@@ -7,6 +7,7 @@ import pytest
 
 import kdsearch
 from tests.cli.conftest import STUDY, Command, Ran
+from tests.conftest import WriteStudy
 
 HELP = """
 import sys
@@ -40,6 +41,31 @@ def test_help_of_every_group(command: Command) -> None:
         answer = command(*arguments)
         assert answer.code == 0
         assert "Usage: kdsearch" in answer.out
+
+
+FIRST_FRAME = """
+import sys
+from rich.console import Console
+from kdsearch.config import load_study
+from kdsearch.cli.display import Display
+display = Display(load_study(sys.argv[1]), Console(force_terminal=True))
+display.start()
+heavy = {"torch", "optuna", "mlflow", "pandas", "numpy", "sklearn", "scipy", "matplotlib"}
+found = sorted(heavy & set(sys.modules))
+display.stop()
+print("heavy:", found)
+"""
+
+
+def test_a_run_shows_its_first_frame_before_it_imports_anything_heavy(
+    write_study: WriteStudy,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_FRAME, str(write_study())],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert "loading PyTorch" in done.stdout
+    assert done.stdout.splitlines()[-1] == "heavy: []"
 
 
 LOOK = """

@@ -7,9 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 import kdsearch
 from kdsearch.analysis.table import COLUMNS
+from kdsearch.cli.tables import print_best, state_in_words
+from kdsearch.study.storage.listing import list_studies
+from kdsearch.study.storage.lock import hold_study
+from kdsearch.study.storage.paths import StudyPaths
+from kdsearch.study.storage.watching import looks_at
 from tests.cli.conftest import STUDY, Command, Ran
 
 pytestmark = pytest.mark.slow
@@ -40,27 +46,57 @@ def test_running_again_trains_nobody(ran: Ran, command: Command) -> None:
     assert "\n0 students trained in this run." in answer.out
 
 
-def test_list_status_and_best_keep_one_line_a_row(ran: Ran, command: Command) -> None:
+def test_list_and_status_keep_one_line_a_row(ran: Ran, command: Command) -> None:
     listed = command("study", "list")
     row = next(line for line in listed.out.splitlines() if STUDY in line)
-    assert row.split()[:4] == [STUDY, "24", "8", "0"]
+    assert row.split()[:3] == [STUDY, "finished", str(STUDENTS)]
+    assert row.split()[-1] == f"reports/{STUDY}/report.html"
     status = command("study", "status", STUDY)
-    rows = [line.split() for line in status.out.splitlines()[1:]]
-    assert len(rows) == 4
+    head, *rows = [line.split() for line in status.out.splitlines()[:3]]
+    assert head == ["width", "distilled", "best", "hard", "labels", "best", "confirmed"]
+    assert [row[0] for row in rows] == ["4", "8"]
     for row in rows:
-        assert row[0] in ("distilled", "baseline")
-        assert row[1] == "width"
-        assert int(row[3]) == 0
-        assert sum(map(int, row[4:7])) == 6
-        assert row[7] == "2"
-    best = command("study", "best", STUDY)
-    assert len(best.out.splitlines()) == 5
-    assert best.out.count("n = 2") == 4
-    assert "learning_rate" in best.out
-    for answer in (listed, status, best):
-        assert answer.code == 0
-        assert answer.err == ""
+        assert (row[1], row[3], row[5]) == ("6/6", "6/6", "4/4")
+    assert "best so far" in status.out
+    assert "validation accuracy" in status.out
+    for answer in (listed, status):
+        assert (answer.code, answer.err) == (0, "")
         assert ESCAPE not in answer.out
+
+
+def test_following_a_study_that_nobody_runs_prints_it_once(ran: Ran, command: Command) -> None:
+    status = command("study", "status", STUDY).out
+    followed = command("study", "status", STUDY, "--follow")
+    assert followed.out == f"{status}\nnobody runs {STUDY} now\n"
+
+
+def test_following_ends_when_the_study_does(ran: Ran) -> None:
+    storage = f"sqlite:///{ran.folder}/kdsearch.db"
+    looks = looks_at(STUDY, storage=storage, root=ran.folder, derived=False, seconds=0.01)
+    paths, database = StudyPaths(ran.folder, STUDY), ran.folder / "kdsearch.db"
+    with hold_study(paths, database):
+        first = next(looks)
+        (listed,) = list_studies(storage, root=ran.folder)
+        assert (listed.state, listed.ended, listed.expected) == ("running", STUDENTS, STUDENTS)
+        assert state_in_words(listed) == f"running, {STUDENTS} of {STUDENTS} trials"
+    assert (first.is_new, first.is_running) == (True, True)
+    (last,) = looks
+    assert (last.is_new, last.is_running) == (False, False)
+
+
+def test_best_fits_80_columns_and_breaks_no_word(ran: Ran, command: Command) -> None:
+    answer = command("study", "best", STUDY)
+    assert (answer.code, answer.err) == (0, "")
+    assert len(answer.out.splitlines()) == 5, "one line a row where nothing limits them"
+    assert answer.out.count("n = 2") == 4
+    out = io.StringIO()
+    results = kdsearch.load_results(STUDY)
+    print_best(results, Console(file=out, width=80, force_terminal=True, color_system=None))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 80
+    words = set(answer.out.replace("\u00a0", " ").split())
+    for word in " ".join(lines).replace("\u00a0", " ").split():
+        assert word in words, f"{word} is a piece of one"
 
 
 def test_export_has_the_columns_of_the_contract_in_every_format(
@@ -96,9 +132,7 @@ def test_an_unknown_name_is_told_where_to_look(ran: Ran, command: Command) -> No
     for arguments in (("study", "status"), ("study", "best"), ("study", "export"), ("report",)):
         answer = command(*arguments, "nobody")
         assert answer.code == 2
-        assert (
-            answer.err == "no study is called nobody; `kdsearch study list` shows those that are\n"
-        )
+        assert answer.err == f"no study is called nobody; there is {STUDY}\n"
 
 
 def test_predict_needs_a_curve(ran: Ran, command: Command) -> None:
@@ -121,7 +155,7 @@ def test_report_writes_the_folder_again(ran: Ran, command: Command) -> None:
 def test_plan_and_teachers(ran: Ran, command: Command) -> None:
     plan = command("study", "plan", "study.yaml", "--set", "budget.trials=8")
     assert plan.code == 0
-    assert "32: 8 a stratum and arm (distilled and baseline); 24 done" in plan.out
+    assert "32: 8 a width and arm (distilled and baseline); 24 done" in plan.out
     trained = command("teacher", "train", "study.yaml")
     assert trained.code == 0
     assert "member 2: mlp width 32 depth 1" in trained.out

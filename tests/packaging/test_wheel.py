@@ -15,7 +15,7 @@ import kdsearch
 from tests.conftest import SMALL_STUDY
 
 REPOSITORY = Path(__file__).parents[2]
-SOURCES = ("kdsearch", "pyproject.toml", "README.md")
+SOURCES = ("kdsearch", "studies", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md")
 TINY = {
     "name": "tiny",
     "search": {
@@ -78,8 +78,11 @@ def test_it_holds_every_file_of_kdsearch_and_nothing_else(wheel: Path) -> None:
     package = REPOSITORY / "kdsearch"
     files = (p for p in package.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     wanted = {str(path.relative_to(REPOSITORY)) for path in files}
+    studies = (REPOSITORY / "studies").glob("*.yaml")
+    wanted |= {f"kdsearch/studies/{path.name}" for path in studies}
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == wanted
+    assert "kdsearch/studies/temp_alpha.yaml" in names
     assert {"kdsearch/py.typed", "kdsearch/analysis/page/templates/report.html"} <= names
 
 
@@ -93,6 +96,12 @@ def test_it_runs_a_study_outside_of_the_repository(environment: Path, tmp_path: 
     command = environment / "bin" / "kdsearch"
     told = shell(command, "--version", cwd=tmp_path, **own)
     assert told == f"kdsearch {kdsearch.__version__}\n"
+    for template in ("temp_alpha", "capacity"):
+        made = ("study", "new", f"my_{template}.yaml", "--from", template)
+        assert "kdsearch study plan" in shell(command, *made, cwd=tmp_path, **own)
+        written = yaml.safe_load((tmp_path / f"my_{template}.yaml").read_text())
+        shipped = yaml.safe_load((REPOSITORY / "studies" / f"{template}.yaml").read_text())
+        assert written["search"] == shipped["search"]
     shell(command, "study", "run", "tiny.yaml", "--workers", "0", cwd=tmp_path, **own)
     assert "<html" in (tmp_path / "reports" / "tiny" / "report.html").read_text()
     table = shell(command, "study", "export", "tiny", cwd=tmp_path, **own)

@@ -9,7 +9,8 @@ import kdsearch
 from kdsearch.errors import KdsearchError
 from kdsearch.results import Results
 from kdsearch.study.executors import open_executor
-from kdsearch.study.storage.outcome import list_results, load_results, refuse_all_failed
+from kdsearch.study.storage.listing import list_studies
+from kdsearch.study.storage.outcome import load_results, refuse_all_failed
 from kdsearch.testing.small_study import small_study
 from tests.conftest import WriteStudy
 from tests.study.records import make_record
@@ -54,7 +55,8 @@ def test_a_run_whose_students_all_diverge_is_an_error_after_its_report(
         kdsearch.run_study(kdsearch.load_study(path), workers=0)
     assert (folder / "reports/small/report.html").exists()
     assert {t.state for t in load_results("small").trials} == {"FAIL"}
-    assert [len(results.trials) for results in list_results()] == [2]
+    (listed,) = list_studies(root=folder)
+    assert (listed.state, listed.ended, listed.expected) == ("finished", 2, 3)
 
 
 def test_the_callers_torch_has_its_threads_back() -> None:

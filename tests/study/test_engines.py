@@ -72,9 +72,9 @@ def train_teachers(config: StudyConfig) -> None:
 @pytest.mark.parametrize(
     ("speedup", "engine", "told"),
     [
-        (2.04, "population", "together (engine: population): together is 2.0 times as fast"),
-        (1.4, "reference", "one by one (engine: reference): together is 1.4 times as fast"),
-        (0.5, "reference", "one by one (engine: reference): together is 0.5 times as fast"),
+        (2.04, "population", "together in one step: together is 2.0 times as fast"),
+        (1.4, "reference", "one after another: together is 1.4 times as fast"),
+        (0.5, "reference", "one after another: together is 0.5 times as fast"),
     ],
 )
 def test_the_measured_engine_is_told_and_kept(
@@ -163,7 +163,7 @@ def test_a_loss_without_a_closed_form_is_told(
         [task], config.training.engine, ledger=Ledger.create(config, command=""), listener=listener
     )
     (note,) = listener.notes
-    assert note.startswith("mlp students are trained together (engine: population)")
+    assert note.startswith("mlp students are trained together in one step: together is")
     assert "(a loss of `kind: import` has no closed form, so its slope is left to" in note
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kdsearch.analysis import wording
 from kdsearch.cache import cache_folder
 from kdsearch.config import DataConfig, PrunerConfig, StudyConfig, TeacherConfig
 from kdsearch.config.saturation import FIRST_SIZES
@@ -33,6 +34,8 @@ class StudyPlan:
     question: str
     data: str
     teachers: str
+    axis: str
+    """What `strata` are: widths, ensemble sizes, arms."""
     strata: str
     search_trials: str
     confirm_runs: str
@@ -78,6 +81,7 @@ def plan_study(config: StudyConfig) -> StudyPlan:
         f"{len(dataset.test)} test (sealed until confirm)",
         teachers=f"{members} x {' or '.join(describe_model(t.model) for t in teachers)}, "
         f"{members - missing} cached, {missing} to train",
+        axis=axis_of(config).many,
         strata=planned_strata(config, records),
         search_trials=f"{most}{search_total}: {per_lane}; {search_done} done",
         confirm_runs=f"{most}{confirm_total}: {candidates_in_words(config)}"
@@ -93,6 +97,8 @@ def plan_study(config: StudyConfig) -> StudyPlan:
 def planned_strata(config: StudyConfig, records: Sequence[TrialRecord]) -> str:
     """How many strata there are, or which sizes a ladder may climb to."""
     ladder = config.study.ladder
+    if not config.parameters("scientific"):
+        return str(len(lanes_of(config, config.strata())))
     if ladder is None:
         return str(len(config.strata()))
     steps = ", ".join(map(str, ladder.sizes()))
@@ -107,10 +113,17 @@ def budget_in_words(config: StudyConfig, lanes: Sequence[Lane]) -> str:
     """Trials of a lane: one number for all, or one for each arm and why they differ."""
     arms = {lane.arm: lane_budget(config, lane) for lane in lanes}
     budgets = set(arms.values())
+    point = f" a {axis_of(config).one}" if config.parameters("scientific") else ""
     if len(budgets) == 1:
-        return f"{budgets.pop()} a stratum and arm ({' and '.join(arms)})"
+        each = f"{point} and arm" if point else " an arm"
+        return f"{budgets.pop()}{each} ({' and '.join(arms)})"
     each = " and ".join(f"{budget} {arm}" for arm, budget in arms.items())
-    return f"{each} a stratum; the baseline has no more different settings to try"
+    return f"{each}{point}; the baseline has no more different settings to try"
+
+
+def axis_of(config: StudyConfig) -> wording.Noun:
+    """What the study's strata are to a reader."""
+    return wording.axis_noun(tuple(config.parameters("scientific")), is_front=False)
 
 
 def stored_study(config: StudyConfig) -> tuple[StudyConfig, tuple[TrialRecord, ...]]:

@@ -11,6 +11,7 @@ import itertools
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import optuna
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 CONFIG, COMMAND, BANKS, RUN_ID = "kdsearch:config", "kdsearch:command", "kdsearch:bank:", "mlflow:"
 PARENT_RUN, STUDY_ID, ENGINE = "mlflow_run_id", "kdsearch:study_id", "kdsearch:engine"
-DATA, ROUND = "kdsearch:data", "kdsearch:round"
+DATA, ROUND, FINISHED = "kdsearch:data", "kdsearch:round", "kdsearch:finished"
 Parsed = TypeVar("Parsed")
 PARTS: tuple[tuple[Stage, Arm], ...] = (
     ("search", "distilled"),
@@ -94,6 +95,8 @@ class Ledger:
         self._ordered: tuple[TrialRecord, ...] | None = None
         self._spaces: dict[str, Space] = {}
         """Of each part's first trial."""
+        self.last_change: datetime | None = None
+        """When a trial had last begun or ended as this was opened, in local time."""
         for part, study_id in self._ids.items():
             self._records[part] = []
             linked = self._linked_runs(study_id)
@@ -101,6 +104,8 @@ class Ledger:
                 self._generations[part, trial.number] = int(trial.user_attrs["generation"])
                 self._spaces.setdefault(part, dict(trial.distributions))
                 self._remember(self._read_record(part, trial, linked))
+                times = (self.last_change, trial.datetime_start, trial.datetime_complete)
+                self.last_change = max((t for t in times if t is not None), default=None)
 
     @classmethod
     def create(
@@ -147,6 +152,15 @@ class Ledger:
             self._storage.set_study_user_attr(study_id, CONFIG, self._numbered(storable(config)))
             self._storage.set_study_user_attr(study_id, COMMAND, command)
         self.config = config
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the last run came to its end; versions before 0.3 did not remember that."""
+        return bool(self._attributes(self.name).get(FINISHED, False))
+
+    def mark(self, *, is_finished: bool) -> None:
+        """Remember that a run has begun, or come to its end."""
+        self._storage.set_study_user_attr(self._ids[self.name], FINISHED, is_finished)
 
     @property
     def study_id(self) -> str:

@@ -34,26 +34,42 @@ def hold_study(paths: StudyPaths, database: Path | None = None) -> Iterator[None
     """
     with ExitStack() as held:
         if database is not None:
-            # The file itself, whatever links lead to it. The lock stays: a removed one would let
-            # in whoever makes it anew.
-            file = database.resolve()
-            beside = file.with_name(f".{file.name}.{paths.name}.lock")
+            # The lock stays: a removed one would let in whoever makes it anew.
+            beside = _beside(database, paths.name)
             held.enter_context(_hold(beside, beside.with_suffix(".holder"), paths.name))
         paths.folder.mkdir(parents=True, exist_ok=True)
         held.enter_context(_hold(paths.lock, paths.folder / "holder.json", paths.name))
         yield
 
 
-def is_held(paths: StudyPaths) -> bool:
-    """Whether a process runs the study from its folder at this moment."""
-    if not paths.lock.exists():
+def remove_locks(paths: StudyPaths, database: Path | None = None) -> None:
+    """Delete the lock files of a study that this process holds and that is no more."""
+    paths.lock.unlink(missing_ok=True)
+    if database is not None:
+        _beside(database, paths.name).unlink(missing_ok=True)
+
+
+def is_held(paths: StudyPaths, database: Path | None = None) -> bool:
+    """Whether a process runs the study at this moment, from its folder or on its database."""
+    locks = [paths.lock] if database is None else [paths.lock, _beside(database, paths.name)]
+    return any(_is_locked(lock) for lock in locks)
+
+
+def _is_locked(path: Path) -> bool:
+    if not path.exists():
         return False
-    lock = FileLock(paths.lock)
+    lock = FileLock(path)
     try:
         with lock.acquire(blocking=False):
             return False
     except Timeout:
         return True
+
+
+def _beside(database: Path, study: str) -> Path:
+    """The lock beside an SQLite file: the file itself, whatever links lead to it."""
+    file = database.resolve()
+    return file.with_name(f".{file.name}.{study}.lock")
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from kdsearch.config import StudyConfig
 from kdsearch.errors import KdsearchError
 from kdsearch.results import Arm, Results, TrialRecord
 from kdsearch.results.pareto import pareto_front
-from kdsearch.study.storage.database import DEFAULT_STORAGE, connect_existing, study_names
+from kdsearch.study.storage.database import DEFAULT_STORAGE
 from kdsearch.study.storage.ledger import Ledger
+from kdsearch.study.storage.lookup import open_ledger
 
 
 def load_results(
@@ -23,11 +24,11 @@ def load_results(
             are empty.
 
     Raises:
-        UnknownStudyError: There is no such study.
+        UnknownStudyError: There is no such study; says which there are.
     """
     if isinstance(study, StudyConfig):
         study, storage = study.name, study.storage
-    return results_of(Ledger(connect_existing(storage), study), derived=derived)
+    return results_of(open_ledger(study, storage), derived=derived)
 
 
 def results_of(ledger: Ledger, *, derived: bool = True) -> Results:
@@ -53,16 +54,6 @@ def results_of(ledger: Ledger, *, derived: bool = True) -> Results:
         chosen=chosen,
         command=ledger.command,
     )
-
-
-def list_results(storage: str = DEFAULT_STORAGE) -> list[Results]:
-    """All studies of a storage, oldest first, without importance and Pareto fronts.
-
-    Raises:
-        UnknownStudyError: There is no storage.
-    """
-    opened = connect_existing(storage)
-    return [results_of(Ledger(opened, name), derived=False) for name in study_names(opened)]
 
 
 def refuse_all_failed(results: Results, report: Path) -> None:

@@ -26,18 +26,26 @@ _UNAVAILABLE_CODES = {
 _DELETED = "must be in the 'active' state"
 
 
+_CATCHES_UP = "nothing is lost, the study catches up when it is back"
+
+
 @contextmanager
-def unavailable(tracking_uri: str) -> Generator[None]:
-    """Turn the ways in which a tracker can be away into `TrackingUnavailableError`."""
+def unavailable(tracking_uri: str, *, what_now: str = _CATCHES_UP) -> Generator[None]:
+    """Turn the ways in which a tracker can be away into `TrackingUnavailableError`.
+
+    Args:
+        tracking_uri: Where it should be.
+        what_now: What becomes of what was not written.
+    """
     try:
         yield
     except MlflowException as error:
         if not _is_unavailable(error):
             raise
-        raise _sentence(tracking_uri, error) from error
+        raise _sentence(tracking_uri, error, what_now) from error
     # OSError: requests' exceptions and local files. DBAPIError: locked, unreachable, disk full.
     except (OSError, sqlalchemy.exc.DBAPIError, sqlalchemy.exc.TimeoutError) as error:
-        raise _sentence(tracking_uri, error) from error
+        raise _sentence(tracking_uri, error, what_now) from error
 
 
 def _is_unavailable(error: MlflowException) -> bool:
@@ -48,9 +56,8 @@ def _is_unavailable(error: MlflowException) -> bool:
     )
 
 
-def _sentence(tracking_uri: str, error: Exception) -> TrackingUnavailableError:
+def _sentence(tracking_uri: str, error: Exception, what_now: str) -> TrackingUnavailableError:
     reason = redact(str(error).strip().splitlines()[0] if str(error).strip() else repr(error))
     return TrackingUnavailableError(
-        f"MLflow at {redact(tracking_uri)} does not answer; nothing is lost, the study catches up"
-        f" when it is back: {reason[:300]}"
+        f"MLflow at {redact(tracking_uri)} does not answer; {what_now}: {reason[:300]}"
     )

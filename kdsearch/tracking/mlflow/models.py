@@ -7,7 +7,7 @@ import logging
 import tempfile
 import warnings
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -260,6 +260,20 @@ def adopt_model(client: MlflowClient, run: Run) -> str | None:
 def delete_models(client: MlflowClient, experiment_id: str, run_id: str) -> None:
     """Delete what was logged for a run; deleting the run leaves it behind."""
     for model in _models_of(client, experiment_id, run_id):
+        client.delete_logged_model(model.model_id)
+
+
+def delete_models_of(client: MlflowClient, experiment_id: str, run_ids: Collection[str]) -> None:
+    """Delete what was logged for any of some runs of an experiment."""
+    token: str | None = None
+    found: list[LoggedModel] = []
+    while True:
+        page = client.search_logged_models([experiment_id], page_token=token)
+        found += [model for model in page if model.source_run_id in run_ids]
+        token = page.token
+        if not token:
+            break
+    for model in found:
         client.delete_logged_model(model.model_id)
 
 

@@ -30,7 +30,7 @@ def test_a_plan_writes_nothing_and_counts_what_is_missing_and_done(
     assert listing(folder) == before
     assert [f.name for f in folder.iterdir()] == ["planned.yaml"]
     assert plan.strata == "2"
-    assert plan.search_trials.startswith("24: 6 a stratum and arm (distilled and baseline); 0")
+    assert plan.search_trials.startswith("24: 6 a width and arm (distilled and baseline); 0")
     assert plan.confirm_runs == "8: 2 fresh seeds each; 0 done"
     assert plan.teachers == "2 x mlp width 32 depth 1, 0 cached, 2 to train"
     assert plan.data == "digits: 1150 train, 288 validation, 359 test (sealed until confirm)"
@@ -58,7 +58,7 @@ def test_a_grid_smaller_than_the_budget_and_no_baseline(folder: Path) -> None:
     )
     plan = plan_study(config)
     assert plan.strata == "3"
-    assert plan.search_trials.startswith("12: 4 a stratum and arm (distilled); 0 done")
+    assert plan.search_trials.startswith("12: 4 a width and arm (distilled); 0 done")
     assert plan.confirm_runs.startswith("0: ")
     assert plan.method == "grid, halving at epochs 1, 3"
     assert list(folder.iterdir()) == []
@@ -89,7 +89,7 @@ def test_a_ladder_says_what_may_come(folder: Path) -> None:
     plan = plan_study(small_study(search=search, study={"ladder": ladder}))
     assert plan.strata.startswith("a ladder of width 2, 8, 32, 128, 512, the first 5 together; ")
     assert plan.strata.endswith("; 0 tried")
-    assert plan.search_trials.startswith("at most 84: 6 a stratum and arm"), "7 sizes, 2 arms"
+    assert plan.search_trials.startswith("at most 84: 6 a width and arm"), "7 sizes, 2 arms"
     assert plan.confirm_runs.startswith("at most 28: 2 fresh seeds each")
 
 

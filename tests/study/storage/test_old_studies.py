@@ -19,7 +19,8 @@ from kdsearch.errors import UserInputError
 from kdsearch.results import Results
 from kdsearch.study.storage.database import connect
 from kdsearch.study.storage.ledger import Ledger
-from kdsearch.study.storage.outcome import list_results, load_results
+from kdsearch.study.storage.listing import list_studies
+from kdsearch.study.storage.outcome import load_results
 from kdsearch.study.storage.upgrade import STEPS, Step, Stored
 from tests.conftest import WriteStudy
 
@@ -49,7 +50,7 @@ def test_it_opens_and_says_what_it_said_and_nothing_is_written(
     before = (folder / "kdsearch.db").read_bytes()
     now = exported(load_results(name), folder)
     assert now[list(then.columns)].equals(then), "columns may come, values stay"
-    assert [r.config.name for r in list_results()] == [name]
+    assert [listed.name for listed in list_studies(root=folder)] == [name]
     assert (folder / "kdsearch.db").read_bytes() == before
 
 
