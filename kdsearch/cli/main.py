@@ -51,7 +51,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    add_completion=False,
 )
 app.add_typer(study.app, name="study")
 app.add_typer(teacher.app, name="teacher")

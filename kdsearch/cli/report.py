@@ -5,14 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kdsearch.cli.study import DEFAULT_STORAGE, Storage
+from kdsearch.cli.completion import DEFAULT_STORAGE, complete_study
+from kdsearch.cli.study import Storage
 
 if TYPE_CHECKING:
     from kdsearch.results import Results
 
 
 def report(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="One study or more.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...", help="One study or more.", autocompletion=complete_study
+        ),
+    ],
     watch: Annotated[
         bool,
         typer.Option("--watch", help="Write it again while the study runs."),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kdsearch.cli.completion import DEFAULT_STORAGE, complete_study, complete_template
 from kdsearch.cli.templates import DEFAULT_TEMPLATE, write_study_file
 
 app = typer.Typer(help="Run studies and look at them.", no_args_is_help=True)
@@ -16,15 +17,23 @@ Overrides = Annotated[
     list[str],
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a value: --set budget.trials=48."),
 ]
-StudyName = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.")]
+StudyName = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The study's name.", autocompletion=complete_study),
+]
 Storage = Annotated[
     str, typer.Option("--storage", metavar="URL", help="Optuna storage that holds the study.")
 ]
-DEFAULT_STORAGE = "sqlite:///kdsearch.db"
 
 
 Template = Annotated[
-    str, typer.Option("--from", metavar="STUDY", help="The study file to begin with.")
+    str,
+    typer.Option(
+        "--from",
+        metavar="STUDY",
+        help="The study file to begin with.",
+        autocompletion=complete_template,
+    ),
 ]
 
 
