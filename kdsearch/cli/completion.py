@@ -1,4 +1,4 @@
-"""What Tab offers. A shell waits for it, so it imports nothing of Optuna and asks SQLite itself."""
+"""What Tab offers. A shell waits for it, so it asks SQLite itself, without Optuna."""
 
 import contextlib
 import sqlite3

@@ -32,7 +32,7 @@ LOADING, OPENING = "loading PyTorch, Optuna and MLflow", "opening storage and ML
 DOING: dict[StageName, str] = {
     "teachers": "training teachers",
     "search": "searching",
-    "confirm": "confirming on fresh seeds",
+    "confirm": "confirming",
     "report": "writing the report",
 }
 

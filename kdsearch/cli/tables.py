@@ -11,18 +11,21 @@ from rich.table import Table
 
 from kdsearch.analysis import wording
 from kdsearch.cli.scoreboard import Scoreboard
-from kdsearch.config import Scalar
+from kdsearch.config import Scalar, StudyConfig
 from kdsearch.errors import UserInputError
 from kdsearch.results import Results, TeacherBankRecord, TeacherRecord, sizes_tried
 
 if TYPE_CHECKING:  # analysis and plan take seconds to import, which most tables do not need
     from kdsearch.analysis.headline import Headline
+    from kdsearch.analysis.strata import StrataInfo
     from kdsearch.analysis.stratum import Choice
     from kdsearch.study.planning.plan import StudyPlan
     from kdsearch.study.storage.listing import Standing
 
 WIDE = 1000
 """Columns where no terminal limits them: a file or a pipe gets one line a row."""
+ROOM_FOR_QUESTIONS = 140
+"""Columns that a list of studies takes to say what each asks."""
 
 
 def print_plan(plan: "StudyPlan") -> None:
@@ -58,53 +61,81 @@ def print_status(results: Results) -> None:
     print_sentences([line for line in lines if line])
 
 
-def print_studies(studies: Sequence["Standing"]) -> None:
+def print_studies(studies: Sequence["Standing"], console: Console | None = None) -> None:
     """The studies of a storage."""
-    table = _table("study", "state", "students", "last change", "report")
+    console = console or _console()
+    asks = ["question"] if console.width >= ROOM_FOR_QUESTIONS else []
+    table = _table("study", "state", "students", "last change", "report", *asks)
+    for column in table.columns[1:4]:
+        column.no_wrap = True
     for study in studies:
-        changed = study.last_change
+        changed, page = study.last_change, study.report
         table.add_row(
             study.name,
-            state_in_words(study),
-            str(study.ended),
+            study.state,
+            students_in_words(study),
             "" if changed is None else f"{changed:%Y-%m-%d %H:%M}",
-            _relative(study.report) if study.report is not None else "none here",
+            "none here" if page is None else _relative(page.parent),
+            *([study.question] if asks else []),
         )
-    _console().print(table)
+    console.print(table)
 
 
-def state_in_words(study: "Standing") -> str:
-    """`finished`, `running, 24 of 96` or `24 of 96`."""
-    if study.state == "finished":
-        return "finished"
-    total = "" if study.expected is None else f" of {study.expected}"
-    trials = f"{study.ended}{total} trials"
-    return f"running, {trials}" if study.state == "running" else trials
+def students_in_words(study: "Standing") -> str:
+    """`24 of 96`, or `24` where all are there or nobody knows how many there will be."""
+    is_whole = study.state == "finished" or study.expected is None
+    return str(study.ended) if is_whole else f"{study.ended} of {study.expected}"
 
 
 def print_best(results: Results, console: Console | None = None) -> None:
-    """Best settings and what they reach on test, of every stratum and arm."""
+    """Best settings of every stratum and arm, and what they reach on test.
+
+    A column for each setting, where the terminal has room for them; else all in one column.
+    """
     from kdsearch.analysis.strata import compute_strata
 
     console = console or _console()
     info = compute_strata(results)
-    headline = info.headline
-    scientific = tuple(results.config.parameters("scientific"))
-    noun = wording.axis_noun(scientific, is_front=len(results.config.objective) > 1)
-    heads = [noun.one] if scientific or len(results.config.objective) > 1 else []
-    table = _table(*heads, "arm", "trial", f"test {headline.words} (mean ± SE)", "settings")
-    for stratum in info.strata:
-        named = [_point(stratum.label, scientific)] if heads else []
-        for arm, choice in (("distilled", stratum.distilled), ("hard labels", stratum.baseline)):
-            if choice is not None:
-                settings = {
-                    name: value
-                    for name, value in choice.trial.settings.items()
-                    if name not in scientific and (arm == "distilled" or name != "alpha")
-                }
-                trial = str(choice.trial.trial)
-                table.add_row(*named, arm, trial, _reached(choice, headline), _settings(settings))
+    table = _best_table(results.config, info, console, in_columns=True)
+    if console.measure(table).minimum > console.width:
+        table = _best_table(results.config, info, console, in_columns=False)
     console.print(table)
+    reached = wording.capitalized(f"test {info.headline.words}")
+    note = f"{reached}: mean ± standard error of n students on fresh seeds."
+    print_sentences([note], console)
+
+
+def _best_table(
+    config: StudyConfig, info: "StrataInfo", console: Console, *, in_columns: bool
+) -> Table:
+    scientific = tuple(config.parameters("scientific"))
+    is_front = len(config.objective) > 1
+    noun = wording.axis_noun(scientific, is_front=is_front)
+    named = [noun.one] if scientific or is_front else []
+    names = list(config.parameters("nuisance")) + (list(scientific) if is_front else [])
+    gap = " " if console.width >= ROOM_FOR_QUESTIONS else "\n"
+    heads = [wording.words(n).replace(" ", gap) for n in names] if in_columns else ["settings"]
+    accuracy = f"test{gap}{info.headline.words}"
+    table = _table(*named, "arm", "trial", accuracy, "n", *heads, gap=1 if gap == "\n" else 2)
+    if in_columns:
+        for column in table.columns:
+            column.no_wrap = True
+    for stratum in info.strata:
+        point = [_point(stratum.label, scientific)] if named else []
+        for arm, choice in (("distilled", stratum.distilled), ("hard labels", stratum.baseline)):
+            if choice is None:
+                continue
+            used = choice.trial.settings
+            settings = {n: used[n] for n in names if n in used}
+            if arm != "distilled":
+                settings.pop("alpha", None)
+            cells = [wording.scalar(settings.get(n)) for n in names]
+            cells = cells if in_columns else [_settings(settings)]
+            estimate = choice.test_score
+            number = "" if estimate is None else str(estimate.n)
+            who = (arm, str(choice.trial.trial), _reached(choice, info.headline), number)
+            table.add_row(*point, *who, *cells)
+    return table
 
 
 def print_bank(bank: TeacherBankRecord) -> None:
@@ -127,10 +158,12 @@ def print_teachers(teachers: Sequence[TeacherRecord], cache: Path) -> None:
     _console().print(f"{len(teachers)} teachers in {cache / 'teachers'}", soft_wrap=True)
 
 
-def print_sentences(sentences: Sequence[str]) -> None:
+def print_sentences(sentences: Sequence[str], console: Console | None = None) -> None:
     """Sentences, one a line."""
-    for sentence in sentences:
-        _console().print(sentence, markup=False, highlight=False, soft_wrap=True)
+    console = console or _console()
+    for sentence in sentences:  # between words on a terminal, and on one line elsewhere
+        is_wrapped = console.is_terminal
+        console.print(sentence, markup=False, highlight=False, soft_wrap=not is_wrapped)
 
 
 def export_table(
@@ -180,18 +213,16 @@ def _climb_in_words(results: Results) -> str:
 def _reached(choice: "Choice", headline: "Headline") -> str:
     estimate = choice.test_score
     if estimate is None:
-        return "not confirmed"
+        return "unconfirmed"
     if not headline.is_accuracy:
-        return f"{headline.estimate(estimate, 2)}, n = {estimate.n}"
+        return headline.estimate(estimate, 2)
     error = "" if estimate.se is None else f" ± {estimate.se:.2%}"
-    return f"{estimate.mean:.2%}{error}, n = {estimate.n}"
+    return f"{estimate.mean:.2%}{error}"
 
 
 def _settings(settings: Mapping[str, Scalar]) -> str:
-    """Settings in words, none of which breaks in the middle."""
     return ", ".join(
-        f"{wording.words(name)} {wording.scalar(value)}".replace(" ", "\u00a0")
-        for name, value in settings.items()
+        f"{wording.words(name)} {wording.scalar(value)}" for name, value in settings.items()
     )
 
 
@@ -211,8 +242,8 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=WIDE)
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
+def _table(*columns: str, gap: int = 2) -> Table:
+    table = Table(box=None, padding=(0, gap, 0, 0), show_edge=False)
     for column in columns:
         table.add_column(column)
     return table

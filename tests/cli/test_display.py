@@ -172,7 +172,7 @@ def test_one_time_is_left_for_the_whole_study() -> None:
     assert shown(display).count(" left") == 1
     assert "searching, 0:00:00 so far, about 3 minutes left" in shown(display)
     display.stage("confirm", total=8, done=0)
-    assert "confirming on fresh seeds, 0:00:00 so far, about 3 minutes left" in shown(display)
+    assert "confirming, 0:00:00 so far, about 3 minutes left" in shown(display)
     display.stage("report", total=1, done=0)
     assert "left" not in shown(display)
 
