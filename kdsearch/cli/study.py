@@ -52,9 +52,7 @@ def new(
 ) -> None:
     """Write a study file to begin with; its name becomes the study's."""
     write_study_file(file, template)
-    typer.echo(
-        f"{file} is like {template}.yaml of kdsearch; change it, then see what it would do:"
-    )
+    typer.echo(f"{file} is there, like {template}; change it, then see what it would do:")
     typer.echo(f"  kdsearch study plan {shlex.quote(str(file))}")
 
 
@@ -185,6 +183,8 @@ def delete(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Remove a study from storage, MLflow and this folder; cached teachers stay."""
+    from rich.console import Console
+
     from kdsearch.cli.tables import print_sentences
     from kdsearch.study.storage.removal import doomed_study
 
@@ -194,7 +194,9 @@ def delete(
             if not _agreed("Remove it?"):
                 typer.echo("nothing was removed")
                 raise typer.Exit(1)
-        print_sentences(study.remove())
+        with Console(stderr=True).status(f"removing study {name}"):
+            removed = study.remove()
+    print_sentences(removed)
 
 
 def _agreed(question: str) -> bool:

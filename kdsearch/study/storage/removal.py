@@ -27,7 +27,8 @@ class DoomedStudy:
 
     def describe(self) -> list[str]:
         """What `remove` takes away, and what it leaves."""
-        folders = [str(f) for f in (self.paths.folder, self.paths.report) if f.exists()]
+        there = [f for f in (self.paths.folder, self.paths.report) if f.exists()]
+        folders = [str(folder.relative_to(self.paths.root)) for folder in there]
         return [
             f"study {self.name}: {self.students} students",
             f"  storage  {place_of(connect_existing(self.storage))}",
@@ -57,10 +58,15 @@ class DoomedStudy:
         experiments = f" and the experiment {gone.experiments[0]}" if gone.experiments else ""
         return [
             f"study {self.name} is removed: {self.students} students, {gone.runs} runs in MLflow"
-            f"{experiments}, {gone.versions} versions of models:/{self.name}, and its folders.",
+            f"{experiments}{self._versions(gone.versions)}, and its folders.",
             "MLflow keeps deleted runs and their files until `mlflow gc`. Cached data sets, "
             "teachers and logits stay: other studies use them.",
         ]
+
+    def _versions(self, number: int) -> str:
+        if not number:
+            return ""
+        return f", {number} version{'' if number == 1 else 's'} of models:/{self.name}"
 
 
 @contextmanager

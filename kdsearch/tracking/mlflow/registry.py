@@ -1,6 +1,6 @@
 """The registered model of a study and its alias `champion`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -51,24 +51,3 @@ def _find_version(client: MlflowClient, name: str, model_id: str) -> str | None:
         if version.tags.get("kdsearch.model_id") == model_id:
             return str(version.version)
     return None
-
-
-def remove_versions(client: MlflowClient, name: str, run_ids: Collection[str]) -> int:
-    """Delete a study's versions of its registered model, and the model with the last of them.
-
-    Args:
-        client: Of the registry.
-        name: Of the study; another storage's study of that name may have versions, too.
-        run_ids: The study's runs.
-
-    Returns:
-        How many versions were deleted.
-    """
-    found = client.search_model_versions(f"name = '{name}'", max_results=1000)
-    own = [version.version for version in found if version.run_id in run_ids]
-    if own and len(own) == len(found):
-        client.delete_registered_model(name)
-        return len(own)
-    for version in own:
-        client.delete_model_version(name, version)
-    return len(own)

@@ -1,12 +1,13 @@
 """Taking a study out of MLflow: its runs, its models, and the experiment that was only its own."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from kdsearch.tracking.mlflow import database, labels, models, registry
+from kdsearch.tracking.mlflow import database, labels, models
 from kdsearch.tracking.mlflow.failures import unavailable
 
 _PAGE = 1000
@@ -51,7 +52,7 @@ def remove_study(name: str, *, study_id: str) -> RemovedFromMlflow:
         own = _runs_of(client, study_id)
         run_ids = {run.info.run_id for run in own}
         used = sorted({run.info.experiment_id for run in own})
-        versions = registry.remove_versions(client, name, run_ids)
+        versions = _remove_versions(client, name, run_ids)
         for experiment_id in used:
             models.delete_models_of(client, experiment_id, run_ids)
         # The study's own run goes last: while it is there, an interrupted removal finds the rest.
@@ -110,3 +111,24 @@ def _remove_experiment(
         if client.get_run(run_id).info.experiment_id == experiment_id:
             client.delete_run(run_id)
     return None
+
+
+def _remove_versions(client: MlflowClient, name: str, run_ids: Collection[str]) -> int:
+    """Delete a study's versions of its registered model, and the model with the last of them.
+
+    Args:
+        client: Of the registry.
+        name: Of the study; another storage's study of that name may have versions, too.
+        run_ids: The study's runs.
+
+    Returns:
+        How many versions were deleted.
+    """
+    found = client.search_model_versions(f"name = '{name}'", max_results=1000)
+    own = [version.version for version in found if version.run_id in run_ids]
+    if own and len(own) == len(found):
+        client.delete_registered_model(name)
+        return len(own)
+    for version in own:
+        client.delete_model_version(name, version)
+    return len(own)

@@ -100,7 +100,7 @@ def test_an_arm_with_fewer_settings_to_try_says_why(folder: Path) -> None:
         "width": {"role": "scientific", "values": [4, 8]},
     }
     plan = plan_study(small_study(search=search, sampler={"kind": "grid"}, budget__trials=6))
-    assert plan.search_trials.startswith("18: 6 distilled and 3 baseline a stratum; the baseline")
+    assert plan.search_trials.startswith("18: 6 distilled and 3 baseline a width; the baseline")
 
 
 def test_a_refit_is_a_second_training_of_each_confirmed_student() -> None:

@@ -54,7 +54,7 @@ def test_a_study_leaves_nothing_and_its_neighbours_stay(folder: Path, command: C
 
     answer = command("study", "delete", "doomed", "--yes")
     assert answer.code == 0, answer.err
-    assert "study doomed is removed: 12 students, 15 runs in MLflow, 1 versions" in answer.out
+    assert "study doomed is removed: 12 students, 15 runs in MLflow, 1 version of" in answer.out
     assert "teachers and logits stay" in answer.out
     assert names(client, "shared") == {"neighbour"}
     shared = client.get_experiment_by_name("shared")
