@@ -143,11 +143,12 @@ class Display(Listener):
 
     def note(self, text: str) -> None:
         """See `Listener.note`."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(self._wrap(text), markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """See `Listener.warn`."""
-        self._console.print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
+        told = self._wrap(f"warning: {text}")
+        self._console.print(told, style="yellow", markup=False, soft_wrap=True)
 
     def summary(self, result: "StudyResult") -> None:
         """Print what was found and where it is."""
@@ -175,7 +176,10 @@ class Display(Listener):
         if not self._console.is_terminal:
             return sentence
         kept = sentence.replace(" %", "\u00a0%")  # which rich would break at, and textwrap not
-        return textwrap.fill(kept, self._console.width).replace("\u00a0", " ")
+        wrapped = textwrap.fill(
+            kept, self._console.width, break_long_words=False, break_on_hyphens=False
+        )  # links and paths stay whole, so that they can be copied
+        return wrapped.replace("\u00a0", " ")
 
     @property
     def _title(self) -> str:

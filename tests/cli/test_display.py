@@ -201,3 +201,13 @@ def test_the_pace_is_that_of_the_last_minute() -> None:
     assert pace.in_words() == "6 students and 960 student-epochs a minute"
     now[0] = 200.0
     assert pace.in_words() == "", "nothing was trained for a minute"
+
+
+def test_notes_break_between_words_and_keep_links_whole() -> None:
+    link = "http://127.0.0.1:5000/#/experiments/12/runs?" + "view-of-a-study=1&" * 5
+    display, out = make_display(width=40, terminal=True)
+    display.note(f"charts of a study that has a long link: {link}")
+    display.warn("a warning of several words that is longer than the line")
+    lines = out.getvalue().splitlines()
+    assert link in lines
+    assert all(len(line) <= 40 for line in lines if line != link)

@@ -56,7 +56,7 @@ def test_a_run_whose_students_all_diverge_is_an_error_after_its_report(
     assert (folder / "reports/small/report.html").exists()
     assert {t.state for t in load_results("small").trials} == {"FAIL"}
     (listed,) = list_studies(root=folder)
-    assert (listed.state, listed.ended, listed.expected) == ("finished", 2, 3)
+    assert (listed.state, listed.ended, listed.expected) == ("finished", 2, 4)
 
 
 def test_the_callers_torch_has_its_threads_back() -> None:
