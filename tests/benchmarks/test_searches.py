@@ -1,5 +1,7 @@
 """The table of brute force is whole, and replays look up what they say."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,26 @@ def test_a_simulated_search_spends_its_budget_and_prunes_like_the_study() -> Non
     states = {r.state for r in records}
     assert states == {"COMPLETE", "PRUNED"}
     assert {len(r.history) for r in records if r.state == "PRUNED"} == {13}
+
+
+@pytest.mark.slow
+def test_what_a_pruner_saves_pays_for_more_trials_and_no_more_than_that() -> None:
+    halving = ("pruner.kind=halving", "pruner.min_correlation=0.3")
+    config, records = samplers.spent(16, 3, *halving)
+    lanes = lanes_of(config, config.strata())
+    assert config.budget.trials > 16
+    assert len(records) == config.budget.trials * len(lanes)
+    assert sum(r.epochs for r in records) <= 16 * config.training.epochs * len(lanes)
+    whole, _ = samplers.spent(16, 3)
+    assert whole.budget.trials == 16
+
+
+def test_searches_are_read_as_they_were_kept(tmp_path: Path) -> None:
+    first = samplers.one("random", 0, tmp_path)
+    (file,) = tmp_path.iterdir()
+    assert samplers.one("random", 0, tmp_path) == first
+    file.write_text(file.read_text().replace("16 distilled 16", "99 distilled 16"))
+    assert (99, "distilled", 16) in samplers.one("random", 0, tmp_path)
 
 
 def test_known_shapes_have_their_best_where_they_say() -> None:
