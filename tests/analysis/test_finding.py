@@ -151,9 +151,9 @@ def test_every_tuned_setting_is_named():
 
 @pytest.mark.slow
 def test_importance_is_part_of_the_finding(results):
-    assert compute_summary(results).finding.finding[-1] == (
-        "Within strata the learning rate explains 58 % of the differences in validation accuracy, "
-        "alpha 20 %, temperature 17 % and ensemble size 5 % (n = 96 complete distilled trials, "
+    assert compute_summary(results).finding.details[-1] == (
+        "Within each width the learning rate explains 58 % of the differences in validation "
+        "accuracy, alpha 20 %, temperature 17 % and ensemble size 5 % (n = 96 complete distilled trials, "
         "pruned ones left out)."
     )
     unknown = dataclasses.replace(results, importance={})
