@@ -44,6 +44,10 @@ class StudyResult:
     """The student registered as `models:/NAME@champion`."""
     new_trials: int
     """Students trained by this run; 0 if the study was finished before."""
+    charts: str
+    """Where its charts are: a link, or the command that shows them."""
+    model: str | None
+    """What loads the champion, `models:/NAME@champion`; None where no model was logged."""
 
 
 def run_study(
@@ -127,6 +131,8 @@ def run_study(
             should_stop=should_stop,
         )
         with mirror:
+            charts = mirror.url() or f"kdsearch ui {config.name}"
+            listener.note(f"charts: {charts}")
             crew.write_missing_teachers()
             search_and_confirm(config, ledger, crew, paths)
             listener.stage("report", total=1, done=0)
@@ -139,7 +145,16 @@ def run_study(
             listener.stage("report", total=1, done=1)
             refuse_all_failed(results, report.html)
     new_trials = num_ended(ledger) - before
-    return StudyResult(config.name, results, report, champion, new_trials=new_trials)
+    has_model = mirror.champion_version is not None
+    return StudyResult(
+        config.name,
+        results,
+        report,
+        champion,
+        new_trials=new_trials,
+        charts=charts,
+        model=f"models:/{config.name}@champion" if has_model else None,
+    )
 
 
 def search_and_confirm(config: StudyConfig, ledger: Ledger, crew: Crew, paths: StudyPaths) -> None:

@@ -30,8 +30,12 @@ def test_running_without_a_terminal_prints_plain_lines(ran: Ran) -> None:
     assert lines[0].startswith(f"study {STUDY}: ")
     assert any(line.startswith("search: 0 of 24 done") for line in lines)
     assert any(line.startswith("confirm: 0 of 8 done") for line in lines)
-    assert f"{STUDENTS} students trained in this run. Report: " in lines[-1]
-    assert Path(lines[-1].rpartition("Report: ")[2]).exists()
+    assert f"{STUDENTS} students trained in this run." in lines
+    assert lines[1] == f"charts: kdsearch ui {STUDY}"
+    report, charts, model = lines[-3:]
+    assert Path(report.removeprefix("report: ")).exists()
+    assert charts == f"charts: kdsearch ui {STUDY}"
+    assert model == "model:  none was logged"  # as `tracking.models` asked
 
 
 def test_running_again_trains_nobody(ran: Ran, command: Command) -> None:
