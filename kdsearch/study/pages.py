@@ -1,10 +1,13 @@
 """The web pages of studies: MLflow's, and optuna-dashboard's beside them."""
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from kdsearch.analysis.page.rendering import Links
 from kdsearch.errors import UserInputError
+from kdsearch.redaction import without_userinfo
 from kdsearch.study.storage import dashboard
 from kdsearch.study.storage.database import sqlite_file
 from kdsearch.study.storage.ledger import Ledger
@@ -66,6 +69,19 @@ def show_pages(
             open_link(link)
             wait_for_end(services, should_stop)
     say("ended")
+
+
+def report_links(study_url: str | None = None) -> Links:
+    """Where the points of a report lead: the tracking server, or where `show_pages` shows it.
+
+    Args:
+        study_url: A study's page on the server, where that is known; by default the server is
+            that of `MLFLOW_TRACKING_URI`.
+    """
+    uri = study_url or os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not uri.startswith(("http://", "https://")):
+        return Links(f"http://127.0.0.1:{FIRST_PORT}")
+    return Links(without_userinfo(uri).partition("/#/")[0].rstrip("/"))
 
 
 def _link(ledger: Ledger | None, base_url: str) -> str:

@@ -20,6 +20,7 @@ from kdsearch.study.executors import open_executor, stop_on_signals
 from kdsearch.study.ladder import strata_ahead, strata_to_run
 from kdsearch.study.listener import Listener
 from kdsearch.study.mirror import Mirror
+from kdsearch.study.pages import report_links
 from kdsearch.study.planning.pieces import check_pieces
 from kdsearch.study.planning.workload import Workload
 from kdsearch.study.proposal.sampler import MakeSampler, with_sampler
@@ -140,7 +141,7 @@ def run_study(
             if champion is not None:
                 mirror.champion(champion, champion_tags(config, ledger, champion))
             results = results_of(ledger)
-            report = write_report(results, paths.report)
+            report = write_report(results, paths.report, links=report_links(mirror.url()))
             mirror.report(paths.report, summary=report.metrics, markdown=note_of(report))
             listener.stage("report", total=1, done=1)
             refuse_all_failed(results, report.html)
