@@ -113,7 +113,7 @@ def test_points_say_what_they_are_and_lead_to_their_runs(results, tmp_path):
     links = Links("http://127.0.0.1:5000")
     text = write_report(results, tmp_path / "r", links=links).html.read_text()
     runs = {t.mlflow_run_id for t in results.trials if t.mlflow_run_id}
-    linked = set(re.findall(r'href="http://127.0.0.1:5000/#/runs/([^"]+)"', text))
+    linked = set(re.findall(r'href="http://127.0.0.1:5000/#/experiments/0/runs/([^"?]+)', text))
     assert linked
     assert linked <= runs
     best = [t for t in results.select(stage="confirm", arm="distilled") if t.width == 8]
