@@ -1,7 +1,7 @@
-"""Files beside docs/ in the site: what a page links to is there, at the address that the link has in the repository.
+"""What a page links to beside docs/ is in the site.
 
-Pages link as they do in a checkout (`../studies/capacity.yaml`). A Markdown file becomes a page, other text a page that
-shows it, a folder of reports/ is copied whole; links are turned to where these are.
+Pages link as they do in a checkout (`../studies/capacity.yaml`). A Markdown file becomes a page,
+other text a page that shows it, a folder of reports/ is copied whole; links are turned to these.
 """
 
 import re
@@ -53,7 +53,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def target_of(link: str, *, page: str) -> str | None:
-    """The file or folder that a page links to, from the repository's root; None for another place."""
+    """The file or folder that a page links to, from the repository's root; None if elsewhere."""
     if "://" in link or link.startswith("mailto:"):
         return None
     folder = page if (ROOT / page).is_dir() else Path(page).parent.as_posix()

@@ -1,4 +1,6 @@
-"""Makes docs/images/: `make pictures`. Each is a page of the repository as a browser shows it, light, 1280 wide.
+"""Makes docs/images/: `make pictures`.
+
+Each is a page of the repository as a browser shows it, light, 1280 wide.
 
 Needs a Chromium of the system (`apt-get install chromium`); nothing is fetched.
 """
