@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 BESIDE = "repository/"
 LINK = re.compile(r"(?<=\]\()([^)#\s]+)(#[^)\s]*)?(?=\))")
 SHOWN = {".yaml": "yaml", ".py": "python", ".txt": "text", ".json": "json"}
+OF_A_REPORT = {".html", ".csv", ".json", ".png", ".svg"}
 ALWAYS = ("CHANGELOG.md", "benchmarks/README.md")  # in the navigation
 
 
@@ -87,12 +88,12 @@ def uri_of(path: str) -> str:
 
 
 def beside(path: str, *, config: MkDocsConfig) -> list[File]:
-    """A file beside docs/ for the site; of a report its whole folder."""
+    """A file beside docs/ for the site; of a report all that its page links to."""
     text = markdown_of(path)
     if text:
         return [File.generated(config, uri_of(path), content=text)]
     paths = [path]
     if Path(path).name == "report.html":
-        folder = ROOT / Path(path).parent
-        paths = [f.relative_to(ROOT).as_posix() for f in sorted(folder.rglob("*")) if f.is_file()]
+        files = sorted((ROOT / Path(path).parent).rglob("*"))
+        paths = [f.relative_to(ROOT).as_posix() for f in files if f.suffix in OF_A_REPORT]
     return [File.generated(config, BESIDE + p, abs_src_path=str(ROOT / p)) for p in paths]
