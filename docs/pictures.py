@@ -2,15 +2,17 @@
 
 Each is a page of the repository as a browser shows it, light, 1280 wide.
 
-Needs a Chromium of the system (`apt-get install chromium`); nothing is fetched.
+Needs a Chromium of the system (`apt-get install chromium`); nothing is fetched. A picture holds the
+hash of its page, by which a test sees that it is of today's.
 """
 
+import hashlib
 import shutil
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from playwright.sync_api import sync_playwright
+from PIL import Image, PngImagePlugin
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -27,6 +29,10 @@ class Picture(NamedTuple):
     down_to: str
     """CSS selector."""
 
+    def digest(self) -> str:
+        """Of the page, as the picture's text `page` has it."""
+        return hashlib.sha256((ROOT / self.page).read_bytes()).hexdigest()
+
 
 PICTURES = (Picture("report.png", "reports/capacity/report.html", "section:has(svg, img)"),)
 
@@ -36,6 +42,8 @@ def main() -> None:
     browser_path = next(filter(None, map(shutil.which, NAMES)), None)
     if browser_path is None:
         sys.exit("no Chromium is installed: apt-get install chromium")
+    from playwright.sync_api import sync_playwright  # PICTURES are read without it, too
+
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
         browser = playwright.chromium.launch(executable_path=browser_path, args=options)
@@ -52,7 +60,16 @@ def main() -> None:
                 full_page=True,
                 clip={"x": 0, "y": 0, "width": WIDTH, "height": box["y"] + box["height"] + MARGIN},
             )
+            sign(picture)
         browser.close()
+
+
+def sign(picture: Picture) -> None:
+    """Write into the file which page it shows."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("page", picture.digest())
+    with Image.open(IMAGES / picture.name) as image:
+        image.save(IMAGES / picture.name, pnginfo=text, optimize=True)
 
 
 if __name__ == "__main__":
