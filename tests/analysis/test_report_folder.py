@@ -385,3 +385,13 @@ def test_confirmed_baselines_of_a_pareto_study_are_shown_at_any_size(tmp_path):
     text = write_report(other, tmp_path / "r").html.read_text()
     assert "No complete trial yet" not in text
     assert "not been confirmed" not in text
+
+
+def test_a_column_in_which_nobody_has_anything_is_not_shown(tmp_path):
+    alone = make_results(widths=(8, 16), trials=6, replicates=2, arms=("distilled",))
+    text = write_report(alone, tmp_path / "alone").html.read_text()
+    confirmed = text[text.index('id="confirmed"') :]
+    head = confirmed[: confirmed.index("</thead>")]
+    assert "Distilled" in head
+    assert "Hard labels" not in head
+    assert head.count("interval") == 1
