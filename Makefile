@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install study test quick lint site docs pictures wheel clean
+.PHONY: install study test quick lint site docs reports pictures wheel clean
 
 install: .venv/installed
 
@@ -27,6 +27,10 @@ site: .venv/installed-dev
 
 docs: .venv/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --strict --dev-addr 127.0.0.1:8000
+
+# Every report in the repository that has its study beside it, as today's code writes it.
+reports: .venv/installed-dev
+	$(BIN)/python -m benchmarks.committed_reports
 
 # docs/images/, from the reports in the repository, by the Chromium of the system.
 pictures: .venv/installed-dev

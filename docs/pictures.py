@@ -2,8 +2,8 @@
 
 Each is a page of the repository as a browser shows it, light, 1280 wide.
 
-Needs a Chromium of the system (`apt-get install chromium`); nothing is fetched. A picture
-holds the hash of its page, by which a test sees that it is of today's.
+Needs a Chromium of the system (`apt-get install chromium`); nothing is fetched. A picture holds
+the hash of its page, by which a test sees that it is of today's.
 """
 
 import hashlib

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from mlflow import MlflowClient
 
+from kdsearch.analysis.page.rendering import Links
 from kdsearch.results import TrialRecord
 from kdsearch.study.run import StudyResult
 from kdsearch.tracking.mlflow.labels import trial_name
@@ -225,6 +226,15 @@ def test_the_studys_run_links_to_its_views(served: str, visit: Visit, ran: Study
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="2 Confirmed").click()
     drawn(opened.value, "log10_num_params | test/accuracy")
+
+
+def test_a_point_of_the_report_leads_to_its_run(
+    served: str, visit: Visit, ran: StudyResult
+) -> None:
+    page, record = visit.page, students(ran, "confirm", "distilled")[0]
+    page.goto(Links(served.partition("/#/")[0]).run(record.mlflow_run_id))
+    page.get_by_role("heading", name=trial_name(record)).wait_for()
+    page.get_by_role("link", name="Runs", exact=True).first.wait_for()  # not those for chats
 
 
 def test_the_registered_model_says_how_to_load_it(served: str, visit: Visit) -> None:

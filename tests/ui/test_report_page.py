@@ -90,7 +90,7 @@ def test_points_say_what_they_are_and_lead_to_their_run(page: Page) -> None:
     link.locator("circle").hover(force=True)
     assert re.search(r"width \d+ .*: \d+\.\d+ ± .* %, n = 5", page.inner_text("#tip"))
     assert page.locator("#tip").evaluate("e => getComputedStyle(e).visibility") == "visible"
-    assert link.get_attribute("href").startswith("http://127.0.0.1:5000/#/runs/")
+    assert link.get_attribute("href").startswith("http://127.0.0.1:5000/#/experiments/0/runs/")
 
 
 def test_the_contents_open_what_they_name(page: Page) -> None:
