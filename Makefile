@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install study test quick lint wheel clean
+.PHONY: install study test quick lint site docs reports pictures wheel clean
 
 install: .venv/installed
 
@@ -21,6 +21,21 @@ lint: .venv/installed-dev
 	$(BIN)/pyrefly check
 	$(BIN)/lint-imports
 
+# The pages of docs/, with every link checked, in site/; `docs` serves them and follows what you write.
+site: .venv/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+docs: .venv/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --strict --dev-addr 127.0.0.1:8000
+
+# Every report in the repository that has its study beside it, as today's code writes it.
+reports: .venv/installed-dev
+	$(BIN)/python -m benchmarks.committed_reports
+
+# docs/images/, from the reports in the repository, by the Chromium of the system.
+pictures: .venv/installed-dev
+	$(BIN)/python -m docs.pictures
+
 # Builds dist/, installs it with all it needs into an empty environment, and runs a study from there.
 # (Whether the wheel holds what it must is one of the tests; this one downloads.)
 wheel: .venv/installed-dev
@@ -32,7 +47,7 @@ wheel: .venv/installed-dev
 	cd .wheel && env/bin/kdsearch --version && env/bin/kdsearch study run smoke.yaml
 
 clean:
-	rm -rf .venv .wheel build dist
+	rm -rf .venv .wheel build dist site
 
 # pip older than 25.1 knows no dependency groups, so the environment gets its own.
 .venv/installed: pyproject.toml constraints.txt

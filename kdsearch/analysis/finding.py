@@ -42,6 +42,11 @@ class FindingInfo(NamedTuple):
         """The answer and the points beside it."""
         return (self.answer, *self.points)
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """All sentences, the most important first."""
+        return (*self.finding, *self.details)
+
 
 def compute_finding(context: Context, answers: Answers) -> FindingInfo:
     """The sentences of a study, also of an unfinished one."""

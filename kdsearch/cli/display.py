@@ -156,12 +156,14 @@ class Display(Listener):
             self._console.print(
                 self._wrap(sentence), markup=False, highlight=False, soft_wrap=True
             )
-        self._console.print(
-            f"\n{result.new_trials} students trained in this run. Report: {result.report.html}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+        closing = (
+            f"\n{result.new_trials} students trained in this run.",
+            f"report: {result.report.html}",
+            f"charts: {result.charts}",
+            f"model:  {result.model or 'none was logged'}",
         )
+        for line in closing:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _end_teachers(self) -> None:
         """Whoever still counts as in training stopped early: the next stage has begun."""

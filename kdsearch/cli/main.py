@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from kdsearch.cli import report, study, teacher
+from kdsearch.cli import report, study, teacher, ui
 from kdsearch.errors import KdsearchError, UserInputError
 
 INTERRUPTED = 130
@@ -55,6 +55,7 @@ app = typer.Typer(
 app.add_typer(study.app, name="study")
 app.add_typer(teacher.app, name="teacher")
 app.command("report")(report.report)
+app.command("ui")(ui.ui)
 
 
 def show_version(wanted: bool) -> None:

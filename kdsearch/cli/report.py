@@ -46,10 +46,12 @@ def _load(name: str, storage: str) -> "Results":
 
 def _write(results: "Results", *, refresh: int | None = None) -> None:
     from kdsearch.analysis import write_report
+    from kdsearch.study.pages import report_links
     from kdsearch.study.storage.paths import StudyPaths
 
     name = results.config.name
-    written = write_report(results, StudyPaths(Path.cwd(), name).report, refresh=refresh)
+    folder = StudyPaths(Path.cwd(), name).report
+    written = write_report(results, folder, links=report_links(), refresh=refresh)
     for sentence in (*written.finding, written.recommendation):
         typer.echo(sentence)
     typer.echo(f"\nReport: {written.html}")
@@ -65,8 +67,10 @@ def _watch(name: str, storage: str) -> None:
 
 def _side_by_side(names: list[str], storage: str) -> None:
     from kdsearch.analysis.side_by_side.report import write_side_by_side
+    from kdsearch.study.pages import report_links
     from kdsearch.study.storage.paths import StudyPaths
 
     several = [_load(name, storage) for name in names]
-    html = write_side_by_side(several, StudyPaths(Path.cwd(), "+".join(names)).report)
+    folder = StudyPaths(Path.cwd(), "+".join(names)).report
+    html = write_side_by_side(several, folder, links=report_links())
     typer.echo(f"Report: {html}")

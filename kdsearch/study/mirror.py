@@ -58,11 +58,14 @@ class Mirror:
         self._told_best: BestSoFar | None = None
         self._waiting: dict[str, Callable[[], object]] = {}
         self._lost: set[str] = set()
+        self.champion_version: str | None = None
+        """Version of the registered model, once there is one."""
 
     def __enter__(self) -> "Mirror":
         """Open the study's run and write what the sink has missed."""
         self._attempt(self._open_study)
         self._catch_up()
+        self._arrange()
         return self
 
     def __exit__(
@@ -78,6 +81,7 @@ class Mirror:
         self._retry_at = -math.inf
         if kind is None or not issubclass(kind, KeyboardInterrupt):
             self._catch_up()
+            self._arrange()
         self._attempt(lambda: self._sink.close_study(state=state))
 
     def trial(self, record: TrialRecord) -> TrialRecord:
@@ -114,7 +118,10 @@ class Mirror:
 
     def champion(self, record: TrialRecord, tags: Mapping[str, str]) -> None:
         """Register the best confirmed student, once its own run is written."""
-        register = partial(self._sink.register_champion, record, tags=tags)
+
+        def register() -> None:
+            self.champion_version = self._sink.register_champion(record, tags=tags)
+
         self._write_in_order("champion", register)
 
     def report(self, folder: Path, *, summary: Mapping[str, float], markdown: str) -> None:
@@ -122,10 +129,19 @@ class Mirror:
         log = partial(self._sink.log_report, folder, summary=summary, markdown=markdown)
         self._write_in_order("report", log)
 
+    def url(self) -> str | None:
+        """Where people look at the study; None if that is not on the web, or away."""
+        found: list[str | None] = []
+        self._attempt(lambda: found.append(self._sink.study_url()))
+        return found[0] if found else None
+
     def drop_weights(self, record: TrialRecord) -> None:
         """Delete the weights of a trial that was trained again although it is written already."""
         if record.mlflow_run_id is not None:
             self._weights(record).unlink(missing_ok=True)
+
+    def _arrange(self) -> None:
+        self._attempt(lambda: self._sink.arrange(self._ledger.records()))
 
     def _open_study(self) -> None:
         if self._is_open:

@@ -20,6 +20,7 @@ from kdsearch.study.executors import open_executor, stop_on_signals
 from kdsearch.study.ladder import strata_ahead, strata_to_run
 from kdsearch.study.listener import Listener
 from kdsearch.study.mirror import Mirror
+from kdsearch.study.pages import report_links
 from kdsearch.study.planning.pieces import check_pieces
 from kdsearch.study.planning.workload import Workload
 from kdsearch.study.proposal.sampler import MakeSampler, with_sampler
@@ -44,6 +45,10 @@ class StudyResult:
     """The student registered as `models:/NAME@champion`."""
     new_trials: int
     """Students trained by this run; 0 if the study was finished before."""
+    charts: str
+    """Where its charts are: a link, or the command that shows them."""
+    model: str | None
+    """What loads the champion, `models:/NAME@champion`; None where no model was logged."""
 
 
 def run_study(
@@ -128,6 +133,8 @@ def run_study(
             should_stop=should_stop,
         )
         with mirror:
+            charts = mirror.url() or f"kdsearch ui {config.name}"
+            listener.note(f"charts: {charts}")
             crew.write_missing_teachers()
             search_and_confirm(config, ledger, crew, paths)
             ledger.mark(is_finished=True)
@@ -136,12 +143,21 @@ def run_study(
             if champion is not None:
                 mirror.champion(champion, champion_tags(config, ledger, champion))
             results = results_of(ledger)
-            report = write_report(results, paths.report)
+            report = write_report(results, paths.report, links=report_links(mirror.url()))
             mirror.report(paths.report, summary=report.metrics, markdown=note_of(report))
             listener.stage("report", total=1, done=1)
             refuse_all_failed(results, report.html)
     new_trials = num_ended(ledger) - before
-    return StudyResult(config.name, results, report, champion, new_trials=new_trials)
+    has_model = mirror.champion_version is not None
+    return StudyResult(
+        config.name,
+        results,
+        report,
+        champion,
+        new_trials=new_trials,
+        charts=charts,
+        model=f"models:/{config.name}@champion" if has_model else None,
+    )
 
 
 def search_and_confirm(config: StudyConfig, ledger: Ledger, crew: Crew, paths: StudyPaths) -> None:

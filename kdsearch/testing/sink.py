@@ -123,6 +123,8 @@ class SinkContract:
             record = student(mlflow_run_id=run_id)
             versions.add(sink.register_champion(record, tags={"test_accuracy": "0.9"}))
             sink.log_report(report, summary={"accuracy": 0.9}, markdown="# Found")
+            sink.arrange([record, student(trial=2, state="RUNNING")])
+            assert sink.study_url() is None or "://" in str(sink.study_url())
             sink.close_study(state=state)
         assert len(versions) == 1
 

@@ -1,6 +1,6 @@
 """What a study tells its tracker: the protocol that the coordinator calls."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -107,6 +107,18 @@ class Sink(Protocol):
 
     def log_report(self, folder: Path, *, summary: Mapping[str, float], markdown: str) -> None:
         """Put the report's files, its main numbers and its text on the study's run."""
+        ...
+
+    def arrange(self, records: Sequence[TrialRecord]) -> None:
+        """Bring what people see first up to date, such as saved views.
+
+        Args:
+            records: All students of the study so far; those still running are not logged.
+        """
+        ...
+
+    def study_url(self) -> str | None:
+        """Where people look at the study; None if that is not on the web."""
         ...
 
     def close_study(self, *, state: StudyState) -> None:

@@ -113,7 +113,7 @@ def test_points_say_what_they_are_and_lead_to_their_runs(results, tmp_path):
     links = Links("http://127.0.0.1:5000")
     text = write_report(results, tmp_path / "r", links=links).html.read_text()
     runs = {t.mlflow_run_id for t in results.trials if t.mlflow_run_id}
-    linked = set(re.findall(r'href="http://127.0.0.1:5000/#/runs/([^"]+)"', text))
+    linked = set(re.findall(r'href="http://127.0.0.1:5000/#/experiments/0/runs/([^"?]+)', text))
     assert linked
     assert linked <= runs
     best = [t for t in results.select(stage="confirm", arm="distilled") if t.width == 8]
@@ -385,3 +385,13 @@ def test_confirmed_baselines_of_a_pareto_study_are_shown_at_any_size(tmp_path):
     text = write_report(other, tmp_path / "r").html.read_text()
     assert "No complete trial yet" not in text
     assert "not been confirmed" not in text
+
+
+def test_a_column_in_which_nobody_has_anything_is_not_shown(tmp_path):
+    alone = make_results(widths=(8, 16), trials=6, replicates=2, arms=("distilled",))
+    text = write_report(alone, tmp_path / "alone").html.read_text()
+    confirmed = text[text.index('id="confirmed"') :]
+    head = confirmed[: confirmed.index("</thead>")]
+    assert "Distilled" in head
+    assert "Hard labels" not in head
+    assert head.count("interval") == 1

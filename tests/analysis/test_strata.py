@@ -95,7 +95,7 @@ def test_an_arm_with_nothing_to_tune_has_its_whole_budget_in_one_trial():
     assert budget.equal
     assert budget.untuned == ("baseline",)
     rows = dict(making_rows(compute_summary(results).context))
-    words = rows["Equal budget for each width and arm"]
+    words = rows["Equal budget for each arm"]
     assert words == (
         "yes: 4 trials in each, 40 to 129 student-epochs; hard labels only has nothing to tune, "
         "so one trial is all there is"

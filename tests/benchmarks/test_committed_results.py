@@ -21,8 +21,8 @@ def read(study: str) -> dict[str, Any]:
     return json.loads((REPORTS / study / "results.json").read_text())
 
 
-def readme() -> str:
-    return " ".join((ROOT / "README.md").read_text().split())
+def text_of(page: str) -> str:
+    return " ".join((ROOT / page).read_text().split())
 
 
 def widths(table: Path) -> dict[float, float]:
@@ -31,9 +31,10 @@ def widths(table: Path) -> dict[float, float]:
         return {float(r["num_params"]): float(r["width"]) for r in csv.DictReader(file)}
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
 @pytest.mark.parametrize("study", ["capacity", "fashion-capacity"])
-def test_readme_says_where_size_saturates(study: str) -> None:
-    found, words = read(study)["saturation"], readme()
+def test_pages_say_where_size_saturates(study: str, page: str) -> None:
+    found, words = read(study)["saturation"], text_of(page)
     assert found["verdict"] == "saturated"
     low, high = (wording.count(end) for end in found["saturation_interval"])
     at = wording.count(found["saturation_num_params"])
@@ -45,7 +46,7 @@ def test_readme_says_where_size_saturates(study: str) -> None:
 
 
 def test_readme_says_that_convolutional_students_are_still_rising() -> None:
-    found, words = read("fashion-cnn"), readme()
+    found, words = read("fashion-cnn"), text_of("README.md")
     assert found["saturation"]["verdict"] == "not_saturated"
     last = found["saturation"]["reason"].removeprefix("still rising: ").partition(" (")[0]
     assert last.startswith("the last doubling of size gained ")
@@ -56,7 +57,7 @@ def test_readme_says_that_convolutional_students_are_still_rising() -> None:
 
 @pytest.mark.parametrize("study", ["capacity", "fashion-capacity", "fashion-cnn"])
 def test_readme_says_what_the_recommended_student_keeps(study: str) -> None:
-    found, words = read(study), readme()
+    found, words = read(study), text_of("README.md")
     assert found["command"] == f"kdsearch study run studies/{study.replace('-', '_')}.yaml"
     width = found["recommended_stratum"]["width"]
     recommended = found["recommendation"].split(";")[0]

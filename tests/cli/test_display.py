@@ -111,7 +111,10 @@ def test_a_percent_sign_stays_with_its_number() -> None:
     report = Report(
         html=Path("report.html"), finding=(sentence,), recommendation="None.", metrics={}
     )
-    result = StudyResult("small", Results(CONFIG, (), ()), report, None, new_trials=0)
+    results = Results(CONFIG, (), ())
+    result = StudyResult(
+        "small", results, report, None, new_trials=0, charts="kdsearch ui small", model=None
+    )
     for width in range(20, 60):
         display, out = make_display(width=width, terminal=True)
         display.summary(result)

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -38,8 +40,50 @@ def test_running_without_a_terminal_prints_plain_lines(ran: Ran) -> None:
     assert lines[0].startswith(f"study {STUDY}: ")
     assert any(line.startswith("search: 0 of 24 done") for line in lines)
     assert any(line.startswith("confirm: 0 of 8 done") for line in lines)
-    assert f"{STUDENTS} students trained in this run. Report: " in lines[-1]
-    assert Path(lines[-1].rpartition("Report: ")[2]).exists()
+    assert f"{STUDENTS} students trained in this run." in lines
+    assert lines[1] == f"charts: kdsearch ui {STUDY}"
+    report, charts, model = lines[-3:]
+    assert Path(report.removeprefix("report: ")).exists()
+    assert charts == f"charts: kdsearch ui {STUDY}"
+    assert model == "model:  none was logged"  # as `tracking.models` asked
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from kdsearch.study.storage.lock import hold_study
+from kdsearch.study.storage.paths import StudyPaths
+with hold_study(StudyPaths(Path.cwd(), sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(4)
+"""
+
+
+def test_a_report_follows_a_study_that_runs(
+    ran: Ran, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    html = ran.folder / "reports" / STUDY / "report.html"
+    monkeypatch.setattr("time.sleep", lambda _: (seen.append(html.read_text()), other.wait()))
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, STUDY], stdout=subprocess.PIPE, text=True, cwd=ran.folder
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        answer = command("report", STUDY, "--watch")
+    assert answer.code == 0
+    assert seen
+    assert 'http-equiv="refresh"' in seen[0]
+    assert 'http-equiv="refresh"' not in html.read_text()
+    assert command("report", STUDY, "another", "--watch").code == 2
+
+
+def test_several_studies_give_one_page(ran: Ran, command: Command) -> None:
+    answer = command("report", STUDY, STUDY)
+    assert answer.code == 0
+    unknown = command("report", STUDY, "nobody")
+    assert unknown.code == 2
+    assert "nobody" in unknown.err
 
 
 def test_running_again_trains_nobody(ran: Ran, command: Command) -> None:

@@ -95,3 +95,15 @@ def test_too_few_samples_of_a_class(
 ) -> None:
     with pytest.raises(DataError, match=rf"^mine: class \d has \d+ .*the {split} split.*data\."):
         choose(np.array(labels), **changes)
+
+
+def test_a_seed_gives_the_rows_that_it_always_gave() -> None:
+    """Other rows would be another data set, and every study's numbers would be others."""
+    rows = choose_rows(
+        np.arange(24) % 3, name="made", test_fraction=0.25, val_fraction=1 / 3, train_fraction=0.5,
+        seed=7,
+    )  # fmt: skip
+    assert rows.test is not None
+    assert rows.test.tolist() == [4, 10, 14, 15, 17, 18]
+    assert rows.val.tolist() == [1, 6, 8, 9, 20, 22]
+    assert rows.train.tolist() == [0, 2, 7, 16, 21, 23]

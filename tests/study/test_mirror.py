@@ -97,6 +97,12 @@ class FlakySink:
         assert (folder / "report.html").exists()
         self.reports += 1
 
+    def arrange(self, records: Sequence[TrialRecord]) -> None:
+        self._call()
+
+    def study_url(self) -> None:
+        return None
+
     def close_study(self, *, state: StudyState) -> None:
         self._call()
         self.states.append(state)

@@ -43,9 +43,14 @@ def optimum_lead(info: OptimumInfo) -> str:
     if not known:
         shares = [100 * o.region.share for o in info.optima]
         span = f"{min(shares):.0f} to {max(shares):.0f}" if len(shares) > 1 else f"{shares[0]:.0f}"
+        if all(o.region.cost_of_chance <= info.tolerance for o in info.optima):
+            return (
+                f"Temperature and alpha hardly matter: what may be best ({level}) spans {span} % "
+                f"of the range, and {chance}."
+            )
         return (
-            f"No temperature and alpha stand out: what is as good as the best ({level}) spans "
-            f"{span} % of the range, and {chance}."
+            f"Which temperature and alpha are best these trials do not tell: it may be anywhere "
+            f"({level}) in {span} % of the range; {chance}."
         )
     if info.regret is None:
         only = known[0]

@@ -59,7 +59,7 @@ def render_page(
         contents=_contents(finding, pictures, tables, shown),
         tiles=headline_tiles(context, finding),
         notes=caveats(context),
-        scores=scores_table(context),
+        scores=scores_table(context).without_empty(),
         metric=context.strata.headline.words,
         place=noun.one,
         places=noun.many,
@@ -82,13 +82,13 @@ def _folded(context: Context) -> list[tuple[str, str, Table, str]]:
     """(id, title, table, caption) of the tables that every report has below its figures."""
     noun = context.strata.noun
     return [
-        ("settings", "Chosen settings", settings_table(context),
+        ("settings", "Chosen settings", settings_table(context).without_empty(),
          "What the search chose by validation. Its score is the best of n and biased upward: not "
          "a result."),
-        ("teachers", "Teachers", teachers_table(context),
+        ("teachers", "Teachers", teachers_table(context).without_empty(),
          "Members of the bank, trained once on hard labels, and the ensembles of its first k "
          "members."),
-        ("fidelity", "Fidelity and calibration", fidelity_table(context),
+        ("fidelity", "Fidelity and calibration", fidelity_table(context).without_empty(),
          f"On the test set, mean over replicates of each {noun.one}. Agreement: same class as the "
          "full ensemble. ECE: 15 bins."),
     ]  # fmt: skip

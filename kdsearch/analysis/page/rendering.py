@@ -32,8 +32,14 @@ class Links(NamedTuple):
     """Address of the MLflow server whose pages show the runs; empty for none."""
 
     def run(self, run_id: str | None) -> str:
-        """MLflow's page of a run; empty without one."""
-        return f"{self.tracking}/#/runs/{run_id}" if self.tracking and run_id else ""
+        """MLflow's page of a run; empty without one.
+
+        MLflow finds a run under any experiment, 0 is always there, and its short address of a run
+        would open the pages for generative AI.
+        """
+        if not self.tracking or not run_id:
+            return ""
+        return f"{self.tracking}/#/experiments/0/runs/{run_id}?workflowType=machine_learning"
 
 
 def render(template: str, sheet: FigureSheet, *, refresh: int | None = None, **values: Any) -> str:

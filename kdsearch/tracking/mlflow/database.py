@@ -45,6 +45,11 @@ def sqlite_path(tracking_uri: str) -> Path | None:
     return Path(unquote(tracking_uri.removeprefix(_SQLITE))).absolute()
 
 
+def is_web_server(tracking_uri: str) -> bool:
+    """Whether a URI is also where MLflow's pages are."""
+    return tracking_uri.startswith(("http://", "https://"))
+
+
 def check_uri(tracking_uri: str) -> None:
     """Make sure that a URI can work, as far as one knows without connecting to it.
 

@@ -13,6 +13,7 @@ IDENTITY = "kdsearch.identity"
 CONTENT = "kdsearch.content"
 MODEL = "kdsearch.model_id"
 PARENT = "mlflow.parentRunId"
+SHOWN = "kdsearch.shown"
 
 _MAX_TAG = 5000
 _NOT_IDENTITY = {"mlflow_run_id", "test", "test_correct"}
@@ -86,6 +87,8 @@ def trial_tags(record: TrialRecord) -> dict[str, str]:
         "kdsearch.optuna_trial": record.optuna_trial,
         "kdsearch.pruned_at": record.epochs if record.state == "PRUNED" else None,
         "kdsearch.failure": record.failure,
+        # Params are rounded, for people; whoever computes with them wants these.
+        "kdsearch.settings": json.dumps(record.settings),
         "optuna.state": record.state,
     }
     tags |= {f"kdsearch.stratum.{name}": value for name, value in record.stratum.items()}

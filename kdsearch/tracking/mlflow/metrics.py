@@ -1,7 +1,7 @@
 """MLflow metrics: curves over epochs and final values, with times that a second try repeats."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from mlflow.entities import Metric
 
@@ -49,7 +49,11 @@ def trial_metrics(
             made += _one(key, getattr(epoch, name), epoch.epoch, clock)
     final = _best(record.val, curves) | _evaluation("val", record.val, but=curves)
     final |= _evaluation("test", record.test)
-    final["train/seconds"] = record.train_seconds
+    final |= {
+        "train/epochs": record.epochs,
+        "train/best_epoch": record.best_epoch,
+        "train/seconds": record.train_seconds,
+    }
     return made + _finals(final, last, clock, model_id)
 
 
@@ -57,8 +61,19 @@ def teacher_metrics(record: TeacherRecord, *, start_ms: int, model_id: str | Non
     """A teacher's final values."""
     clock = _Clock(start_ms, record.train_seconds, record.epochs)
     final = _evaluation("val", record.val) | _evaluation("test", record.test)
-    final["train/seconds"] = record.train_seconds
+    final |= {"train/epochs": record.epochs, "train/seconds": record.train_seconds}
     return _finals(final, record.epochs, clock, model_id)
+
+
+def metric_keys(names: Iterable[str]) -> tuple[str, ...]:
+    """Every metric that a student's run may have.
+
+    Args:
+        names: Of the study's table of metrics.
+    """
+    judged = [f"{kind}{name}" for name in names for kind in ("val/", "val/best_", "test/")]
+    own = ("loss", "learning_rate", "seconds", "epochs", "best_epoch")
+    return ("objective", *judged, *(f"train/{name}" for name in own))
 
 
 def summary_metrics(summary: dict[str, float], *, timestamp_ms: int) -> list[Metric]:

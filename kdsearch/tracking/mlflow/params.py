@@ -6,11 +6,12 @@ from kdsearch.config import Scalar, StudyConfig
 from kdsearch.results import TeacherBankRecord, TeacherRecord, TrialRecord
 from kdsearch.tracking.mlflow.labels import as_text
 
-_SIGNIFICANT_DIGITS = 6
+_SIGNIFICANT_DIGITS = 3
+"""More fill the columns of MLflow's tables; a tag of the run has the exact settings."""
 
 
 def trial_params(config: StudyConfig, record: TrialRecord) -> dict[str, str]:
-    """Params of a student's run: every setting, its seed, its capacity.
+    """Params of a student's run: every setting, its seed, its capacity. Outcomes are metrics.
 
     MLflow's charts have linear axes only, so what lives on a log scale is there twice, the second
     time as `log10_NAME`.
@@ -25,8 +26,6 @@ def trial_params(config: StudyConfig, record: TrialRecord) -> dict[str, str]:
         "stage": record.stage,
         "arm": record.arm,
         "seed": record.seed,
-        "epochs": record.epochs,
-        "best_epoch": record.best_epoch,
         **_capacity(record),
     }
     logged = {name for name, parameter in config.space.items() if parameter.log}
@@ -38,7 +37,6 @@ def teacher_params(bank: TeacherBankRecord, record: TeacherRecord) -> dict[str, 
     values: dict[str, Scalar | None] = {
         "model": record.model,
         "member": record.member,
-        "epochs": record.epochs,
         **bank.settings,
         **_capacity(record),
     }

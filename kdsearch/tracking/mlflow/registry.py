@@ -1,17 +1,35 @@
 """The registered model of a study and its alias `champion`."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from kdsearch.redaction import redact
+from kdsearch.tracking.mlflow.pages.publish import best_effort
 
 CHAMPION = "champion"
+_VERSIONS = "mlflow.modelVersions"
+
+
+@dataclass(frozen=True)
+class Descriptions:
+    """What the registry says to people, in Markdown."""
+
+    model: str
+    version: str
 
 
 def register_champion(
-    client: MlflowClient, name: str, *, model_id: str, run_id: str, tags: Mapping[str, str]
+    client: MlflowClient,
+    name: str,
+    *,
+    model_id: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    texts: Descriptions,
 ) -> str:
     """Point `models:/NAME@champion` at a logged model. A model gets one version, however often.
 
@@ -34,6 +52,14 @@ def register_champion(
         for key, value in clean.items():
             client.set_model_version_tag(name, version, key, value)
     client.set_registered_model_alias(name, CHAMPION, version)
+    with best_effort():
+        # Else the model's own page calls it "Not registered".
+        link = json.dumps([{"name": name, "version": int(version)}])
+        client.set_logged_model_tags(model_id, {_VERSIONS: link})
+    with best_effort():
+        client.update_model_version(name, version, texts.version)
+        if not client.get_registered_model(name).description:  # a person's text stays
+            client.update_registered_model(name, texts.model)
     return version
 
 

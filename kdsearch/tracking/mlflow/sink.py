@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,16 +14,19 @@ from mlflow.entities import Experiment, Metric, Param, RunTag
 from kdsearch.config import StudyConfig
 from kdsearch.redaction import without_userinfo
 from kdsearch.results import TeacherBankRecord, TeacherRecord, TrialRecord
-from kdsearch.tracking.mlflow import database, experiment, labels, models, params, registry, views
+from kdsearch.tracking.mlflow import database, experiment, labels, models, params, registry
 from kdsearch.tracking.mlflow.failures import unavailable
 from kdsearch.tracking.mlflow.metrics import teacher_metrics, trial_metrics
 from kdsearch.tracking.mlflow.models import ModelLabel
 from kdsearch.tracking.mlflow.origin import origin_tags
+from kdsearch.tracking.mlflow.pages import texts
+from kdsearch.tracking.mlflow.pages.links import view_link
+from kdsearch.tracking.mlflow.pages.publish import publish, publish_result
+from kdsearch.tracking.mlflow.pages.views import view_key
 from kdsearch.tracking.mlflow.runs import Draft, KnownRun, RunBook
 from kdsearch.tracking.mlflow.study_run import Opening, StudyRun, dataset_input
 from kdsearch.tracking.sink import DatasetSummary, LoggableModel, StudyState
 
-_LOCAL_UI = "http://127.0.0.1:5000"
 # A finished trial is FINISHED even if it was pruned: MLflow shows KILLED with FAILED's red cross.
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 
@@ -191,15 +194,41 @@ class MlflowSink:
             TrackingUnavailableError: MLflow does not answer.
         """
         with self._connected() as study:
+            config = study.opening.config
+            result = texts.result_text(config, record, tags)
+            if result is not None:
+                publish_result(study.client, study.experiment, config, result)
             known = study.runs.get(labels.trial_key(study.opening.study_id, record))
             if known is None or known.model_id is None:
                 return None
             return registry.register_champion(
                 study.client,
-                study.opening.config.name,
+                config.name,
                 model_id=known.model_id,
                 run_id=known.run_id,
                 tags=tags,
+                texts=registry.Descriptions(
+                    model=texts.model_text(config),
+                    version=texts.version_text(config, record, tags),
+                ),
+            )
+
+    def arrange(self, records: Sequence[TrialRecord]) -> None:
+        """Bring the saved views and the description up to what the study has now.
+
+        Raises:
+            TrackingUnavailableError: MLflow does not answer.
+        """
+        with self._connected() as study:
+            keyed = {r.key: labels.trial_key(study.opening.study_id, r) for r in records}
+            known = {key: study.runs.get(own) for key, own in keyed.items()}
+            publish(
+                study.client,
+                study.experiment,
+                study.opening.config,
+                parent_id=study.parent.run_id,
+                records=records,
+                run_ids={key: run.run_id for key, run in known.items() if run is not None},
             )
 
     def log_report(self, folder: Path, *, summary: Mapping[str, float], markdown: str) -> None:
@@ -212,7 +241,9 @@ class MlflowSink:
         if not folder.is_dir():
             raise NotADirectoryError(folder)
         with self._connected() as study:
-            study.parent.log_report(folder, summary, markdown)
+            config, experiment_id = study.opening.config, study.experiment.experiment_id
+            text = texts.with_links(markdown, config, experiment_id)
+            study.parent.log_report(folder, summary, text)
 
     def close_study(self, *, state: StudyState) -> None:
         """End the study's run: FINISHED, KILLED or FAILED.
@@ -224,23 +255,18 @@ class MlflowSink:
             study.parent.close(state)
             database.checkpoint(self.tracking_uri)
 
-    def study_url(self, base_url: str | None = None) -> str:
-        """Link to the study's charts.
-
-        Args:
-            base_url: Where MLflow's pages are; if left out, the tracking server, or where
-                `mlflow ui` shows a local database.
+    def study_url(self) -> str | None:
+        """Link to the study's charts on the tracking server; None for a database.
 
         Raises:
             TrackingUnavailableError: MLflow does not answer.
         """
-        if base_url is None:
-            is_server = self.tracking_uri.startswith(("http://", "https://"))
-            base_url = without_userinfo(self.tracking_uri) if is_server else _LOCAL_UI
+        if not database.is_web_server(self.tracking_uri):
+            return None
         with self._connected() as study:
-            return views.study_url(
-                base_url, study.experiment.experiment_id, study.opening.config.name
-            )
+            base_url = without_userinfo(self.tracking_uri)
+            key = view_key(study.opening.config.name)
+            return view_link(base_url, study.experiment.experiment_id, key)
 
     @contextmanager
     def _connected(self) -> Generator[_OpenStudy]:
@@ -262,9 +288,7 @@ def _open(tracking_uri: str, opening: Opening) -> _OpenStudy:
     found = experiment.find_or_create(client, opening.config.experiment)
     parent = StudyRun.open(client, found.experiment_id, opening)
     runs = RunBook(client, found.experiment_id, parent.run_id)
-    if parent.is_new:
-        views.save_view(client, found.experiment_id, opening.config, now_ms=_start_ms(None))
-    else:
+    if not parent.is_new:
         runs.load()
     return _OpenStudy(opening, client, found, parent, runs, origin_tags(opening.command))
 

@@ -6,19 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import time_ns
 
+import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 from kdsearch.config import StudyConfig
-from kdsearch.redaction import redact
+from kdsearch.redaction import redact, redact_url
 from kdsearch.tracking.mlflow import labels
 from kdsearch.tracking.mlflow.metrics import summary_metrics
 from kdsearch.tracking.mlflow.origin import origin_tags
+from kdsearch.tracking.mlflow.pages.publish import NOTE, best_effort
+from kdsearch.tracking.mlflow.pages.texts import with_links
 from kdsearch.tracking.mlflow.params import study_params
 from kdsearch.tracking.sink import DatasetSummary, StudyState
 
 BEST = "study/best"
-_NOTE = "mlflow.note.content"
+STUDY_FILE = "study.yaml"
+"""Artifact of the study's run: what it was run with."""
 _MAX_NOTE = 8000
 _MAX_DIGEST = 36
 _STATUS: dict[StudyState, str] = {
@@ -59,6 +63,7 @@ class StudyRun:
             run_id = found[0].info.run_id
             if found[0].info.status != "RUNNING":
                 client.update_run(run_id, status="RUNNING")
+            _log_study_file(client, run_id, opening.config)
             return cls(client, run_id, is_new=False)
         config = opening.config
         run = client.create_run(
@@ -70,7 +75,7 @@ class StudyRun:
                 "kdsearch.study": config.name,
                 "kdsearch.study_id": opening.study_id,
                 "kdsearch.dataset": opening.dataset.fingerprint,
-                _NOTE: _first_note(opening),
+                NOTE: with_links(_first_note(opening), config, experiment_id),
                 **origin_tags(opening.command),
             },
         )
@@ -78,6 +83,7 @@ class StudyRun:
         params = [Param(name, value) for name, value in study_params(config).items()]
         client.log_batch(run_id, params=params, synchronous=True)
         client.log_inputs(run_id, [dataset_input(opening.dataset)])
+        _log_study_file(client, run_id, config)
         return cls(client, run_id, is_new=True)
 
     def log_best(self, step: int, value: float) -> None:
@@ -97,13 +103,28 @@ class StudyRun:
             for metric in summary_metrics(dict(summary), timestamp_ms=_now_ms())
             if known.get(metric.key) != metric.value
         ]
-        tags = [RunTag(_NOTE, redact(markdown)[:_MAX_NOTE])]
+        tags = [RunTag(NOTE, redact(markdown)[:_MAX_NOTE])]
         self._client.log_batch(self.run_id, metrics=metrics, tags=tags, synchronous=True)
 
     def close(self, state: StudyState) -> None:
         """End the run."""
         self._client.set_tag(self.run_id, "kdsearch.state", state)
         self._client.set_terminated(self.run_id, _STATUS[state])
+
+
+def study_file(config: StudyConfig) -> str:
+    """A study file that says what `config` says, without the keys that have their defaults."""
+    kept = config.model_copy(update={"storage": redact_url(config.storage)})
+    tree = kept.model_dump(mode="json", exclude_defaults=True)
+    question = " ".join(config.question_text.split())
+    head = f"# {question}\n# Run: kdsearch study run {STUDY_FILE}\n"
+    return head + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+
+
+def _log_study_file(client: MlflowClient, run_id: str, config: StudyConfig) -> None:
+    # Each time that the study is opened: a budget may have been raised.
+    with best_effort():
+        client.log_text(run_id, study_file(config), STUDY_FILE)
 
 
 def dataset_input(summary: DatasetSummary) -> DatasetInput:

@@ -160,7 +160,7 @@ def test_a_best_value_at_the_end_of_its_range_is_named():
     )
     info = optimum_of(dataclasses.replace(base, trials=rising))
     assert all(("learning_rate", "high") in {e[:2] for e in o.edges} for o in info.optima)
-    words = "The best learning rate lies at the upper end of its range (0.03) at 6 of 6 strata"
+    words = "The best learning rate lies at the upper end of its range (0.03) at 6 of 6 widths"
     assert any(sentence.startswith(words) for sentence in optimum_sentences(info))
 
 

@@ -84,6 +84,12 @@ class Listing:
     def log_report(self, folder: Path, *, summary: Mapping[str, float], markdown: str) -> None:
         self.told.append("report")
 
+    def arrange(self, records: Sequence[TrialRecord]) -> None:
+        self.told.append("arrange")
+
+    def study_url(self) -> str:
+        return "https://example.org/listing"
+
     def close_study(self, *, state: StudyState) -> None:
         self.told.append(state)
 
@@ -109,6 +115,8 @@ def test_executor_and_sink_may_be_the_users(folder: Path) -> None:
     keys = {record.key for record in result.results.trials}
     assert keys <= set(sink.told)
     assert {"teacher 1", "teacher 2", "report", "finished"} <= set(sink.told)
+    assert result.charts == "https://example.org/listing"
+    assert result.model is None
     assert result.champion is not None
     assert f"champion {result.champion.key}" in sink.told
 

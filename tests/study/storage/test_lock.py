@@ -11,14 +11,14 @@ import pytest
 
 import kdsearch
 from kdsearch.errors import StudyLockedError
-from kdsearch.study.storage.lock import hold_study
+from kdsearch.study.storage.lock import hold_study, is_held
 from kdsearch.study.storage.paths import StudyPaths
 from tests.conftest import WriteStudy
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from kdsearch.study.storage.lock import hold_study
+from kdsearch.study.storage.lock import hold_study, is_held
 from kdsearch.study.storage.paths import StudyPaths
 with hold_study(StudyPaths(Path(sys.argv[1]), "small")):
     print("held", flush=True)
@@ -37,6 +37,7 @@ def test_a_second_process_is_told_who_runs_and_a_killed_one_holds_nothing(tmp_pa
                 pass
             assert f"process {other.pid} " in str(refused.value)
             assert f" on {socket.gethostname()} " in str(refused.value)
+            assert is_held(paths)
             with hold_study(StudyPaths(tmp_path, "another")):
                 pass
         finally:

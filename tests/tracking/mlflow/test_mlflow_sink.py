@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from kdsearch.config import StudyConfig
+from kdsearch.config import StudyConfig, load_study
 from kdsearch.results import Evaluation, TeacherBankRecord, TeacherRecord, TrialRecord
 from kdsearch.tracking import DatasetSummary, LoggableModel, Sink, TrackingUnavailableError
 from kdsearch.tracking.mlflow.sink import MlflowSink
@@ -48,11 +49,14 @@ def test_trial_run_holds_everything(
     params = run.data.params
     assert params["temperature"] == "4.4"
     assert params["log10_learning_rate"] == "-3"
-    assert params["log10_temperature"] == "0.643453"
+    assert params["log10_temperature"] == "0.643"
     assert "log10_alpha" not in params
     assert (params["num_params"], params["log10_num_params"]) == ("1000", "3")
     assert (params["seed"], params["stage"], params["arm"]) == ("7", "search", "distilled")
+    assert not {"epochs", "best_epoch"} & set(params)  # outcomes
+    assert run.data.metrics["train/best_epoch"] == 2
     tags = run.data.tags
+    assert json.loads(tags["kdsearch.settings"]) == make_record().settings
     assert tags["kdsearch.key"] == f"{STUDY_ID}/search/distilled/12/0"
     assert tags["kdsearch.optuna_trial"] == "5"
     assert tags["mlflow.source.name"] == COMMAND
@@ -233,7 +237,11 @@ def test_teacher_gets_its_test_results_later(
 
 
 def test_study_run_from_open_to_close(
-    sink: MlflowSink, client: MlflowClient, tmp_path: Path, open_sink: OpenSink
+    sink: MlflowSink,
+    client: MlflowClient,
+    tmp_path: Path,
+    open_sink: OpenSink,
+    config: StudyConfig,
 ) -> None:
     for step, value in ((0, 0.5), (3, 0.75), (3, 0.75)):
         sink.log_best(step=step, value=value)
@@ -255,12 +263,16 @@ def test_study_run_from_open_to_close(
     later.close_study(state="finished")
     (run,) = runs_of(client, "study")
     assert run.info.status == "FINISHED"
-    assert run.data.tags["mlflow.note.content"] == "# Found"
+    links, text = run.data.tags["mlflow.note.content"].split("\n\n")
+    assert text == "# Found"
+    assert links.startswith("Charts: [1 Search](#/experiments/")
     assert run.data.metrics["champion/test_accuracy"] == 0.9
     assert "saturation" not in run.data.metrics
     assert [f.path for f in client.list_artifacts(run.info.run_id, "report")] == [
         "report/report.html"
     ]
+    study = tmp_path / client.download_artifacts(run.info.run_id, "study.yaml", str(tmp_path))
+    assert load_study(study) == config
     with pytest.raises(NotADirectoryError):
         later.log_report(tmp_path / "none", summary={}, markdown="")
 

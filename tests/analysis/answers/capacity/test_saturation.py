@@ -89,7 +89,7 @@ def test_a_curve_that_rises_by_less_than_counts_is_not_simply_called_rising():
         assert info.fit.last_doubling.low > 0.002
     assert rises.clause.startswith("accuracy is still rising: the last doubling of size gained 0.")
     assert little.clause.startswith(
-        "accuracy is still rising, but little: the last doubling of size gained 0.39 points (0.2"
+        "accuracy is still rising, but little: the last doubling of size gained 0.41 points (0.3"
     )
     assert little.clause.endswith(
         ", less than the tolerance of 0.5 points, and the students at hand do not show that half "

@@ -1,0 +1,1 @@
+"""What people see when they open MLflow: links, saved views, texts."""

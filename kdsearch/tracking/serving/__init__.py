@@ -1,0 +1,1 @@
+"""Web servers of others' pages, on this machine alone: started, watched, ended."""
