@@ -5,12 +5,18 @@ from typing import Annotated
 
 import typer
 
+from kdsearch.cli.completion import complete_study
 from kdsearch.cli.study import DEFAULT_STORAGE, Storage
 
 
 def ui(
     name: Annotated[
-        str | None, typer.Argument(metavar="[STUDY]", help="The study to open; all if left out.")
+        str | None,
+        typer.Argument(
+            metavar="STUDY",
+            help="The study to open; all if left out.",
+            autocompletion=complete_study,
+        ),
     ] = None,
     opens: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     port: Annotated[
