@@ -8,7 +8,7 @@ from kdsearch.analysis import wording
 from kdsearch.analysis.answers.capacity.capacity import CAPACITY
 from kdsearch.analysis.answers.capacity.saturation import SaturationInfo
 from kdsearch.analysis.answers.gain import GAIN, GainInfo
-from kdsearch.analysis.answers.optimum_view import OPTIMUM, region_words
+from kdsearch.analysis.answers.optimum_view import OPTIMUM, choice_words
 from kdsearch.analysis.comparison import difference
 from kdsearch.analysis.context import Context
 from kdsearch.analysis.headline import Headline
@@ -56,7 +56,7 @@ def compute_recommendation(
         teachers: Its teachers.
         gain: Its distillation gains.
         saturation: The verdict on its capacity curve.
-        regions: Temperatures and alphas that are as good as the best, in words, by stratum.
+        regions: Which temperatures and alphas are as good as the best, in words, by stratum.
     """
     config = results.config
     champion = _champion(strata, config)
@@ -82,7 +82,7 @@ def recommendation_in(context: Context) -> RecommendationInfo:
         context.teachers,
         context.of(GAIN.compute),
         context.of(CAPACITY.compute).saturation,
-        {o.label: region_words(o, optimum) for o in optimum.optima},
+        {o.label: choice_words(o, optimum) for o in optimum.optima},
     )
 
 
@@ -289,7 +289,7 @@ class _Recommendation:
                 why = f"the distilled settings that were found differ from it by {amount}"
             return f"train it on hard labels ({settings}): {why}"
         settings = ", ".join(self._settings(self._choice.trial))
-        return f"{settings} ({self._region} is as good)" if self._region else settings
+        return f"{settings} ({self._region})" if self._region else settings
 
     def _settings(self, trial: TrialRecord) -> list[str]:
         """Every tuned setting, so that the student can be built again from the sentence."""

@@ -119,6 +119,16 @@ def region_words(o: Optimum, info: OptimumInfo) -> str:
     return " with ".join(parts)
 
 
+def choice_words(o: Optimum, info: OptimumInfo) -> str:
+    """What else would do beside a stratum's chosen settings, and what a choice by chance costs."""
+    if o.region.share < IDENTIFIED:
+        return f"{region_words(o, info)} is as good"
+    cost = f"{_score(o.region.cost_of_chance, info)}{_unit(info)}"
+    if o.region.cost_of_chance > info.tolerance:
+        return f"{region_words(o, info)} may be as good, these trials do not tell"
+    return f"flat: {region_words(o, info)} will do, a pair at random costs {cost} on average"
+
+
 def _chance_sentence(info: OptimumInfo) -> str:
     """What it costs not to choose."""
     return (

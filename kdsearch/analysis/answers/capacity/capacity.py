@@ -226,8 +226,7 @@ def _verdict(info: CapacityInfo, level: str) -> str:
 
 def _saturation_words(info: SaturationInfo, context: Context) -> str:
     predicted = prediction_line(info.fit, context.strata.headline) if info.fit is not None else ""
-    verdict = f"{wording.capitalized(info.clause)}." if info.clause else ""
-    parts = (verdict, info.beyond, _tolerance_words(context), predicted, info.opinions)
+    parts = (_tolerance_words(context), predicted, info.opinions)
     return " ".join(filter(None, parts))
 
 
