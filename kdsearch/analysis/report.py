@@ -42,7 +42,9 @@ class Report(NamedTuple):
 
     html: Path
     finding: tuple[str, ...]
-    """Two or three plain sentences."""
+    """The answer to the question, and at most three points beside it."""
+    details: tuple[str, ...]
+    """What else was found."""
     recommendation: str
     metrics: dict[str, float]
     """Headline numbers by name, in the headline metric's own sign; fractions are fractions, and
@@ -111,6 +113,7 @@ def write_report(
     return Report(
         html=folder / "report.html",
         finding=finding.finding,
+        details=finding.details,
         recommendation=finding.recommendation,
         metrics=headline_metrics(context),
     )

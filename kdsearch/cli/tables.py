@@ -87,6 +87,10 @@ def students_in_words(study: "Standing") -> str:
     return str(study.ended) if is_whole else f"{study.ended} of {study.expected}"
 
 
+MEASURED = 10_000
+"""Columns that no table needs."""
+
+
 def print_best(results: Results, console: Console | None = None) -> None:
     """Best settings of every stratum and arm, and what they reach on test.
 
@@ -97,7 +101,9 @@ def print_best(results: Results, console: Console | None = None) -> None:
     console = console or _console()
     info = compute_strata(results)
     table = _best_table(results.config, info, console, in_columns=True)
-    if console.measure(table).minimum > console.width:
+    # Rich measures no more than the width it is given, so that every table would fit.
+    room = console.options.update(max_width=MEASURED)
+    if console.measure(table, options=room).minimum > console.width:
         table = _best_table(results.config, info, console, in_columns=False)
     console.print(table)
     reached = wording.capitalized(f"test {info.headline.words}")

@@ -91,8 +91,9 @@ class AnswerContract:
         with_it = (*beside, answer)
         report = write_report(results, tmp_path / "with", answers=with_it)
         alone = write_report(results, tmp_path / "without", answers=beside)
-        assert set(alone.finding) <= set(report.finding)
-        assert set(answer_sentences(Context(results), (answer,))) <= set(report.finding)
+        said = {*report.finding, *report.details}
+        assert {*alone.finding, *alone.details} <= said
+        assert set(answer_sentences(Context(results), (answer,))) <= said
         document = json.loads((tmp_path / "with" / "results.json").read_text())
         assert set(answer.keys) <= document.keys()
 

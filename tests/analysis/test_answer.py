@@ -33,11 +33,12 @@ def test_the_worked_example_is_in_finding_page_figures_and_document(small, tmp_p
     tests = [t.test.accuracy for t in small.select(stage="confirm", arm="distilled")
              if t.width == 8]  # fmt: skip
     assert document["scatter"]["width 8"] == pytest.approx(max(tests) - min(tests))
-    assert document["finding"][:-1] == plain["finding"]
-    assert document["finding"][-1].startswith("Single trainings differ by up to ")
+    said = [*document["finding"], *document["details"]]
+    assert said[:-1] == [*plain["finding"], *plain["details"]]
+    assert said[-1].startswith("Single trainings differ by up to ")
     assert [key for key in document if key != "scatter"] == list(plain), "the rest is as it was"
     page = (tmp_path / "r" / "report.html").read_text()
-    assert document["finding"][-1] in page
+    assert said[-1] in page
     assert page.index("Learning curves") < page.index("One training or another")
     assert "Confirmed students, test set." in page
     figures = {p.name for p in (tmp_path / "r" / "figures").iterdir()}

@@ -212,7 +212,7 @@ def test_a_refit_is_scheduled_for_the_epochs_that_were_kept(
 def test_whatever_the_student_is(
     settings: dict[str, Scalar], make_task: MakeTask, study: StudyConfig
 ) -> None:
-    rates = ({"learning_rate": rate} for rate in (0.02, 0.003))
+    rates = ({"learning_rate": rate} for rate in (0.005, 0.003))
     task = refit(make_task(settings=[rate | settings for rate in rates]))
     log = drive(task, Log())
     check_by_hand(study, task, log.outcomes)

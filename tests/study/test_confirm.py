@@ -143,7 +143,7 @@ def test_a_loss_is_minimised() -> None:
     assert [r.trial for r in selected_trials(config, records)] == [1]
 
 
-def test_a_pareto_front_is_thinned_evenly_to_eight_with_both_ends() -> None:
+def test_the_whole_pareto_front_is_confirmed() -> None:
     config = small_study(
         search__width={"role": "nuisance", "values": [4, 8]},
         objective=[
@@ -158,9 +158,9 @@ def test_a_pareto_front_is_thinned_evenly_to_eight_with_both_ends() -> None:
         for i in range(15)
     ]
     chosen = [r.trial for r in selected_trials(config, records)]
-    assert chosen == [14, 12, 10, 8, 6, 4, 2, 0]  # the best accuracy first
-    eight = [r.trial for r in selected_trials(config, records[:8])]
-    assert eight == [7, 6, 5, 4, 3, 2, 1, 0]
+    assert chosen == list(range(14, -1, -1))  # the best accuracy first
+    beaten = make_record(config, 15, val=0.1, num_params=30, settings=settings)
+    assert [r.trial for r in selected_trials(config, [*records, beaten])] == chosen
 
 
 def test_confirmations_of_settings_that_were_overtaken_are_no_results() -> None:

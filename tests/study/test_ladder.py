@@ -25,7 +25,8 @@ from kdsearch.study.storage.outcome import load_results
 from kdsearch.testing.small_study import small_study
 from tests.conftest import SMALL_STUDY, WriteStudy
 from tests.study.records import evaluation
-from tests.study.test_run import essence, interrupted
+from tests.study.test_methods import interrupted
+from tests.study.test_run import essence
 
 pytestmark = pytest.mark.slow
 

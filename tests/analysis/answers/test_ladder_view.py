@@ -61,7 +61,7 @@ def test_a_ladder_that_climbed_to_its_end_saved_nothing():
 @pytest.mark.slow
 def test_the_report_shows_it(tmp_path):
     report = write_report(study((4, 8, 16, 32, 64, 24)), tmp_path / "r")
-    assert any("The ladder tried" in sentence for sentence in report.finding)
+    assert any("The ladder tried" in sentence for sentence in report.details)
     assert (tmp_path / "r" / "figures" / "ladder.png").stat().st_size > 10_000
 
 
