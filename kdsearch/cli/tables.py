@@ -103,7 +103,7 @@ def print_best(results: Results, console: Console | None = None) -> None:
     table = _best_table(results.config, info, console, in_columns=True)
     # Rich measures no more than the width it is given, so that every table would fit.
     room = console.options.update(max_width=MEASURED)
-    if console.measure(table, options=room).minimum > console.width:
+    if console.measure(table, options=room).maximum > console.width:
         table = _best_table(results.config, info, console, in_columns=False)
     console.print(table)
     reached = wording.capitalized(f"test {info.headline.words}")
