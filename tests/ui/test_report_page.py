@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 WIDE, PHONE = 1280, 390
 MOST_BYTES = 1_500_000
 MOST_SHEETS = 6
+VISIBLE = "getComputedStyle(document.getElementById('tip')).visibility === 'visible'"
 OVERLAPS = """() => {
   const shown = [...document.querySelectorAll("h1, h2, p, li, summary, td, th, dt, dd, .tile div")]
     .filter(e => e.checkVisibility() && e.textContent.trim());
@@ -87,9 +88,11 @@ def test_the_answer_and_its_figure_come_first(page: Page) -> None:
 def test_points_say_what_they_are_and_lead_to_their_run(page: Page) -> None:
     link = page.locator("svg.plot").first.locator(".marks a").first
     link.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # what scrolls hides the words of a point
+    page.mouse.move(0, 0)
     link.locator("circle").hover(force=True)
+    page.wait_for_function(VISIBLE)
     assert re.search(r"width \d+ .*: \d+\.\d+ ± .* %, n = 5", page.inner_text("#tip"))
-    assert page.locator("#tip").evaluate("e => getComputedStyle(e).visibility") == "visible"
     assert link.get_attribute("href").startswith("http://127.0.0.1:5000/#/experiments/0/runs/")
 
 
