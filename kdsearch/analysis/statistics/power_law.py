@@ -19,8 +19,6 @@ EXPONENTS = np.geomspace(0.02, 8.0, 90)
 """Grid and bounds of the exponent: flatter is a straight line, steeper a step."""
 MARGIN_BELOW, MARGIN_ABOVE = 3.0, 8.0
 """How far beyond the sizes log N* is searched; an interval that goes on is open."""
-MIN_NOISE = 1e-5
-"""Floor of the replicates' standard deviation: accuracies are multiples of 1 / test samples."""
 _ZOOMS = 5
 
 
