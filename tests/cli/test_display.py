@@ -109,7 +109,11 @@ def test_a_resumed_study_shows_what_it_had() -> None:
 def test_a_percent_sign_stays_with_its_number() -> None:
     sentence = "Students reach 13.9 % at width 4 and 15.3 % at width 8, beside 30.9 % for all."
     report = Report(
-        html=Path("report.html"), finding=(sentence,), recommendation="None.", metrics={}
+        html=Path("report.html"),
+        finding=(sentence,),
+        details=(),
+        recommendation="None.",
+        metrics={},
     )
     results = Results(CONFIG, (), ())
     result = StudyResult(
